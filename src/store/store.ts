@@ -1,0 +1,384 @@
+import type {
+  Account, AccountEvent, AuditEvent, Boot, HeadroomRow, HealthRow, Hold, HoldProgress, Key,
+  LedgerEntry, LedgerEntryType, UsageRecord, User, Wallet,
+} from '../core/model.ts'
+import type { Micro } from '../core/money.ts'
+import type { TokenCounts } from '../core/usage.ts'
+
+/**
+ * The port: everything ccgate keeps, as business operations. Each operation is atomic and durable when
+ * its promise resolves. An expected "no" is a value of the result; a promise rejects only with
+ * `StoreError` (busy, full, broken) or `InvariantError`. Nothing here knows SQL.
+ */
+export interface Store extends UserStore, KeyStore, AccountStore, CreditStore, ExchangeStore,
+  UsageStore, BootStore, MetaStore {
+  /** Stops background work, flushes what is queued and closes the file. */
+  close(): Promise<void>
+}
+
+/** Why the store could not answer. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly reason: 'busy' | 'full' | 'io' | 'corrupt' | 'overloaded' | 'closed'
+  constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+/** Looks a record up by id, unique id prefix (8 or more characters after `_`) or name. */
+export type Found<T> =
+  | { readonly kind: 'found'; readonly value: T }
+  | { readonly kind: 'not_found'; readonly nearest: readonly string[] }
+  | { readonly kind: 'ambiguous'; readonly candidates: readonly string[] }
+
+/** Who does it and when; every change made by a person writes an audit row in the same transaction. */
+export interface By {
+  readonly actor: string
+  readonly nowMs: number
+}
+
+// ── users ────────────────────────────────────────────────────────────────────────────────────────
+
+export interface UserStore {
+  createUser(user: NewUser, by: By): Promise<{ kind: 'created'; user: User } | { kind: 'exists'; user: User }>
+  /** By id, id prefix, name or e-mail. */
+  findUser(ref: string): Promise<Found<UserSummary>>
+  /** Sorted by name. */
+  listUsers(filter: { search?: string; state?: User['state'] }): Promise<readonly UserSummary[]>
+}
+
+export interface NewUser {
+  readonly id: string
+  readonly name: string
+  readonly email: string | null
+  readonly note: string | null
+}
+
+export interface UserSummary extends User {
+  readonly balanceMicro: Micro
+  readonly heldMicro: Micro
+  /** Keys that work now. */
+  readonly activeKeys: number
+  readonly spent30dMicro: Micro
+}
+
+// ── keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+export interface KeyStore {
+  createKey(key: NewKey, by: By): Promise<{ kind: 'created'; key: Key } | { kind: 'exists'; key: Key } | { kind: 'no_user' }>
+  /** By id, id prefix or `user/name`. */
+  findKey(ref: string): Promise<Found<KeySummary>>
+  /** Newest first. `user` is a user id. */
+  listKeys(filter: { userId?: string; state?: 'active' | 'revoked' | 'expired' | 'all'; model?: string; unusedSinceMs?: number; nowMs: number }): Promise<readonly KeySummary[]>
+  limitKey(keyId: string, change: KeyLimits, by: By): Promise<{ kind: 'changed' | 'unchanged'; before: Key; after: Key } | { kind: 'not_found' }>
+  revokeKey(keyId: string, reason: string | null, by: By): Promise<{ kind: 'revoked' | 'already_revoked'; key: Key } | { kind: 'not_found' }>
+  /** Every key that could still be presented, with its digest and its owner's state: the daemon's working set. */
+  loadKeys(): Promise<readonly KeyCredential[]>
+}
+
+export interface NewKey {
+  readonly id: string
+  readonly userId: string
+  readonly name: string
+  /** HMAC-SHA-256 of the secret under the store's pepper. */
+  readonly digest: Uint8Array
+  readonly last4: string
+  readonly rpmLimit: number | null
+  readonly concurrencyLimit: number | null
+  readonly models: readonly string[]
+  readonly note: string | null
+  readonly expiresAtMs: number | null
+}
+
+/** Absent fields stay as they are. */
+export interface KeyLimits {
+  readonly rpmLimit?: number | null
+  readonly concurrencyLimit?: number | null
+  readonly models?: readonly string[]
+  readonly expiresAtMs?: number | null
+  readonly note?: string | null
+}
+
+export interface KeySummary extends Key {
+  readonly userState: User['state']
+  readonly lastUsedAtMs: number | null
+  readonly lastIp: string | null
+  readonly spent24hMicro: Micro
+  readonly spentMonthMicro: Micro
+}
+
+export interface KeyCredential {
+  readonly key: Key
+  readonly digest: Uint8Array
+  readonly userState: User['state']
+}
+
+// ── accounts ─────────────────────────────────────────────────────────────────────────────────────
+
+export interface AccountStore {
+  addAccount(account: NewAccount, by: By): Promise<{ kind: 'added'; account: Account } | { kind: 'exists'; account: Account }>
+  /** By id, id prefix or name; removed accounts are not found. */
+  findAccount(ref: string): Promise<Found<AccountSummary>>
+  /** By priority, then name. */
+  listAccounts(nowMs: number): Promise<readonly AccountSummary[]>
+  /** `value` null enables. */
+  setAccountDisabled(accountId: string, disabled: { reason: string | null } | null, by: By): Promise<AccountChange>
+  rotateCredential(accountId: string, credential: SealedCredential, by: By): Promise<AccountChange>
+  /** Erases the credential; history keeps the name. Refuses nothing: asking is the caller's job. */
+  removeAccount(accountId: string, by: By): Promise<AccountChange>
+  /** Ends every rest of the account (soft and hard), so that the next request may try it. */
+  clearCooldown(accountId: string, by: By): Promise<AccountChange>
+  /** Rests the account until then. */
+  setCooldown(accountId: string, untilMs: number, by: By): Promise<AccountChange>
+  /** The daemon's working set: accounts not removed, with sealed credentials. */
+  loadAccounts(): Promise<readonly AccountCredential[]>
+  loadHealth(): Promise<readonly HealthRow[]>
+  /** Replaces rows by (account, model class); `healthy` rows are deleted. Events are appended. */
+  saveHealth(rows: readonly HealthRow[], events: readonly AccountEvent[]): Promise<void>
+  saveHeadroom(rows: readonly HeadroomRow[]): Promise<void>
+  listAccountEvents(accountId: string, limit: number): Promise<readonly AccountEvent[]>
+}
+
+export type AccountChange =
+  | { readonly kind: 'changed' | 'unchanged'; readonly before: Account; readonly after: Account }
+  | { readonly kind: 'not_found' }
+
+export interface SealedCredential {
+  readonly sealed: Uint8Array
+  readonly last4: string
+  readonly fingerprint: string
+}
+
+export interface NewAccount {
+  readonly id: string
+  readonly name: string
+  readonly provider: Account['provider']
+  readonly baseUrl: string
+  readonly allowPrivate: boolean
+  readonly credential: SealedCredential
+  readonly priority: number
+  readonly weight: number
+  readonly rpmLimit: number | null
+  readonly concurrencyLimit: number | null
+  readonly models: readonly string[]
+  readonly note: string | null
+  readonly disabled: boolean
+}
+
+export interface AccountCredential {
+  readonly account: Account
+  readonly sealed: Uint8Array
+}
+
+/** An account with what the daemon knows of it, for lists and the monitor. */
+export interface AccountSummary extends Account {
+  readonly health: readonly HealthRow[]
+  readonly headroom: HeadroomRow | null
+  /** Open holds that name it. */
+  readonly inFlight: number
+  readonly requests1m: number
+  readonly requests5m: number
+  /** Failed attempts in the last 5 minutes. */
+  readonly errors5m: number
+  /** Since midnight UTC. */
+  readonly requestsToday: number
+  readonly spendTodayMicro: Micro
+  readonly lastUsedAtMs: number | null
+}
+
+// ── credit ───────────────────────────────────────────────────────────────────────────────────────
+
+export interface CreditStore {
+  /**
+   * Adds an entry and moves the balance. The same `ref` with the same user, type and amount answers
+   * `duplicate` with the first entry; with anything else it answers `conflict`. An adjustment below
+   * zero of what is available is `insufficient` unless `allowNegative`.
+   */
+  addCredit(entry: NewCredit, by: By): Promise<CreditResult>
+  getWallet(userId: string): Promise<Wallet | null>
+  /** Newest first; `afterId` continues below that entry. */
+  listLedger(filter: { userId: string; sinceMs?: number; untilMs?: number; type?: LedgerEntryType; limit: number; afterId?: string }): Promise<Page<LedgerEntry>>
+  /** Sums by day in UTC, newest first. */
+  sumLedgerByDay(filter: { userId: string; sinceMs?: number; untilMs?: number }): Promise<readonly LedgerDay[]>
+  /** The money check M22: read-only; an empty `violations` is a clean ledger. */
+  checkLedger(nowMs: number): Promise<LedgerReport>
+}
+
+export interface NewCredit {
+  readonly id: string
+  readonly userId: string
+  readonly type: 'grant' | 'adjust'
+  readonly amountMicro: Micro
+  readonly ref: string | null
+  readonly note: string | null
+  readonly allowNegative?: boolean
+}
+
+export type CreditResult =
+  | { readonly kind: 'added' | 'duplicate'; readonly entry: LedgerEntry }
+  | { readonly kind: 'conflict'; readonly entry: LedgerEntry }
+  | { readonly kind: 'insufficient'; readonly wallet: Wallet }
+  | { readonly kind: 'out_of_range' }
+  | { readonly kind: 'no_user' }
+
+export interface LedgerDay {
+  /** `2026-11-22`. */
+  readonly day: string
+  readonly grantedMicro: Micro
+  readonly spentMicro: Micro
+  readonly adjustedMicro: Micro
+  readonly balanceMicro: Micro
+}
+
+export interface LedgerReport {
+  readonly quickCheck: string
+  readonly foreignKeyViolations: number
+  readonly wallets: number
+  readonly openHolds: number
+  readonly settledHolds: number
+  /** Open holds older than the longest allowed request. */
+  readonly staleHolds: number
+  readonly bytes: number
+  readonly freeRatio: number
+  /** One sentence each, with ids and amounts. */
+  readonly violations: readonly string[]
+}
+
+export interface Page<T> {
+  readonly rows: readonly T[]
+  readonly hasMore: boolean
+}
+
+// ── exchanges: holds, settlement, recovery ───────────────────────────────────────────────────────
+
+export interface ExchangeStore {
+  /** One conditional statement inside the write lock: `balance - held >= amount`, or no hold. */
+  openHold(hold: NewHold): Promise<HoldResult>
+  /** Not awaited by callers and the first to be given up when the queue is long: progress of an open hold. */
+  noteProgress(note: ProgressNote): void
+  /** Closes an open hold: charge, usage row and wallet in one act; a repeat answers `already_closed`. */
+  settleHold(record: UsageRecord): Promise<SettleResult>
+  /** Closes an open hold without a charge; writes the usage row, no ledger row. */
+  voidHold(record: UsageRecord): Promise<SettleResult>
+  /** Not awaited, dropped under pressure: the usage row (cost 0) of a request refused before a hold. */
+  noteRefusal(record: UsageRecord): void
+  /** Open holds, oldest first: the requests in flight. */
+  listOpenHolds(): Promise<readonly Hold[]>
+  /** Settles what the orphaned holds of these boots prove and voids the rest, in one transaction. */
+  recoverHolds(bootIds: readonly string[], nowMs: number): Promise<{ settled: number; voided: number; settledMicro: Micro }>
+}
+
+export interface NewHold {
+  readonly requestId: string
+  readonly userId: string
+  readonly keyId: string
+  readonly bootId: string
+  readonly accountId: string | null
+  readonly model: string
+  readonly stream: boolean
+  readonly amountMicro: Micro
+  readonly openedAtMs: number
+}
+
+export type HoldResult =
+  | { readonly kind: 'held'; readonly balanceMicro: Micro; readonly heldMicro: Micro }
+  | { readonly kind: 'insufficient_credit'; readonly availableMicro: Micro; readonly balanceMicro: Micro }
+
+export interface ProgressNote {
+  readonly requestId: string
+  readonly accountId: string
+  /** null: only the account changed (a reroute). */
+  readonly progress: HoldProgress | null
+}
+
+export type SettleResult =
+  | { readonly kind: 'closed'; readonly balanceMicro: Micro }
+  | { readonly kind: 'already_closed' }
+
+// ── usage ────────────────────────────────────────────────────────────────────────────────────────
+
+export interface UsageStore {
+  /** `userId` confines the look-up to one owner; foreign and unknown ids are the same null. */
+  getUsage(requestId: string, userId?: string): Promise<UsageRow | PendingUsage | null>
+  /** By Anthropic's `req_…`. */
+  findUsageByUpstreamId(upstreamRequestId: string): Promise<UsageRow | null>
+  /** By unique prefix of a `ccr_…` id. */
+  findUsageIds(prefix: string): Promise<readonly string[]>
+  /** Newest first. */
+  listUsage(filter: UsageFilter): Promise<Page<UsageRow> & { readonly total: number }>
+  /** Oldest first, rows after this id: what a monitor reads once it has the past. */
+  usageAfter(requestId: string, limit: number): Promise<readonly UsageRow[]>
+  /** Totals over usage rows made in [sinceMs, untilMs). */
+  sumUsage(window: { sinceMs: number; untilMs: number }): Promise<UsageTotals>
+}
+
+export interface UsageFilter {
+  readonly sinceMs?: number
+  readonly untilMs?: number
+  readonly userId?: string
+  readonly keyId?: string
+  readonly accountId?: string
+  readonly model?: string
+  /** `200`, or a class such as `2xx`. */
+  readonly httpStatus?: string
+  readonly stream?: boolean
+  readonly minCostMicro?: Micro
+  readonly rerouted?: boolean
+  readonly limit: number
+  readonly afterId?: string
+}
+
+/** A usage record with the names people know. */
+export interface UsageRow extends UsageRecord {
+  readonly kind: 'usage'
+  readonly userName: string
+  readonly keyName: string
+  readonly keyLast4: string
+  readonly accountName: string | null
+  /** Names of the accounts in `attempts`, by id. */
+  readonly accountNames: Readonly<Record<string, string>>
+  /** The wallet after the charge; null when nothing was charged. */
+  readonly balanceAfterMicro: Micro | null
+}
+
+/** A request still running: its hold is open. */
+export interface PendingUsage {
+  readonly kind: 'pending'
+  readonly hold: Hold
+  readonly keyName: string
+}
+
+export interface UsageTotals {
+  readonly requests: number
+  readonly errors: number
+  readonly tokens: TokenCounts
+  readonly costMicro: Micro
+}
+
+// ── boots and metadata ───────────────────────────────────────────────────────────────────────────
+
+export interface BootStore {
+  addBoot(boot: Boot): Promise<void>
+  heartbeat(bootId: string, state: Boot['state'], nowMs: number): Promise<void>
+  /** Newest first. */
+  listBoots(): Promise<readonly Boot[]>
+}
+
+export interface MetaStore {
+  /** Install id, sealed pepper and the like: written once by `init`. */
+  getMeta(name: MetaName): Promise<Uint8Array | null>
+  putMeta(name: MetaName, value: Uint8Array): Promise<void>
+  /** Cheap enough for every event-loop turn: moves when another connection changed the named tables. */
+  changes(): Changes
+  schemaVersion(): Promise<number>
+  listAudit(filter: { sinceMs?: number; limit: number }): Promise<readonly AuditEvent[]>
+}
+
+export type MetaName = 'install_id' | 'pepper_sealed' | 'master_key_id'
+
+/** Counters kept by triggers; a reader reloads what moved. */
+export interface Changes {
+  readonly keys: number
+  readonly accounts: number
+}
