@@ -65,6 +65,8 @@ export interface ReceiptLine {
   readonly rates: Rates
   /** Why the line costs nothing or was priced unusually; null for a plain line. */
   readonly note: 'declined_before_output' | 'model_unknown_dearest_price' | null
+  /** Replaces the receipt's ratio for this line: set where a fallback's or adviser's model differs. */
+  readonly ratio?: readonly [numerator: number, denominator: number]
 }
 
 /** All that made a cost: `ceil(sum(tokens x rates) x ratio / 1e6) + fees` rebuilds it bit for bit. */
