@@ -1,0 +1,167 @@
+import type { Account, HealthRow } from './model.ts'
+
+/** The words that people see for an account; JSON carries the `exact` state beside it. */
+export type AccountStateWord =
+  | 'healthy'
+  | 'cooling'
+  | 'limited'
+  | 'invalid'
+  | 'no-credit'
+  | 'blocked'
+  | 'disabled'
+  | 'full'
+
+/** The state as it is stored, or `disabled` (by a person) or `full` (at the account's own limits). */
+export type ExactAccountState = HealthRow['state'] | 'disabled' | 'full'
+
+/** What one account is doing now, for lists, status and monitor. */
+export interface AccountState {
+  readonly word: AccountStateWord
+  readonly glyph: '●' | '◐' | '○' | '✕'
+  readonly exact: ExactAccountState
+  /** One short phrase without secrets; null when healthy. */
+  readonly reason: string | null
+  /** When it ends by itself; null: never, or nothing to end. */
+  readonly untilMs: number | null
+  /** When it began; null when healthy or full. */
+  readonly sinceMs: number | null
+  /** The model class that the state is about; null: the whole account. */
+  readonly modelClass: string | null
+  /** How many times in a row it had to cool; 0 when it did not. */
+  readonly step: number
+}
+
+/** The part of an account summary that its state follows from. */
+export type AccountCondition = Pick<
+  Account,
+  | 'disabledAtMs'
+  | 'disabledBy'
+  | 'disabledReason'
+  | 'cooldownClearedAtMs'
+  | 'cooldownUntilMs'
+  | 'credentialVersion'
+  | 'rpmLimit'
+  | 'concurrencyLimit'
+> & {
+  readonly health: readonly HealthRow[]
+  readonly inFlight: number
+  readonly requests1m: number
+}
+
+/** The account's own state, else that of its worst model class, else whether it is at its limits. */
+export function accountStateOf(account: AccountCondition, nowMs: number): AccountState {
+  if (account.disabledAtMs !== null) return disabledState(account, account.disabledAtMs)
+  const rows = account.health.filter((row) => counts(row, account, nowMs))
+  const own = rows.find((row) => row.modelClass === '')
+  if (own !== undefined && own.state !== 'cooling') return stateOfRow(own)
+  const rested = restedByPerson(account, nowMs)
+  if (rested !== null && (own?.untilMs ?? 0) <= (rested.untilMs ?? 0)) return rested
+  const worst = own ?? worstOf(rows)
+  if (worst !== undefined) return stateOfRow(worst)
+  return fullState(account) ?? HEALTHY
+}
+
+/** `529, 0:42 left`, `by root: leaked`, `401 authentication_error`; '' when there is nothing to say. */
+export function accountNote(state: AccountState, nowMs: number): string {
+  if (state.reason === null) return ''
+  if (state.untilMs === null) return state.reason
+  // A status says enough beside the time that is left; words are kept whole.
+  const brief = /^[1-5]\d\d(?= )/.exec(state.reason)?.[0] ?? state.reason
+  const scope = state.modelClass === null ? brief : `${state.modelClass} ${brief}`
+  return `${scope}, ${formatLeft(state.untilMs - nowMs)} left`
+}
+
+/** `0:42`, `12:05`, `3 h 20 min`, `2 d`: a rest that still lasts `ms` milliseconds, rounded up. */
+export function formatLeft(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000))
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes}:${String(seconds % 60).padStart(2, '0')}`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d`
+}
+
+const HEALTHY: AccountState = {
+  word: 'healthy',
+  glyph: '●',
+  exact: 'healthy',
+  reason: null,
+  untilMs: null,
+  sinceMs: null,
+  modelClass: null,
+  step: 0,
+}
+
+const LOOK = {
+  healthy: { word: 'healthy', glyph: '●' },
+  cooling: { word: 'cooling', glyph: '◐' },
+  rate_limited: { word: 'limited', glyph: '◐' },
+  forbidden: { word: 'blocked', glyph: '✕' },
+  unauthorized: { word: 'invalid', glyph: '✕' },
+  out_of_credit: { word: 'no-credit', glyph: '✕' },
+  disabled_upstream: { word: 'blocked', glyph: '✕' },
+} as const satisfies Record<
+  HealthRow['state'],
+  { word: AccountStateWord; glyph: AccountState['glyph'] }
+>
+
+/** A row counts until it ends, until a person clears it, and only for the credential that earned it. */
+function counts(row: HealthRow, account: AccountCondition, nowMs: number): boolean {
+  if (row.state === 'healthy') return false
+  if (row.credentialVersion !== account.credentialVersion) return false
+  if (account.cooldownClearedAtMs !== null && row.sinceMs <= account.cooldownClearedAtMs) {
+    return false
+  }
+  return row.untilMs === null || row.untilMs > nowMs
+}
+
+function disabledState(account: AccountCondition, sinceMs: number): AccountState {
+  // `cli:root` did it; people ask who, not by which door.
+  const who = account.disabledBy?.replace(/^[a-z]+:/, '') || 'operator'
+  const why = account.disabledReason ? `: ${account.disabledReason}` : ''
+  return {
+    ...HEALTHY,
+    word: 'disabled',
+    glyph: '○',
+    exact: 'disabled',
+    reason: `by ${who}${why}`,
+    sinceMs,
+  }
+}
+
+function restedByPerson(account: AccountCondition, nowMs: number): AccountState | null {
+  const untilMs = account.cooldownUntilMs
+  if (untilMs === null || untilMs <= nowMs) return null
+  return { ...HEALTHY, ...LOOK.cooling, exact: 'cooling', reason: 'by operator', untilMs }
+}
+
+function stateOfRow(row: HealthRow): AccountState {
+  return {
+    ...LOOK[row.state],
+    exact: row.state,
+    reason: row.reason,
+    untilMs: row.untilMs,
+    sinceMs: row.sinceMs,
+    modelClass: row.modelClass === '' ? null : row.modelClass,
+    step: row.step,
+  }
+}
+
+/** A state without an end is worse than one that ends; of two that end, the later one is worse. */
+function worstOf(rows: readonly HealthRow[]): HealthRow | undefined {
+  const end = (row: HealthRow) => row.untilMs ?? Number.POSITIVE_INFINITY
+  let worst: HealthRow | undefined
+  for (const row of rows) if (worst === undefined || end(row) > end(worst)) worst = row
+  return worst
+}
+
+function fullState(account: AccountCondition): AccountState | null {
+  const { rpmLimit, concurrencyLimit, requests1m, inFlight } = account
+  const full = { ...HEALTHY, word: 'full', glyph: '◐', exact: 'full' } as const
+  if (concurrencyLimit !== null && inFlight >= concurrencyLimit) {
+    return { ...full, reason: `${inFlight} of ${concurrencyLimit} at the same time` }
+  }
+  if (rpmLimit !== null && requests1m >= rpmLimit) {
+    return { ...full, reason: `${requests1m} of ${rpmLimit} in this minute` }
+  }
+  return null
+}
