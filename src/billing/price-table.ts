@@ -199,7 +199,8 @@ export function nearestModels(
     .map((candidate) => candidate.name)
 }
 
-// Dates and provider prefixes say little about which model was meant: `anthropic/claude-opus-4.8`.
+// Dates and provider prefixes say little about which model was meant (`anthropic/claude-opus-4.8`), and
+// the oldest ids put the version first (`claude-3-5-haiku`).
 function spelling(name: string): string {
   return name
     .toLowerCase()
@@ -207,6 +208,7 @@ function spelling(name: string): string {
     .replace(/\[1m\]$/, '')
     .replace(/[-@]?(20\d{6}|latest)$/, '')
     .replace(/[._ ]/g, '-')
+    .replace(/^claude-(\d(?:-\d)?)-([a-z]+)$/, 'claude-$2-$1')
 }
 
 // Levenshtein; a wrong digit weighs less than a wrong letter, so that the family stays.
