@@ -1,0 +1,137 @@
+import { dirname, resolve } from 'node:path'
+import { defaultDatabaseFile, type Place, processPlace } from './place.ts'
+import { DEFAULTS, type ListenAddress, type Settings, schema } from './schema.ts'
+
+/** How long an account rests: `firstMs`, doubling up to `maxMs`. */
+export interface RestSpan {
+  readonly firstMs: number
+  readonly maxMs: number
+}
+
+/** The settings as the program uses them: checked, in plain units, with absolute paths. */
+export interface Config {
+  readonly listen: ListenAddress
+  /** Origin with optional path, no trailing slash. */
+  readonly publicUrl: string
+  readonly supportEmail: string
+  readonly store: {
+    readonly path: string
+    readonly busyTimeoutMs: number
+    /** null: next to the config file, else next to the database. */
+    readonly masterKeyFile: string | null
+  }
+  /** Addresses and networks in CIDR form. */
+  readonly trustedProxies: readonly string[]
+  readonly upstream: {
+    readonly baseUrl: string
+    readonly anthropicVersion: string
+    readonly timeouts: {
+      readonly connectMs: number
+      readonly firstByteMs: number
+      readonly firstByteUnaryMs: number
+      readonly idleMs: number
+      readonly answerBeginsMs: number
+      readonly longestStreamMs: number
+    }
+    readonly pool: { readonly connectionsPerAccount: number; readonly keepAliveMs: number }
+  }
+  readonly retry: { readonly maxAttempts: number }
+  readonly cooldown: {
+    readonly overloaded: RestSpan
+    readonly rateLimited: RestSpan
+    /** Rests only after `tripAfter` failures in a row. */
+    readonly serverError: RestSpan & { readonly tripAfter: number }
+    readonly probeEveryMs: number
+  }
+  readonly limits: {
+    /** For new keys; null is unlimited. */
+    readonly defaultRpm: number | null
+    readonly defaultConcurrency: number | null
+    readonly maxBodyBytes: number
+    readonly headersTimeoutMs: number
+  }
+  readonly billing: { readonly hold: 'full' }
+  readonly logging: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error'
+    readonly format: 'auto' | 'text' | 'json'
+    /** null: stderr. */
+    readonly file: string | null
+    readonly access: 'all' | 'errors' | 'off'
+  }
+  readonly shutdownGraceMs: number
+}
+
+/** The config of a machine where nobody set anything. */
+export function defaultConfig(place: Place = processPlace()): Config {
+  return toConfig(schema.parse(DEFAULTS), { place, configFile: null, fromFile: () => false })
+}
+
+/** Settings in plain units; relative paths count from the config file when they stand in it, else from the current folder. */
+export function toConfig(
+  settings: Settings,
+  context: {
+    readonly place: Place
+    readonly configFile: string | null
+    readonly fromFile: (settingPath: string) => boolean
+  },
+): Config {
+  const { place, configFile } = context
+  const file = (settingPath: string, text: string): string =>
+    resolve(
+      context.fromFile(settingPath) && configFile !== null ? dirname(configFile) : place.cwd,
+      text,
+    )
+  const fileOrNull = (settingPath: string, text: string | null) =>
+    text === null ? null : file(settingPath, text)
+  const { timeouts, pool } = settings.upstream
+  const { cooldown } = settings
+  return {
+    listen: settings.listen,
+    publicUrl: settings.public_url,
+    supportEmail: settings.support_email,
+    store: {
+      path: fileOrNull('store.path', settings.store.path) ?? defaultDatabaseFile(place, configFile),
+      busyTimeoutMs: settings.store.busy_timeout,
+      masterKeyFile: place.env.CCGATE_MASTER_KEY_FILE
+        ? resolve(place.cwd, place.env.CCGATE_MASTER_KEY_FILE)
+        : fileOrNull('store.master_key_file', settings.store.master_key_file),
+    },
+    trustedProxies: settings.trusted_proxies,
+    upstream: {
+      baseUrl: settings.upstream.base_url,
+      anthropicVersion: settings.upstream.anthropic_version,
+      timeouts: {
+        connectMs: timeouts.connect,
+        firstByteMs: timeouts.first_byte,
+        firstByteUnaryMs: timeouts.first_byte_unary,
+        idleMs: timeouts.idle,
+        answerBeginsMs: timeouts.answer_begins,
+        longestStreamMs: timeouts.longest_stream,
+      },
+      pool: { connectionsPerAccount: pool.connections_per_account, keepAliveMs: pool.keep_alive },
+    },
+    retry: { maxAttempts: settings.retry.max_attempts },
+    cooldown: {
+      overloaded: restSpan(cooldown.overloaded),
+      rateLimited: restSpan(cooldown.rate_limited),
+      serverError: {
+        ...restSpan(cooldown.server_error),
+        tripAfter: cooldown.server_error.trip_after,
+      },
+      probeEveryMs: cooldown.probe_every,
+    },
+    limits: {
+      defaultRpm: settings.limits.default_rpm,
+      defaultConcurrency: settings.limits.default_concurrency,
+      maxBodyBytes: settings.limits.max_body,
+      headersTimeoutMs: settings.limits.headers_timeout,
+    },
+    billing: settings.billing,
+    logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
+    shutdownGraceMs: settings.shutdown_grace,
+  }
+}
+
+function restSpan(span: { readonly first: number; readonly max: number }): RestSpan {
+  return { firstMs: span.first, maxMs: span.max }
+}

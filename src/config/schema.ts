@@ -1,0 +1,242 @@
+import { BlockList, isIP } from 'node:net'
+import { z } from 'zod'
+import { type Parsed, parseCount, parseDuration, parseSize } from '../core/quantity.ts'
+
+/** The settings as people write them; `config.example.yaml` shows exactly these values. */
+export const DEFAULTS = {
+  listen: '127.0.0.1:8787',
+  public_url: 'http://127.0.0.1:8787',
+  support_email: 'support@example.com',
+  store: { path: 'auto', busy_timeout: '5s', master_key_file: 'auto' },
+  trusted_proxies: ['127.0.0.1/32', '::1/128'],
+  upstream: {
+    base_url: 'https://api.anthropic.com',
+    anthropic_version: '2023-06-01',
+    timeouts: {
+      connect: '5s',
+      first_byte: '120s',
+      first_byte_unary: '10m',
+      idle: '180s',
+      answer_begins: '10m',
+      longest_stream: '60m',
+    },
+    pool: { connections_per_account: 64, keep_alive: '60s' },
+  },
+  retry: { max_attempts: 3 },
+  cooldown: {
+    overloaded: { first: '2s', max: '30s' },
+    rate_limited: { first: '5s', max: '60s' },
+    server_error: { first: '5s', max: '5m', trip_after: 3 },
+    probe_every: '10m',
+  },
+  limits: { default_rpm: 60, default_concurrency: 50, max_body: '32MiB', headers_timeout: '10s' },
+  billing: { hold: 'full' },
+  logging: { level: 'info', format: 'auto', file: 'none', access: 'errors' },
+  shutdown_grace: '300s',
+} as const
+
+/** Where the gateway listens. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+const tcpOrUnix = leaf((text): Parsed<ListenAddress> => {
+  if (text.startsWith('unix:')) {
+    return /^unix:\/.{1,100}$/.test(text)
+      ? ok({ kind: 'unix', path: text.slice(5) })
+      : bad(`"${text}" needs an absolute path. Example: unix:/run/ccgate/http.sock`)
+  }
+  const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text)
+  const host = match?.[1] ?? match?.[2] ?? ''
+  if (match === null || (match[1] !== undefined && isIP(host) !== 6) || Number(match[3]) > 65_535) {
+    return bad(`"${text}" is not an address. Example: 127.0.0.1:8787`)
+  }
+  return ok({ kind: 'tcp', host, port: Number(match[3]) })
+})
+
+const publicUrl = leaf((text): Parsed<string> => {
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol) || !/^https?:\/\//i.test(text)) {
+    return bad(`"${text}" is not a web address. Example: https://api.example.com`)
+  }
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
+    return bad(
+      `"${text}" has a part too many: leave out user, query and #. Example: https://api.example.com`,
+    )
+  }
+  const path = url.pathname.replace(/\/+$/, '')
+  if (/\/v1$/.test(path)) return bad(`"${text}" ends in /v1: leave that out, clients add it`)
+  return ok(url.origin + path)
+})
+
+const email = leaf(
+  (text): Parsed<string> =>
+    /^[^\s@<>"]{1,64}@[^\s@<>"]{1,190}$/.test(text)
+      ? ok(text)
+      : bad(`"${text}" is not an e-mail address. Example: support@example.com`),
+)
+
+const path = leaf(
+  (text): Parsed<string | null> => (text === 'auto' || text === 'none' ? ok(null) : ok(text)),
+)
+const duration = leaf(atLeastOneMs(parseDuration))
+const size = leaf(parseSize)
+const version = leaf(
+  (text): Parsed<string> =>
+    /^\d{4}-\d{2}-\d{2}$/.test(text)
+      ? ok(text)
+      : bad(`"${text}" is not an API version. Example: "2023-06-01"`),
+)
+
+const proxies = z.unknown().transform((value, context): readonly string[] => {
+  const items = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value
+  if (!Array.isArray(items)) {
+    return refuse(context, `${show(value)} is not a list. Example: [127.0.0.1/32, "::1/128"]`)
+  }
+  const texts = items.map(String).filter((item) => item !== '')
+  for (const text of texts) {
+    if (!isNetwork(text))
+      return refuse(context, `"${text}" is not an address or a network. Example: 10.0.0.0/8`)
+  }
+  return texts
+})
+
+const restSpan = { first: duration, max: duration }
+
+/** Checks and reads a complete tree of settings (defaults, file, environment and options merged). */
+export const schema = z.strictObject({
+  listen: tcpOrUnix,
+  public_url: publicUrl,
+  support_email: email,
+  store: z.strictObject({ path, busy_timeout: duration, master_key_file: path }),
+  trusted_proxies: proxies,
+  upstream: z.strictObject({
+    base_url: publicUrl,
+    anthropic_version: version,
+    timeouts: z.strictObject({
+      connect: duration,
+      first_byte: duration,
+      first_byte_unary: duration,
+      idle: duration,
+      answer_begins: duration,
+      longest_stream: duration,
+    }),
+    pool: z.strictObject({ connections_per_account: count(1, 10_000), keep_alive: duration }),
+  }),
+  retry: z.strictObject({ max_attempts: count(1, 100) }),
+  cooldown: z.strictObject({
+    overloaded: z.strictObject(restSpan),
+    rate_limited: z.strictObject(restSpan),
+    server_error: z.strictObject({ ...restSpan, trip_after: count(1, 1_000) }),
+    probe_every: duration,
+  }),
+  limits: z.strictObject({
+    default_rpm: countOrNone(1, 1_000_000),
+    default_concurrency: countOrNone(1, 1_000_000),
+    max_body: size,
+    headers_timeout: duration,
+  }),
+  billing: z.strictObject({ hold: choice('full') }),
+  logging: z.strictObject({
+    level: choice('debug', 'info', 'warn', 'error'),
+    format: choice('auto', 'text', 'json'),
+    file: path,
+    access: choice('all', 'errors', 'off'),
+  }),
+  shutdown_grace: duration,
+})
+
+/** Everything `schema` reads, with its units still in the key names of the file. */
+export type Settings = z.output<typeof schema>
+
+/** Paths of all settings, `upstream.timeouts.connect`, in the order of the example file. */
+export const SETTING_PATHS: readonly string[] = pathsOf(DEFAULTS, '')
+
+/** The environment's name of a setting: `CCGATE_UPSTREAM__TIMEOUTS__CONNECT`. */
+export function environmentName(settingPath: string): string {
+  return `CCGATE_${settingPath.toUpperCase().replaceAll('.', '__')}`
+}
+
+function pathsOf(tree: object, prefix: string): readonly string[] {
+  return Object.entries(tree).flatMap(([key, value]) =>
+    typeof value === 'object' && !Array.isArray(value)
+      ? pathsOf(value, `${prefix}${key}.`)
+      : [prefix + key],
+  )
+}
+
+/** A setting that is one text or number; `read` gets its text. */
+function leaf<T>(read: (text: string) => Parsed<T>) {
+  return z.unknown().transform((value, context): T => {
+    if (value === null || value === undefined)
+      return refuse(context, 'has no value. Give one, or remove the line')
+    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+      return refuse(context, `${show(value)} is not a single value`)
+    }
+    const result = read(String(value).trim())
+    return result.kind === 'ok' ? result.value : refuse(context, result.problem)
+  })
+}
+
+function count(least: number, most: number) {
+  return leaf((text) => between(parseCount(text), least, most))
+}
+
+function countOrNone(least: number, most: number) {
+  return leaf(
+    (text): Parsed<number | null> =>
+      text === 'none' ? ok(null) : between(parseCount(text), least, most),
+  )
+}
+
+function choice<const T extends string>(...words: readonly T[]) {
+  return leaf((text): Parsed<T> => {
+    const word = words.find((candidate) => candidate === text)
+    if (word !== undefined) return ok(word)
+    return bad(
+      `"${text}" is not possible here. Use ${words.length === 1 ? words[0] : `one of: ${words.join(', ')}`}`,
+    )
+  })
+}
+
+function between(parsed: Parsed<number>, least: number, most: number): Parsed<number> {
+  if (parsed.kind === 'bad' || (parsed.value >= least && parsed.value <= most)) return parsed
+  return bad(`${parsed.value} is out of range: use ${least} to ${most}`)
+}
+
+function atLeastOneMs(read: (text: string) => Parsed<number>): (text: string) => Parsed<number> {
+  return (text) => {
+    const parsed = read(text)
+    return parsed.kind === 'ok' && parsed.value < 1
+      ? bad(`"${text}" is too short: at least 1ms`)
+      : parsed
+  }
+}
+
+function isNetwork(text: string): boolean {
+  const [address, bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  if (bits === undefined) return true
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > (family === 4 ? 32 : 128)) return false
+  new BlockList().addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6')
+  return true
+}
+
+function refuse(context: z.RefinementCtx, message: string): never {
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text
+}
+
+function ok<T>(value: T): Parsed<T> {
+  return { kind: 'ok', value }
+}
+
+function bad<T>(problem: string): Parsed<T> {
+  return { kind: 'bad', problem }
+}

@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { parse } from 'yaml'
+import { defaultConfig } from '../../src/config/config.ts'
+import { type ConfigOption, loadConfig } from '../../src/config/load.ts'
+import { defaultDatabaseFile, findConfigFile, type Place } from '../../src/config/place.ts'
+import { DEFAULTS, environmentName, SETTING_PATHS } from '../../src/config/schema.ts'
+
+const EXAMPLE = new URL('../../config.example.yaml', import.meta.url)
+
+function world(t: TestContext, env: Place['env'] = {}) {
+  const home = mkdtempSync(join(tmpdir(), 'ccgate-config-'))
+  t.after(() => rmSync(home, { recursive: true, force: true }))
+  const place: Place = { env, home, cwd: home, isRoot: false }
+  const file = join(home, 'config.yaml')
+  return {
+    place,
+    home,
+    file,
+    load(yaml: string | null, options: readonly ConfigOption[] = []) {
+      if (yaml !== null) writeFileSync(file, yaml)
+      return loadConfig({ file: yaml === null ? null : file, options, place })
+    },
+  }
+}
+
+async function problems(t: TestContext, yaml: string) {
+  const result = await world(t).load(yaml)
+  assert.equal(result.kind, 'invalid', yaml)
+  return result.kind === 'invalid'
+    ? result.problems.map((problem) => `${problem.line} ${problem.path}: ${problem.message}`)
+    : []
+}
+
+test('the example file holds exactly the defaults in code, and loads to the default config', async (t) => {
+  const text = readFileSync(EXAMPLE, 'utf8')
+  assert.deepEqual(parse(text), DEFAULTS)
+  const { place, load } = world(t)
+  const result = await load(text)
+  assert.equal(result.kind, 'loaded')
+  if (result.kind !== 'loaded') return
+  assert.deepEqual(result.config, defaultConfig(place))
+  assert.deepEqual(result.warnings, [])
+  assert.ok(result.entries.every((entry) => entry.origin.kind === 'file'))
+})
+
+test('every setting appears in the example on the line that its origin names', async (t) => {
+  const lines = readFileSync(EXAMPLE, 'utf8').split('\n')
+  const result = await world(t).load(lines.join('\n'))
+  assert.equal(result.kind, 'loaded')
+  if (result.kind !== 'loaded') return
+  assert.deepEqual(
+    result.entries.map((entry) => entry.path),
+    SETTING_PATHS,
+  )
+  for (const { path, origin } of result.entries) {
+    const key = path.split('.').at(-1)
+    assert.ok(origin.kind === 'file' && lines[origin.line - 1].includes(`${key}:`), path)
+  }
+})
+
+test('an empty file and no file at all give the defaults', async (t) => {
+  for (const yaml of ['', '# nothing\n', 'store:\nupstream:\n', null]) {
+    const { place, load } = world(t)
+    const result = await load(yaml)
+    assert.ok(result.kind === 'loaded')
+    assert.deepEqual(result.config, defaultConfig(place))
+  }
+})
+
+test('durations become milliseconds, sizes bytes, none becomes null', () => {
+  const config = defaultConfig()
+  assert.equal(config.upstream.timeouts.firstByteUnaryMs, 600_000)
+  assert.equal(config.limits.maxBodyBytes, 33_554_432)
+  assert.equal(config.logging.file, null)
+  assert.equal(config.cooldown.serverError.tripAfter, 3)
+  assert.deepEqual(config.listen, { kind: 'tcp', host: '127.0.0.1', port: 8787 })
+})
+
+test('an unknown key names its line, its path and the nearest known one', async (t) => {
+  assert.deepEqual(
+    await problems(t, 'listen: 127.0.0.1:1\nupstream:\n  timeout:\n    connect: 5s\n'),
+    ['3 upstream.timeout: unknown key. Did you mean upstream.timeouts?'],
+  )
+  assert.deepEqual(await problems(t, 'limits: {default_rmp: 60}'), [
+    '1 limits.default_rmp: unknown key. Did you mean limits.default_rpm?',
+  ])
+  assert.deepEqual(await problems(t, '\n\nmax_body: 1MiB\n'), [
+    '3 max_body: unknown key. Did you mean limits.max_body?',
+  ])
+  assert.deepEqual(await problems(t, 'quux_frobnicate: 1\n'), [
+    '1 quux_frobnicate: unknown key. See: ccgate config example',
+  ])
+})
+
+test('every misspelt setting is caught with its line and led back to itself', async (t) => {
+  for (const path of SETTING_PATHS) {
+    const keys = path.split('.')
+    const key = keys.at(-1) as string
+    const lines = keys.map(
+      (name, depth) =>
+        `${'  '.repeat(depth)}${depth === keys.length - 1 ? `${name}x: 1` : `${name}:`}`,
+    )
+    const found = await problems(t, `${lines.join('\n')}\n`)
+    assert.equal(found.length, 1, path)
+    assert.match(
+      found[0],
+      new RegExp(`^${keys.length} ${path}x: unknown key\\. Did you mean `),
+      key,
+    )
+    if (key !== 'max' && key !== 'first')
+      assert.ok(found[0].endsWith(`Did you mean ${path}?`), found[0])
+  }
+})
+
+test('every setting refuses a value of the wrong kind, with line, path and what to write', async (t) => {
+  for (const path of SETTING_PATHS) {
+    const keys = path.split('.')
+    const nest = (value: string) =>
+      `# first line\n${keys.map((name, depth) => `${'  '.repeat(depth)}${name}:${depth === keys.length - 1 ? ` ${value}` : ''}`).join('\n')}\n`
+    for (const value of ['{a: 1}', '']) {
+      const found = await problems(t, nest(value))
+      assert.equal(found.length, 1, `${path} ${value}: ${found.join(' | ')}`)
+      assert.ok(found[0].startsWith(`${keys.length + 1} ${path}: `), found[0])
+    }
+    const isFreeText = ['store.path', 'store.master_key_file', 'logging.file'].includes(path)
+    if (!isFreeText) {
+      const found = await problems(t, nest('"~%~"'))
+      assert.match(found[0], new RegExp(`^${keys.length + 1} ${path}: "~%~" .*(Example|Use)`))
+    }
+  }
+})
+
+test('wrong values say what would be right', async (t) => {
+  const cases: readonly (readonly [string, string])[] = [
+    [
+      'limits: {default_rpm: 60/min}',
+      '1 limits.default_rpm: "60/min" is not a number. Example: 60',
+    ],
+    ['limits: {default_rpm: 0}', '1 limits.default_rpm: 0 is out of range: use 1 to 1000000'],
+    [
+      'upstream: {timeouts: {connect: 5}}',
+      '1 upstream.timeouts.connect: "5" has no unit: say 5s or 5m',
+    ],
+    [
+      'upstream: {timeouts: {connect: 0s}}',
+      '1 upstream.timeouts.connect: "0s" is too short: at least 1ms',
+    ],
+    ['limits: {max_body: 32}', '1 limits.max_body: "32" has no unit: say 64KiB, 2MiB or 1GB'],
+    [
+      'billing: {hold: progressive}',
+      '1 billing.hold: "progressive" is not possible here. Use full',
+    ],
+    [
+      'logging: {level: loud}',
+      '1 logging.level: "loud" is not possible here. Use one of: debug, info, warn, error',
+    ],
+    [
+      'public_url: https://a.example/v1',
+      '1 public_url: "https://a.example/v1" ends in /v1: leave that out, clients add it',
+    ],
+    ['listen: 8787', '1 listen: "8787" is not an address. Example: 127.0.0.1:8787'],
+    [
+      'listen: 127.0.0.1:99999',
+      '1 listen: "127.0.0.1:99999" is not an address. Example: 127.0.0.1:8787',
+    ],
+    ['store: 5', '1 store: is a group of settings: write its keys below it, indented'],
+    [
+      'trusted_proxies: [10.0.0.0/33]',
+      '1 trusted_proxies: "10.0.0.0/33" is not an address or a network. Example: 10.0.0.0/8',
+    ],
+    [
+      'cooldown:\n  overloaded: {first: 2m, max: 30s}',
+      '2 cooldown.overloaded.first: is longer than cooldown.overloaded.max',
+    ],
+    ['- a\n- b', '1 : the file must hold settings, one per line. Example: listen: 127.0.0.1:8787'],
+  ]
+  for (const [yaml, expected] of cases) assert.deepEqual(await problems(t, yaml), [expected])
+})
+
+test('two problems are both told, in the order of their lines', async (t) => {
+  const found = await problems(
+    t,
+    'billing:\n  hold: none\nlistem: x\nlimits:\n  default_rpm: many\n',
+  )
+  assert.deepEqual(
+    found.map((line) => line.split(' ')[0]),
+    ['2', '3', '5'],
+  )
+})
+
+test('broken YAML, a key twice and an alias bomb are refused with a line', async (t) => {
+  assert.match(
+    (await problems(t, 'listen: [1\nstore: {')).join(),
+    /^\d not valid|^\d : not valid YAML/,
+  )
+  assert.match(
+    (await problems(t, 'listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n'))[0],
+    /^2 : not valid YAML: .*unique/,
+  )
+  const bomb = [
+    'a: &a [x,x,x,x,x,x,x,x,x]',
+    ...'bcdefghi'
+      .split('')
+      .map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefgh'[i]}`)}]`),
+  ].join('\n')
+  assert.match((await problems(t, bomb)).join(), /not valid YAML/)
+  assert.equal((await problems(t, `__proto__: {polluted: 1}\n`)).length, 1)
+  assert.equal(({} as Record<string, unknown>).polluted, undefined)
+})
+
+test('option beats environment beats file beats default, and each says so', async (t) => {
+  const env = {
+    CCGATE_LIMITS__DEFAULT_RPM: '120',
+    CCGATE_LISTEN: '127.0.0.1:2',
+    CCGATE_TRUSTED_PROXIES: '10.0.0.1, ::1',
+  }
+  const { load } = world(t, env)
+  const result = await load('limits:\n  default_rpm: 90\n  default_concurrency: none\n', [
+    { path: 'listen', value: '127.0.0.1:3', name: '--listen' },
+  ])
+  assert.ok(result.kind === 'loaded')
+  assert.equal(result.config.limits.defaultRpm, 120)
+  assert.equal(result.config.limits.defaultConcurrency, null)
+  assert.deepEqual(result.config.listen, { kind: 'tcp', host: '127.0.0.1', port: 3 })
+  assert.deepEqual(result.config.trustedProxies, ['10.0.0.1', '::1'])
+  const origin = (path: string) => result.entries.find((entry) => entry.path === path)?.origin
+  assert.deepEqual(origin('limits.default_rpm'), {
+    kind: 'env',
+    name: 'CCGATE_LIMITS__DEFAULT_RPM',
+  })
+  assert.deepEqual(origin('limits.default_concurrency'), { kind: 'file', line: 3 })
+  assert.deepEqual(origin('listen'), { kind: 'option', name: '--listen' })
+  assert.deepEqual(origin('public_url'), { kind: 'default' })
+})
+
+test('every setting can be set from the environment', async (t) => {
+  for (const path of SETTING_PATHS) {
+    const name = environmentName(path)
+    const { load } = world(t, { [name]: '~%~' })
+    const result = await load(null)
+    if (['store.path', 'store.master_key_file', 'logging.file'].includes(path)) {
+      assert.equal(result.kind, 'loaded')
+    } else {
+      assert.ok(result.kind === 'invalid')
+      assert.deepEqual(result.problems[0].origin, { kind: 'env', name })
+      assert.equal(result.problems[0].line, null)
+    }
+  }
+})
+
+test('unknown CCGATE_ names make one warning with the nearest name', async (t) => {
+  const { load } = world(t, {
+    CCGATE_LIMIT__DEFAULT_RPM: '1',
+    CCGATE_ZZZZZZZZ: '1',
+    CCGATE_DEBUG: '1',
+  })
+  const result = await load(null)
+  assert.ok(result.kind === 'loaded')
+  assert.deepEqual(result.warnings, [
+    'Unknown in the environment: CCGATE_LIMIT__DEFAULT_RPM (did you mean CCGATE_LIMITS__DEFAULT_RPM?), CCGATE_ZZZZZZZZ',
+  ])
+})
+
+test('paths in the file count from the file, all others from the current folder', async (t) => {
+  const { home, place } = world(t)
+  mkdirSync(join(home, 'etc'))
+  const file = join(home, 'etc', 'config.yaml')
+  writeFileSync(file, 'store: {path: data.db, master_key_file: k}\nlogging: {file: log/x.json}\n')
+  const fromFile = await loadConfig({ file, place })
+  assert.ok(fromFile.kind === 'loaded')
+  assert.equal(fromFile.config.store.path, join(home, 'etc', 'data.db'))
+  assert.equal(fromFile.config.store.masterKeyFile, join(home, 'etc', 'k'))
+  assert.equal(fromFile.config.logging.file, join(home, 'etc', 'log', 'x.json'))
+  const env = {
+    CCGATE_DB: 'other.db',
+    CCGATE_STORE__PATH: 'lower.db',
+    CCGATE_MASTER_KEY_FILE: 'cred',
+  }
+  const fromEnv = await loadConfig({ file, place: { ...place, env } })
+  assert.ok(fromEnv.kind === 'loaded')
+  assert.equal(fromEnv.config.store.path, join(home, 'other.db'))
+  assert.equal(fromEnv.config.store.masterKeyFile, join(home, 'cred'))
+})
+
+test('a config is looked for where people expect it, and never in the current folder', async (t) => {
+  const { home, place } = world(t)
+  writeFileSync(join(home, 'config.yaml'), 'listen: 127.0.0.1:1\n')
+  assert.deepEqual(findConfigFile(place, null).named, false)
+  assert.notEqual(findConfigFile(place, null).file, join(home, 'config.yaml'))
+  const user = join(home, '.config', 'ccgate', 'config.yaml')
+  mkdirSync(join(home, '.config', 'ccgate'), { recursive: true })
+  writeFileSync(user, '')
+  assert.equal(findConfigFile(place, null).file, user)
+  assert.equal(
+    findConfigFile({ ...place, env: { XDG_CONFIG_HOME: '/nowhere' } }, null).file === user,
+    false,
+  )
+  assert.equal(
+    findConfigFile({ ...place, env: { CCGATE_CONFIG: 'a.yaml' } }, null).file,
+    join(home, 'a.yaml'),
+  )
+  assert.equal(
+    findConfigFile({ ...place, env: { CCGATE_CONFIG: 'a.yaml' } }, 'b.yaml').file,
+    join(home, 'b.yaml'),
+  )
+  assert.equal((await loadConfig({ file: 'b.yaml', place })).kind, 'missing')
+  assert.equal((await loadConfig({ file: '.', place })).kind, 'unreadable')
+  assert.equal(
+    defaultDatabaseFile(place, user),
+    join(home, '.local', 'share', 'ccgate', 'ccgate.db'),
+  )
+  assert.equal(defaultDatabaseFile({ ...place, isRoot: true }, null), '/var/lib/ccgate/ccgate.db')
+  assert.equal(defaultDatabaseFile(place, '/etc/ccgate/config.yaml'), '/var/lib/ccgate/ccgate.db')
+})
