@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { daemonOf, modelOf, type Snapshot } from '../../src/tui/model.ts'
+import { Histogram, percentiles, Traffic } from '../../src/tui/traffic.ts'
+import {
+  account,
+  attempt,
+  boot,
+  health,
+  hold,
+  mockupSnapshot,
+  NOW,
+  refusal,
+  reroute,
+  row,
+  user,
+} from './world.ts'
+
+function snapshot(rows: Parameters<Traffic['add']>[0], change: Partial<Snapshot> = {}): Snapshot {
+  const traffic = new Traffic()
+  traffic.add(rows)
+  return mockupSnapshot({ accounts: [], holds: [], users: new Map(), ...change, traffic })
+}
+
+test('before the first look nothing is known and nothing is claimed', () => {
+  const model = modelOf(null, NOW)
+  assert.equal(model.daemon.kind, 'loading')
+  assert.equal(model.rates, null)
+  assert.equal(model.today, null)
+})
+
+test('the daemon is alive while the heartbeat of its boot is younger than 15 seconds', () => {
+  const at = (ageMs: number) => daemonOf([boot({ heartbeatAtMs: NOW - ageMs })], NOW).kind
+  assert.equal(at(14_999), 'serving')
+  assert.equal(at(15_000), 'down')
+  assert.equal(daemonOf([boot({ state: 'stopped' })], NOW).kind, 'down')
+  assert.equal(daemonOf([boot({ state: 'draining' })], NOW).kind, 'draining')
+  assert.deepEqual(daemonOf([], NOW), { kind: 'down', boot: null, host: '' })
+})
+
+test('an older boot that still beats is the daemon, whatever a newer failed start left', () => {
+  const failed = boot({ id: 'boot_2', state: 'stopped' })
+  assert.equal(daemonOf([failed, boot()], NOW).boot?.id, 'boot_1')
+})
+
+test('requests per minute counts the last 60 seconds, those still running included', () => {
+  const rows = [row({ createdAtMs: NOW - 59_000 }), row({ createdAtMs: NOW - 61_000 })]
+  const rates = modelOf(snapshot(rows, { holds: [hold()] }), NOW).rates
+  assert.equal(rates?.requestsPerMinute, 2)
+  assert.equal(rates?.requests.at(-1), 2)
+  assert.equal(rates?.inFlight, 1)
+})
+
+test('each request is in exactly one column of the chart', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 2, max: 58 }), { maxLength: 40 }), (ages) => {
+      const rows = ages.map((minutes) => row({ createdAtMs: NOW - minutes * 60_000 }))
+      const requests = modelOf(snapshot(rows), NOW).rates?.requests ?? []
+      assert.equal(
+        requests.reduce((sum, count) => sum + count, 0),
+        rows.length,
+      )
+    }),
+  )
+})
+
+test('clients that left are no errors; refusals and cut streams are', () => {
+  const rows = [
+    row(),
+    row({ httpStatus: 499, status: 'interrupted' }),
+    row({ status: 'interrupted' }),
+    refusal(429, 'rate_limited', {}),
+  ]
+  const rates = modelOf(snapshot(rows), NOW).rates
+  assert.equal(rates?.errorShare, 0.5)
+  assert.deepEqual(rates?.statuses, [
+    ['429', 1],
+    ['cut', 1],
+  ])
+})
+
+test('refusals that never reached an account do not count as overhead', () => {
+  const rows = [refusal(402, 'insufficient_credit', { gatewayUs: 9 })]
+  assert.equal(modelOf(snapshot(rows), NOW).rates?.gatewayUs, null)
+})
+
+test('percentiles lie within 2 % of the exact ones', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 10_000_000 }), { minLength: 1, maxLength: 300 }),
+      fc.constantFrom(0.5, 0.95, 0.99),
+      (values, share) => {
+        const histogram = new Histogram()
+        for (const value of values) histogram.add(value)
+        const exact = values.sort((a, b) => a - b)[Math.ceil(share * values.length) - 1]
+        const [found] = percentiles([histogram], [share]) ?? []
+        assert.ok(Math.abs(found / exact - 1) < 0.02, `${found} for ${exact}`)
+      },
+    ),
+  )
+})
+
+test('keys are ranked by what they spent within the hour and carry the balance of their owner', () => {
+  const rows = [
+    row({ userName: 'bob', keyName: 'editor', costMicro: 10 }),
+    row({ costMicro: 7 }),
+    row({ costMicro: 8, createdAtMs: NOW - 40 * 60_000 }),
+  ]
+  const users = new Map([['usr_alice', user('alice', 4.5)]])
+  assert.deepEqual(modelOf(snapshot(rows, { users }), NOW).keys, [
+    { label: 'alice/laptop', requests: 2, costMicro: 15, balanceMicro: 4_500_000 },
+    { label: 'bob/editor', requests: 1, costMicro: 10, balanceMicro: null },
+  ])
+})
+
+test('a user with little left is warned of, with the time it lasts at the rate of ten minutes', () => {
+  const rows = [row({ costMicro: 1_000_000, createdAtMs: NOW - 2 * 60_000 })]
+  const warn = (dollars: number) =>
+    modelOf(snapshot(rows, { users: new Map([['usr_alice', user('alice', dollars)]]) }), NOW)
+      .warnings
+  assert.deepEqual(warn(3), [
+    {
+      tone: 'warn',
+      text: 'alice has $3.00 left, about 30 min at this rate',
+      command: 'ccgate credit grant alice 20',
+    },
+  ])
+  assert.deepEqual(warn(5), [])
+})
+
+test('a pool without a healthy account is the first warning', () => {
+  const accounts = [account('main', { health: [health('main')] })]
+  const warnings = modelOf(snapshot([], { accounts }), NOW).warnings
+  assert.equal(warnings[0]?.tone, 'bad')
+  assert.deepEqual(modelOf(snapshot([], { accounts: [account('main')] }), NOW).warnings, [])
+})
+
+test('problems are errors and reroutes, newest first, and say how a reroute ended', () => {
+  const rows = [
+    refusal(402, 'insufficient_credit', { createdAtMs: NOW - 9_000 }),
+    row(),
+    reroute({ createdAtMs: NOW - 5_000 }),
+  ]
+  const problems = modelOf(snapshot(rows), NOW).problems
+  assert.deepEqual(
+    problems.map(({ status, what, recovered }) => [status, what, recovered]),
+    [
+      ['529', 'spare → main  ok', true],
+      ['402', 'alice/laptop insufficient_credit', false],
+    ],
+  )
+})
+
+test('an attempt that was rerouted counts against its account, not against the one that served', () => {
+  const accounts = mockupSnapshot().accounts
+  const model = modelOf(snapshot([reroute()], { accounts }), NOW)
+  const of = (name: string) => model.accounts.find((each) => each.name === name)
+  assert.deepEqual([of('main')?.successShare, of('main')?.rerouted], [1, 0])
+  assert.deepEqual([of('spare')?.successShare, of('spare')?.rerouted], [0, 1])
+})
+
+test("a client's own fault does not count against the account", () => {
+  const main = mockupSnapshot().accounts[0]
+  const fault = row({ httpStatus: 400, attempts: [attempt(main.id, 'client_fault', 400)] })
+  assert.equal(modelOf(snapshot([fault], { accounts: [main] }), NOW).accounts[0].successShare, 1)
+})
+
+test('accounts are sorted by state, then priority, then weight', () => {
+  const names = modelOf(mockupSnapshot(), NOW).accounts.map((each) => each.name)
+  assert.deepEqual(names, ['main', 'backup', 'eu-1', 'spare', 'old-key'])
+})
+
+test('load is the limit that is nearest, and unknown where there is no limit', () => {
+  const load = (change: Parameters<typeof account>[1]) =>
+    modelOf(snapshot([], { accounts: [account('main', change)] }), NOW).accounts[0].load
+  assert.equal(load({ requests1m: 25, inFlight: 6 }), 0.75)
+  assert.equal(load({ rpmLimit: null, concurrencyLimit: null }), null)
+  assert.equal(load({ requests1m: 80 }), 1)
+})
+
+test('old minutes are forgotten', () => {
+  const traffic = new Traffic()
+  traffic.add([row({ createdAtMs: NOW - 62 * 60_000 }), row()])
+  traffic.forget(NOW)
+  assert.equal(traffic.minutes.size, 1)
+})
