@@ -19,8 +19,8 @@ export const TOOLS_OVERHEAD_TOKENS = 1_024
 export const DEFAULT_TOOL_USES = 10
 /** What one use of a server tool or MCP server adds to the prompt of the next round. */
 export const TOOL_RESULT_TOKENS = 16_384
-/** The longest summary that a compaction is expected to write, whatever `max_tokens` says. */
-export const COMPACTION_OUTPUT_TOKENS = 16_384
+/** The longest output expected of a compaction, or of one piece of advice that has no limit of its own. */
+export const SIDE_OUTPUT_TOKENS = 16_384
 
 /** Largest `max_uses` taken at its word; keeps amounts far from the bounds of `Micro`. */
 const MAX_TOOL_USES = 1_000_000
@@ -101,9 +101,14 @@ export function costBound(input: BoundInput, models: BoundModels): Bound {
     { row: models.row, maxTokens: null, fast: input.fast },
     ...models.fallbacks,
   ]
+  // An answer names one speed for all its iterations.
+  const fast = attempts.some((attempt) => attempt.fast)
   const parts: BoundPart[] = []
-  for (const [index, { row, maxTokens, fast }] of attempts.entries()) {
-    const inputTokens = grownInput(promptBound(input, row, models.row), rounds, row)
+  for (const [index, { row, maxTokens }] of attempts.entries()) {
+    // A fallback that takes over in mid-answer reads what was written before.
+    const written = index === 0 ? 0 : Math.min(input.maxTokens, models.row.maxOutput)
+    const prompt = promptBound(input, row, models.row) + written
+    const inputTokens = grownInput(prompt, rounds, row)
     const outputTokens = Math.min(maxTokens ?? input.maxTokens, row.maxOutput)
     const role = index === 0 ? 'request' : 'fallback'
     const followsMaxTokens = maxTokens === null
@@ -114,17 +119,17 @@ export function costBound(input: BoundInput, models: BoundModels): Bound {
   if (input.compaction) {
     const { row } = models
     const inputTokens = grownInput(promptBound(input, row, row), rounds, row)
-    const outputTokens = Math.min(COMPACTION_OUTPUT_TOKENS, row.maxOutput)
+    const outputTokens = Math.min(SIDE_OUTPUT_TOKENS, row.maxOutput)
     const part = { role: 'compaction', inputTokens, outputTokens, followsMaxTokens: false } as const
-    parts.push(partOf(part, row, input, input.fast, rounds))
+    parts.push(partOf(part, row, input, fast, rounds))
   }
   for (const { row, maxUses, maxTokens } of models.advisors) {
     const times = uses(maxUses)
     const prompt = promptBound(input, row, models.row) + Math.min(input.maxTokens, row.maxOutput)
     const inputTokens = Math.min(prompt, row.contextWindow) * times
-    const outputTokens = Math.min(maxTokens ?? row.maxOutput, row.maxOutput) * times
+    const outputTokens = Math.min(maxTokens ?? SIDE_OUTPUT_TOKENS, row.maxOutput) * times
     const part = { role: 'advisor', inputTokens, outputTokens, followsMaxTokens: false } as const
-    parts.push(partOf(part, row, input, input.fast, rounds))
+    parts.push(partOf(part, row, input, fast, rounds))
   }
   const feesMicro = searches * models.webSearchMicro
   return {
@@ -183,7 +188,6 @@ function isNewer(row: PriceRow): boolean {
 }
 
 function grownInput(prompt: number, rounds: number, row: PriceRow): number {
-  if (rounds === 0) return prompt
   const growth = (TOOL_RESULT_TOKENS * rounds * (rounds + 1)) / 2
   return Math.min(row.contextWindow, prompt * (rounds + 1) + growth)
 }
