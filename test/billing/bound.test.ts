@@ -6,6 +6,7 @@ import {
   costBound,
   maxTokensThatFit,
   SIDE_OUTPUT_TOKENS,
+  TOOL_RESULT_TOKENS,
   tighterBound,
 } from '../../src/billing/bound.ts'
 import { type BoundModels, boundModels, type WantedModels } from '../../src/billing/bound-models.ts'
@@ -117,10 +118,10 @@ test('output is at most what the model can write', () => {
 })
 
 test('server tools add fees per search and rounds of a growing prompt, up to the window', () => {
-  const none = boundOf('claude-opus-5')
+  const none = boundOf('claude-opus-5', { hasTools: true })
   const one = boundOf('claude-opus-5', { serverTools: [{ kind: 'web_search', maxUses: 1 }] })
   assert.equal(one.feesMicro, 10_000)
-  assert.ok(one.inputTokens > 2 * none.inputTokens)
+  assert.equal(one.inputTokens, 2 * none.inputTokens + TOOL_RESULT_TOKENS)
   const open = boundOf('claude-opus-5', { serverTools: [{ kind: 'web_search', maxUses: null }] })
   assert.equal(open.feesMicro, 100_000)
   const many = boundOf('claude-opus-5', { serverTools: [{ kind: 'other', maxUses: 1e15 }] })
@@ -142,6 +143,13 @@ test('fallbacks add up, each at its own price and length', () => {
       ['claude-sonnet-4-6', 1_000, 15_000_000],
     ],
   )
+})
+
+test('a fallback may have to read what the model before it wrote', () => {
+  const fallbacks = [{ model: 'claude-opus-5', maxTokens: null, fast: null }]
+  const bound = costBound(PLAIN_REQUEST, modelsOf('claude-fable-5-2', { fallbacks }))
+  const [request, fallback] = bound.parts.map((part) => part.inputTokens)
+  assert.equal(fallback, (request ?? 0) + PLAIN_REQUEST.maxTokens)
 })
 
 test('default fallbacks count as the dearest model that is served', () => {
