@@ -2,15 +2,11 @@
 
 import { eventsIn } from './answers.ts'
 import { type Bodies, requestBytes } from './bodies.ts'
-import {
-  closedLoop,
-  type LoadResult,
-  type OpenResult,
-  openLoop,
-  type StreamsResult,
-  streamBatch,
-} from './load.ts'
+import { closedLoop } from './closed-loop.ts'
+import type { LoadResult } from './load.ts'
+import { type OpenResult, openLoop } from './open-loop.ts'
 import { cpuSeconds, memoryMb } from './process.ts'
+import { type StreamsResult, streamBatch } from './stream-batch.ts'
 import type { Target } from './targets.ts'
 import { readStats, type UpstreamStats } from './upstream.ts'
 

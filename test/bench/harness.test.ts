@@ -3,9 +3,11 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { eventsIn, fullSpeedStream, pacedStream, SMALL_ANSWER } from '../../bench/answers.ts'
 import { buildBodies, requestBytes } from '../../bench/bodies.ts'
+import { closedLoop } from '../../bench/closed-loop.ts'
 import { type Figures, goals } from '../../bench/goals.ts'
-import { closedLoop, openLoop, streamBatch } from '../../bench/load.ts'
+import { openLoop } from '../../bench/open-loop.ts'
 import { median, Samples } from '../../bench/samples.ts'
+import { streamBatch } from '../../bench/stream-batch.ts'
 import { startUpstream } from '../../bench/upstream.ts'
 import { EventCounter, MessageReader } from '../../bench/wire.ts'
 
@@ -150,7 +152,8 @@ test('a stream at full speed arrives whole, again and again on one connection', 
   const plan = { port, request, connections: 1, warmupMs: 0, windowMs: 300, countEvents: true }
   const loop = await closedLoop(plan)
   assert.equal(loop.failed, 0, loop.reason)
-  assert.ok(loop.requests > 1 && loop.events >= loop.requests * eventsIn(3000))
+  // The first one may have begun before the window did.
+  assert.ok(loop.requests > 1 && loop.events >= (loop.requests - 1) * eventsIn(3000))
   assert.ok(stats().streams >= loop.requests + 2)
 })
 
