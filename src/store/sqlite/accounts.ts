@@ -1,0 +1,214 @@
+import type { AccountEvent, HeadroomRow, HealthRow } from '../../core/model.ts'
+import type {
+  AccountChange,
+  AccountCredential,
+  AccountStore,
+  By,
+  Found,
+  NewAccount,
+  SealedCredential,
+} from '../store.ts'
+import { accountActivity } from './account-activity.ts'
+import {
+  type AccountRow,
+  type EventRow,
+  type HealthRecord,
+  toAccount,
+  toEvent,
+  toHealth,
+} from './account-rows.ts'
+import { type Context, isIdPrefix, nearestNames, prefixEnd, snapshot } from './context.ts'
+import { differenceOf } from './keys.ts'
+
+/** Upstream accounts: the operator's part (rows of `accounts`) and what the daemon knows of them. */
+export function accountOperations(context: Context) {
+  const { db, sql, nowMs, audit } = context
+  const activity = accountActivity(context)
+
+  function rows(where: string, params: Record<string, unknown>): readonly AccountRow[] {
+    return sql(
+      `SELECT * FROM accounts WHERE removed_at_ms IS NULL AND (${where}) ORDER BY priority, name`,
+    ).all(params) as AccountRow[]
+  }
+
+  /** Changes one account and writes its audit row; `change` null means that there is nothing to do. */
+  function change(
+    accountId: string,
+    by: By,
+    action: string,
+    change: (row: AccountRow) => Partial<AccountRow> | null,
+  ): AccountChange {
+    const [row] = rows('id = @accountId', { accountId })
+    if (!row) return { kind: 'not_found' }
+    const before = toAccount(row)
+    const changes = change(row)
+    if (!changes) return { kind: 'unchanged', before, after: before }
+    const columns = Object.keys(changes)
+    sql(
+      `UPDATE accounts SET ${columns.map((column) => `${column} = @${column}`).join(', ')} WHERE id = @id`,
+    ).run({ ...changes, id: accountId })
+    const after = toAccount({ ...row, ...changes })
+    audit(by, { action, target: row.name, ...differenceOf(before, after) })
+    return { kind: 'changed', before, after }
+  }
+
+  return {
+    addAccount(account: NewAccount, by: By): Awaited<ReturnType<AccountStore['addAccount']>> {
+      const [existing] = rows('name = @name', { name: account.name })
+      if (existing) return { kind: 'exists', account: toAccount(existing) }
+      sql(
+        `INSERT INTO accounts (id, name, provider, base_url, allow_private, sealed, credential_last4,
+           credential_fingerprint, credential_version, priority, weight, rpm_limit, concurrency_limit,
+           models, note, created_at_ms, disabled_at_ms, disabled_by)
+         VALUES (@id, @name, @provider, @baseUrl, @allowPrivate, @sealed, @last4, @fingerprint, 1,
+           @priority, @weight, @rpmLimit, @concurrencyLimit, @models, @note, @createdAtMs, @disabledAtMs,
+           @disabledBy)`,
+      ).run({
+        id: account.id,
+        name: account.name,
+        provider: account.provider,
+        baseUrl: account.baseUrl,
+        allowPrivate: account.allowPrivate ? 1 : 0,
+        sealed: account.credential.sealed,
+        last4: account.credential.last4,
+        fingerprint: account.credential.fingerprint,
+        priority: account.priority,
+        weight: account.weight,
+        rpmLimit: account.rpmLimit,
+        concurrencyLimit: account.concurrencyLimit,
+        models: JSON.stringify(account.models),
+        note: account.note,
+        createdAtMs: by.nowMs,
+        disabledAtMs: account.disabled ? by.nowMs : null,
+        disabledBy: account.disabled ? by.actor : null,
+      })
+      const [created] = rows('id = @id', { id: account.id })
+      const added = toAccount(created)
+      audit(by, { action: 'account.add', target: added.name, after: added })
+      return { kind: 'added', account: added }
+    },
+
+    findAccount(ref: string): Found<ReturnType<typeof activity.summarize>[number]> {
+      return snapshot(db, () => {
+        const exact = rows('id = @ref OR name = @ref', { ref })
+        const some =
+          exact.length === 0 && isIdPrefix('account', ref)
+            ? rows('id >= @ref AND id < @end', { ref, end: prefixEnd(ref) })
+            : exact
+        if (some.length === 1) return { kind: 'found', value: activity.summarize(some, nowMs())[0] }
+        if (some.length > 1) return { kind: 'ambiguous', candidates: some.map((row) => row.id) }
+        const names = rows('TRUE', {}).map((row) => row.name)
+        return { kind: 'not_found', nearest: nearestNames(ref, names) }
+      })
+    },
+
+    listAccounts(now: number) {
+      return snapshot(db, () => activity.summarize(rows('TRUE', {}), now))
+    },
+
+    setAccountDisabled(
+      accountId: string,
+      disabled: { reason: string | null } | null,
+      by: By,
+    ): AccountChange {
+      const action = disabled ? 'account.disable' : 'account.enable'
+      return change(accountId, by, action, (row) => {
+        const isDisabled = row.disabled_at_ms !== null
+        if (
+          isDisabled === (disabled !== null) &&
+          row.disabled_reason === (disabled?.reason ?? null)
+        )
+          return null
+        return {
+          disabled_at_ms: disabled ? by.nowMs : null,
+          disabled_by: disabled ? by.actor : null,
+          disabled_reason: disabled?.reason ?? null,
+        }
+      })
+    },
+
+    rotateCredential(accountId: string, credential: SealedCredential, by: By): AccountChange {
+      return change(accountId, by, 'account.rotate', (row) => ({
+        sealed: credential.sealed,
+        credential_last4: credential.last4,
+        credential_fingerprint: credential.fingerprint,
+        credential_version: row.credential_version + 1,
+      }))
+    },
+
+    removeAccount(accountId: string, by: By): AccountChange {
+      return change(accountId, by, 'account.remove', () => ({
+        sealed: null,
+        removed_at_ms: by.nowMs,
+      }))
+    },
+
+    clearCooldown(accountId: string, by: By): AccountChange {
+      return change(accountId, by, 'account.cooldown_clear', () => ({
+        cooldown_cleared_at_ms: by.nowMs,
+        cooldown_until_ms: null,
+      }))
+    },
+
+    setCooldown(accountId: string, untilMs: number, by: By): AccountChange {
+      return change(accountId, by, 'account.cooldown_set', (row) =>
+        row.cooldown_until_ms === untilMs ? null : { cooldown_until_ms: untilMs },
+      )
+    },
+
+    loadAccounts(): readonly AccountCredential[] {
+      return rows('TRUE', {}).map((row) => ({
+        account: toAccount(row),
+        // A check of the table: only removed accounts have no credential.
+        sealed: row.sealed as Uint8Array,
+      }))
+    },
+
+    loadHealth(): readonly HealthRow[] {
+      const found = sql(
+        `SELECT h.* FROM account_health h JOIN accounts a ON a.id = h.account_id
+         WHERE a.removed_at_ms IS NULL`,
+      ).all() as HealthRecord[]
+      return found.map(toHealth)
+    },
+
+    saveHealth(changed: readonly HealthRow[], events: readonly AccountEvent[]): void {
+      for (const row of changed) {
+        if (row.state === 'healthy') {
+          sql('DELETE FROM account_health WHERE account_id = ? AND model_class = ?').run(
+            row.accountId,
+            row.modelClass,
+          )
+        } else {
+          sql(
+            `INSERT OR REPLACE INTO account_health VALUES (@accountId, @modelClass, @state, @reason,
+               @httpStatus, @upstreamRequestId, @sinceMs, @untilMs, @step, @credentialVersion)`,
+          ).run({ ...row })
+        }
+      }
+      for (const event of events) {
+        sql(
+          `INSERT INTO account_events (account_id, at_ms, kind, message, request_id)
+           VALUES (@accountId, @atMs, @kind, @message, @requestId)`,
+        ).run({ ...event })
+      }
+    },
+
+    saveHeadroom(changed: readonly HeadroomRow[]): void {
+      for (const row of changed) {
+        sql(
+          `INSERT OR REPLACE INTO account_headroom VALUES (@accountId, @requestsLimit, @requestsRemaining,
+             @inputTokensLimit, @inputTokensRemaining, @outputTokensLimit, @outputTokensRemaining,
+             @resetAtMs, @organizationId, @workspaceId, @updatedAtMs)`,
+        ).run({ ...row })
+      }
+    },
+
+    listAccountEvents(accountId: string, limit: number): readonly AccountEvent[] {
+      const found = sql(
+        'SELECT * FROM account_events WHERE account_id = ? ORDER BY seq DESC LIMIT ?',
+      ).all(accountId, limit) as EventRow[]
+      return found.map(toEvent)
+    },
+  }
+}

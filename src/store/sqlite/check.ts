@@ -1,0 +1,105 @@
+import { LONGEST_REQUEST_MS } from '../../billing/ledger.ts'
+import type { LedgerReport } from '../store.ts'
+import { type Context, snapshot } from './context.ts'
+
+/** No more sentences than this per rule: one cause can break a million rows. */
+const MOST_PER_RULE = 20
+
+// Each query finds rows that break one rule of M22 and says so in one sentence. They stream in the order
+// of the primary keys and look the other tables up by theirs, so memory stays flat on any size.
+const REQUEST_OF_ENTRY = `'ccr_' || substr(l.id, 5)`
+const RULES: readonly string[] = [
+  // (a)
+  `SELECT 'Wallet of ' || w.user_id || ': balance is ' || w.balance_micro || ' micro, its ledger sums to '
+     || coalesce(s.sum, 0) || '.'
+   FROM wallets w LEFT JOIN (SELECT user_id, sum(amount_micro) AS sum FROM ledger GROUP BY user_id) s
+     ON s.user_id = w.user_id
+   WHERE w.balance_micro <> coalesce(s.sum, 0)`,
+  `SELECT 'Ledger has entries of ' || l.user_id || ', who has no wallet.' FROM ledger l
+   LEFT JOIN wallets w ON w.user_id = l.user_id WHERE w.user_id IS NULL GROUP BY l.user_id`,
+  `SELECT 'Entry ' || l.id || ': balance after it is ' || l.balance_after_micro || ' micro, but '
+     || coalesce(p.balance_after_micro, 0) || ' before it and its ' || l.amount_micro || ' make another.'
+   FROM ledger l LEFT JOIN ledger p ON p.id = l.previous_id
+   WHERE l.balance_after_micro <> coalesce(p.balance_after_micro, 0) + l.amount_micro
+     OR p.user_id <> l.user_id OR (l.previous_id IS NOT NULL AND p.id IS NULL)`,
+  `SELECT 'Wallet of ' || w.user_id || ': the last ledger entry it names is not the one with its balance.'
+   FROM wallets w LEFT JOIN ledger l ON l.id = w.last_entry_id
+   WHERE coalesce(l.balance_after_micro, 0) <> w.balance_micro OR coalesce(l.user_id, w.user_id) <> w.user_id`,
+  // (b)
+  `SELECT 'Wallet of ' || w.user_id || ': ' || w.held_micro || ' micro held, its open holds sum to '
+     || coalesce(s.sum, 0) || '.'
+   FROM wallets w LEFT JOIN (SELECT user_id, sum(amount_micro) AS sum FROM holds INDEXED BY holds_open
+     WHERE state = 'open' GROUP BY user_id) s ON s.user_id = w.user_id
+   WHERE w.held_micro <> coalesce(s.sum, 0)`,
+  // (c)
+  `SELECT 'Request ' || u.request_id || ' has ' || count(*) || ' usage rows.' FROM usage u
+   GROUP BY u.request_id HAVING count(*) > 1`,
+  `SELECT 'Hold ' || h.request_id || ' is ' || h.state || ' and has no usage row.' FROM holds h
+   WHERE h.state <> 'open' AND NOT EXISTS (SELECT 1 FROM usage u WHERE u.request_id = h.request_id)`,
+  `SELECT 'Hold ' || h.request_id || ' is open and has a usage row.' FROM holds h INDEXED BY holds_open
+   WHERE h.state = 'open' AND EXISTS (SELECT 1 FROM usage u WHERE u.request_id = h.request_id)`,
+  // (d)
+  `SELECT 'Hold ' || h.request_id || ' is settled and has no charge.' FROM holds h
+   LEFT JOIN ledger l ON l.id = 'led_' || substr(h.request_id, 5)
+   WHERE h.state = 'settled' AND (l.id IS NULL OR l.type <> 'charge' OR l.user_id <> h.user_id)`,
+  `SELECT 'Request ' || u.request_id || ' cost ' || u.cost_micro || ' micro, but its charge is '
+     || coalesce(l.amount_micro, 'missing') || '.'
+   FROM usage u LEFT JOIN ledger l ON l.id = 'led_' || substr(u.request_id, 5)
+   WHERE u.cost_micro <> 0 - coalesce(l.amount_micro, 0) OR l.user_id <> u.user_id`,
+  // (e)
+  `SELECT 'Charge ' || l.id || ' has no settled hold.' FROM ledger l
+   LEFT JOIN holds h ON h.request_id = ${REQUEST_OF_ENTRY}
+   WHERE l.type = 'charge' AND coalesce(h.state, '') <> 'settled'`,
+]
+
+/** The money check: read-only, on one state of the file. */
+export function checkOperations({ db, sql }: Context) {
+  function countOf(text: string, ...params: readonly number[]): number {
+    return sql(text)
+      .pluck()
+      .get(...params) as number
+  }
+
+  return {
+    checkLedger(nowMs: number): LedgerReport {
+      return snapshot(db, () => {
+        const quickCheck = quickCheckOf(db)
+        const staleMs = nowMs - LONGEST_REQUEST_MS
+        const violations = RULES.flatMap(
+          (rule) => sql(`${rule} LIMIT ${MOST_PER_RULE}`).pluck().all() as string[],
+        )
+        // (g)
+        const stale = sql(
+          `SELECT request_id FROM holds INDEXED BY holds_open WHERE state = 'open' AND opened_at_ms < ?`,
+        )
+          .pluck()
+          .all(staleMs) as string[]
+        for (const requestId of stale.slice(0, MOST_PER_RULE)) {
+          violations.push(`Hold ${requestId} is open for longer than any request may run.`)
+        }
+        if (quickCheck !== 'ok') violations.unshift(`The file is damaged: ${quickCheck}.`)
+        const pages = db.pragma('page_count', { simple: true }) as number
+        const free = db.pragma('freelist_count', { simple: true }) as number
+        return {
+          quickCheck,
+          foreignKeyViolations: (db.pragma('foreign_key_check') as unknown[]).length,
+          wallets: countOf('SELECT count(*) FROM wallets'),
+          openHolds: countOf(
+            `SELECT count(*) FROM holds INDEXED BY holds_open WHERE state = 'open'`,
+          ),
+          settledHolds: countOf(`SELECT count(*) FROM holds WHERE state = 'settled'`),
+          staleHolds: stale.length,
+          bytes: pages * (db.pragma('page_size', { simple: true }) as number),
+          freeRatio: pages === 0 ? 0 : free / pages,
+          violations,
+        }
+      })
+    },
+  }
+}
+
+/** `ok`, or what is damaged. */
+export function quickCheckOf(db: Context['db']): string {
+  const rows = db.pragma('quick_check(5)') as { quick_check: string }[]
+  return rows.map((row) => row.quick_check).join('; ')
+}

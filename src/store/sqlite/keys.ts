@@ -1,0 +1,259 @@
+import { idFloor, idTimeMs } from '../../core/ids.ts'
+import { type Key, keyState, type User } from '../../core/model.ts'
+import { matchesModel } from '../../core/model-glob.ts'
+import type { By, Found, KeyCredential, KeyLimits, KeyStore, KeySummary, NewKey } from '../store.ts'
+import { type Context, isIdPrefix, nearestNames, prefixEnd, snapshot } from './context.ts'
+
+interface KeyRow {
+  readonly id: string
+  readonly user_id: string
+  readonly user_name: string
+  readonly user_state: User['state']
+  readonly name: string
+  readonly digest: Uint8Array
+  readonly last4: string
+  readonly rpm_limit: number | null
+  readonly concurrency_limit: number | null
+  readonly models: string
+  readonly note: string | null
+  readonly expires_at_ms: number | null
+  readonly created_at_ms: number
+  readonly created_by: string
+  readonly revoked_at_ms: number | null
+  readonly revoked_reason: string | null
+  readonly last_used_at_ms: number | null
+  readonly last_ip: string | null
+}
+
+interface Spent {
+  readonly key_id: string
+  readonly last_request_id: string
+  readonly day_micro: number
+  readonly month_micro: number
+}
+
+const SELECT = `
+  SELECT k.*, u.name AS user_name, u.state AS user_state, a.last_used_at_ms, a.last_ip
+  FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_activity a ON a.key_id = k.id`
+
+const DAY_MS = 86_400_000
+
+/** API keys; their digests are what the daemon knows of the secrets. */
+export function keyOperations({ db, sql, nowMs, audit }: Context) {
+  function rows(where: string, params: Record<string, unknown>): readonly KeyRow[] {
+    // The live key of a name comes before its revoked namesakes, then the newest.
+    return sql(`${SELECT} WHERE ${where} ORDER BY k.revoked_at_ms IS NOT NULL, k.id DESC`).all(
+      params,
+    ) as KeyRow[]
+  }
+
+  function keyById(keyId: string): Key | null {
+    const [row] = rows('k.id = @keyId', { keyId })
+    return row ? toKey(row) : null
+  }
+
+  function summarize(found: readonly KeyRow[], now: number): readonly KeySummary[] {
+    if (found.length === 0) return []
+    const spent = spentBy(found.length === 1 ? found[0].id : null, now)
+    return found.map((row) => {
+      const recent = spent.get(row.id)
+      const recentMs = recent ? idTimeMs(recent.last_request_id) : null
+      const isNewer = recentMs !== null && recentMs > (row.last_used_at_ms ?? 0)
+      return {
+        ...toKey(row),
+        userState: row.user_state,
+        lastUsedAtMs: isNewer ? recentMs : row.last_used_at_ms,
+        lastIp: isNewer && recent ? clientIpOf(recent.last_request_id) : row.last_ip,
+        spent24hMicro: recent?.day_micro ?? 0,
+        spentMonthMicro: recent?.month_micro ?? 0,
+      }
+    })
+  }
+
+  /** One pass over the narrow index of this month's usage (and the last 24 hours, on the 1st). */
+  function spentBy(keyId: string | null, now: number): ReadonlyMap<string, Spent> {
+    const date = new Date(now)
+    const monthMs = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
+    const day = idFloor('request', now - DAY_MS)
+    const month = idFloor('request', monthMs)
+    const sums = sql(
+      `SELECT key_id, max(request_id) AS last_request_id,
+         sum(cost_micro) FILTER (WHERE request_id >= @day) AS day_micro,
+         sum(cost_micro) FILTER (WHERE request_id >= @month) AS month_micro
+       FROM usage WHERE request_id >= @since AND (@keyId IS NULL OR key_id = @keyId) GROUP BY key_id`,
+    ).all({ day, month, since: day < month ? day : month, keyId }) as Spent[]
+    return new Map(sums.map((row) => [row.key_id, row]))
+  }
+
+  function clientIpOf(requestId: string): string | null {
+    const row = sql('SELECT client_ip FROM usage WHERE request_id = ?').get(requestId)
+    return (row as { client_ip: string | null }).client_ip
+  }
+
+  return {
+    createKey(key: NewKey, by: By): Awaited<ReturnType<KeyStore['createKey']>> {
+      const owner = sql('SELECT name FROM users WHERE id = ?').get(key.userId)
+      if (!owner) return { kind: 'no_user' }
+      const [existing] = rows(
+        'k.user_id = @userId AND k.name = @name AND k.revoked_at_ms IS NULL',
+        {
+          userId: key.userId,
+          name: key.name,
+        },
+      )
+      if (existing) return { kind: 'exists', key: toKey(existing) }
+      sql(
+        `INSERT INTO keys (id, user_id, name, digest, last4, rpm_limit, concurrency_limit, models, note,
+           expires_at_ms, created_at_ms, created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ).run(
+        key.id,
+        key.userId,
+        key.name,
+        key.digest,
+        key.last4,
+        key.rpmLimit,
+        key.concurrencyLimit,
+        JSON.stringify(key.models),
+        key.note,
+        key.expiresAtMs,
+        by.nowMs,
+        by.actor,
+      )
+      const [created] = rows('k.id = @id', { id: key.id })
+      const result = toKey(created)
+      audit(by, { action: 'key.create', target: targetOf(result), after: result })
+      return { kind: 'created', key: result }
+    },
+
+    findKey(ref: string): Found<KeySummary> {
+      return snapshot(db, () => {
+        const [userName, keyName] = splitOnce(ref)
+        const exact = rows('k.id = @ref OR (u.name = @userName AND k.name = @keyName)', {
+          ref,
+          userName,
+          keyName,
+        })
+        if (exact.length > 0) {
+          return { kind: 'found', value: summarize(exact.slice(0, 1), nowMs())[0] }
+        }
+        if (isIdPrefix('key', ref)) {
+          const some = rows('k.id >= @ref AND k.id < @end', { ref, end: prefixEnd(ref) })
+          if (some.length === 1) return { kind: 'found', value: summarize(some, nowMs())[0] }
+          if (some.length > 1) return { kind: 'ambiguous', candidates: some.map((row) => row.id) }
+        }
+        const names = rows('TRUE', {}).map((row) => `${row.user_name}/${row.name}`)
+        return { kind: 'not_found', nearest: nearestNames(ref, [...new Set(names)]) }
+      })
+    },
+
+    listKeys(filter: Parameters<KeyStore['listKeys']>[0]): readonly KeySummary[] {
+      const state = filter.state ?? 'all'
+      return snapshot(db, () => {
+        const found = rows('(@userId IS NULL OR k.user_id = @userId)', {
+          userId: filter.userId ?? null,
+        })
+          .filter(
+            (row) =>
+              state === 'all' || keyState(toKey(row), row.user_state, filter.nowMs) === state,
+          )
+          .filter(
+            (row) => filter.model === undefined || matchesModel(toKey(row).models, filter.model),
+          )
+        return summarize(found, filter.nowMs)
+          .filter(
+            (key) =>
+              filter.unusedSinceMs === undefined || (key.lastUsedAtMs ?? 0) < filter.unusedSinceMs,
+          )
+          .toSorted((a, b) => (a.id < b.id ? 1 : -1))
+      })
+    },
+
+    limitKey(keyId: string, change: KeyLimits, by: By): Awaited<ReturnType<KeyStore['limitKey']>> {
+      const before = keyById(keyId)
+      if (!before) return { kind: 'not_found' }
+      const after: Key = { ...before, ...definedOf(change) }
+      if (JSON.stringify(after) === JSON.stringify(before))
+        return { kind: 'unchanged', before, after }
+      sql(
+        `UPDATE keys SET rpm_limit = ?, concurrency_limit = ?, models = ?, expires_at_ms = ?, note = ?
+         WHERE id = ?`,
+      ).run(
+        after.rpmLimit,
+        after.concurrencyLimit,
+        JSON.stringify(after.models),
+        after.expiresAtMs,
+        after.note,
+        keyId,
+      )
+      audit(by, { action: 'key.limit', target: targetOf(after), ...differenceOf(before, after) })
+      return { kind: 'changed', before, after }
+    },
+
+    revokeKey(
+      keyId: string,
+      reason: string | null,
+      by: By,
+    ): Awaited<ReturnType<KeyStore['revokeKey']>> {
+      const before = keyById(keyId)
+      if (!before) return { kind: 'not_found' }
+      if (before.revokedAtMs !== null) return { kind: 'already_revoked', key: before }
+      sql('UPDATE keys SET revoked_at_ms = ?, revoked_reason = ? WHERE id = ?').run(
+        by.nowMs,
+        reason,
+        keyId,
+      )
+      const key: Key = { ...before, revokedAtMs: by.nowMs, revokedReason: reason }
+      audit(by, { action: 'key.revoke', target: targetOf(key), ...differenceOf(before, key) })
+      return { kind: 'revoked', key }
+    },
+
+    loadKeys(): readonly KeyCredential[] {
+      return rows('TRUE', {}).map((row) => ({
+        key: toKey(row),
+        digest: row.digest,
+        userState: row.user_state,
+      }))
+    },
+  }
+}
+
+function toKey(row: KeyRow): Key {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    userName: row.user_name,
+    name: row.name,
+    last4: row.last4,
+    rpmLimit: row.rpm_limit,
+    concurrencyLimit: row.concurrency_limit,
+    models: JSON.parse(row.models) as string[],
+    note: row.note,
+    expiresAtMs: row.expires_at_ms,
+    createdAtMs: row.created_at_ms,
+    createdBy: row.created_by,
+    revokedAtMs: row.revoked_at_ms,
+    revokedReason: row.revoked_reason,
+  }
+}
+
+function targetOf(key: Key): string {
+  return `${key.userName}/${key.name}`
+}
+
+function splitOnce(ref: string): readonly [string, string] {
+  const slash = ref.indexOf('/')
+  return slash < 0 ? ['', ''] : [ref.slice(0, slash), ref.slice(slash + 1)]
+}
+
+function definedOf(change: KeyLimits): KeyLimits {
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined))
+}
+
+/** The fields that differ, for the audit log. */
+export function differenceOf<T extends object>(before: T, after: T) {
+  const changed = (Object.keys(after) as (keyof T)[]).filter(
+    (name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]),
+  )
+  const pick = (from: T) => Object.fromEntries(changed.map((name) => [name, from[name]]))
+  return { before: pick(before), after: pick(after) }
+}

@@ -1,0 +1,53 @@
+import { accountOperations } from './accounts.ts'
+import { bootOperations } from './boots.ts'
+import { checkOperations } from './check.ts'
+import type { Context } from './context.ts'
+import { creditOperations } from './credit.ts'
+import { exchangeOperations } from './exchanges.ts'
+import { keyOperations } from './keys.ts'
+import { metaOperations } from './meta.ts'
+import { recoverOperations } from './recover.ts'
+import { usageOperations } from './usage.ts'
+import { userOperations } from './users.ts'
+
+/** Every operation on one connection; those that write expect to be called inside a transaction. */
+export function createOperations(context: Context) {
+  const exchanges = exchangeOperations(context)
+  return {
+    ...userOperations(context),
+    ...keyOperations(context),
+    ...accountOperations(context),
+    ...creditOperations(context),
+    ...exchanges,
+    ...recoverOperations(context, exchanges),
+    ...usageOperations(context),
+    ...bootOperations(context),
+    ...metaOperations(context),
+    ...checkOperations(context),
+  }
+}
+
+export type Operations = ReturnType<typeof createOperations>
+
+/** The writes that are not on the hot path: called by name, in the writer's thread or in this one. */
+export const COLD_WRITES = [
+  'createUser',
+  'createKey',
+  'limitKey',
+  'revokeKey',
+  'addAccount',
+  'setAccountDisabled',
+  'rotateCredential',
+  'removeAccount',
+  'clearCooldown',
+  'setCooldown',
+  'saveHealth',
+  'saveHeadroom',
+  'addCredit',
+  'recoverHolds',
+  'addBoot',
+  'heartbeat',
+  'putMeta',
+] as const satisfies readonly (keyof Operations)[]
+
+export type ColdWrite = (typeof COLD_WRITES)[number]
