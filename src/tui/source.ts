@@ -1,0 +1,113 @@
+import type { Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
+import type { Snapshot } from './model.ts'
+import { KEPT_MINUTES, Traffic } from './traffic.ts'
+
+/** The part of the store that the monitor looks at. */
+export type MonitorReader = Pick<
+  Store,
+  | 'listAccounts'
+  | 'listOpenHolds'
+  | 'listUsage'
+  | 'usageAfter'
+  | 'sumUsage'
+  | 'listBoots'
+  | 'listUsers'
+>
+
+const PAGE = 500
+/** Pages of the past per look, so that the first frame and the keys never wait for an hour of rows. */
+const PAGES_PER_LOOK = 4
+/** Beyond this many rows the past is left out of the charts. */
+const MAX_PAST_ROWS = 40_000
+const SLOW_FACTS_MS = 5_000
+
+/** Looks at the database: reads the past once, then only the rows after the last one seen. */
+export class Source {
+  readonly #store: MonitorReader
+  readonly #clock: () => number
+  readonly #traffic = new Traffic()
+  /** Rows finish in another order than they begin, so the past and the tail may overlap. */
+  readonly #seen = new Set<string>()
+  #tailId: string | null = null
+  #past: { afterId: string | null; sinceMs: number; rows: number } | null
+  #users = new Map<string, UserSummary>()
+  #today: UsageTotals | null = null
+  #slowFactsAtMs = Number.NEGATIVE_INFINITY
+  #slowFactsTookMs = 0
+
+  constructor(store: MonitorReader, clock: () => number) {
+    this.#store = store
+    this.#clock = clock
+    this.#past = { afterId: null, sinceMs: clock() - KEPT_MINUTES * 60_000, rows: 0 }
+  }
+
+  /** One look. Rejects with `StoreError` when the database does not answer. */
+  async read(): Promise<Snapshot> {
+    const nowMs = this.#clock()
+    // Holds before rows: what closes in between is then counted by its row, and its hold is dropped.
+    const holds = await this.#store.listOpenHolds()
+    if (this.#tailId !== null) await this.#readTail(this.#tailId)
+    await this.#readPast()
+    this.#traffic.forget(nowMs)
+    const accounts = await this.#store.listAccounts(nowMs)
+    const boots = await this.#store.listBoots()
+    await this.#readSlowFacts(nowMs)
+    return {
+      boots,
+      accounts,
+      holds: holds.filter((hold) => !this.#seen.has(hold.requestId)),
+      users: this.#users,
+      today: this.#today,
+      traffic: this.#traffic,
+    }
+  }
+
+  async #readTail(tailId: string): Promise<void> {
+    for (let page = 0; page < PAGES_PER_LOOK; page++) {
+      const rows = await this.#store.usageAfter(this.#tailId ?? tailId, PAGE)
+      this.#take(rows)
+      if (rows.length > 0) this.#tailId = rows[rows.length - 1].requestId
+      if (rows.length < PAGE) return
+    }
+  }
+
+  async #readPast(): Promise<void> {
+    for (let page = 0; page < PAGES_PER_LOOK && this.#past !== null; page++) {
+      const { afterId, sinceMs, rows } = this.#past
+      const filter = { sinceMs, limit: PAGE, ...(afterId === null ? {} : { afterId }) }
+      const found = await this.#store.listUsage(filter)
+      // An empty database: there is no row yet to go on from.
+      if (found.rows.length === 0 && afterId === null) return
+      this.#tailId ??= found.rows[0]?.requestId ?? null
+      this.#take(found.rows)
+      const total = rows + found.rows.length
+      const isMore = found.hasMore && total < MAX_PAST_ROWS
+      const oldest = found.rows[found.rows.length - 1]?.requestId
+      this.#past = isMore && oldest !== undefined ? { afterId: oldest, sinceMs, rows: total } : null
+    }
+  }
+
+  #take(rows: readonly UsageRow[]): void {
+    const fresh = rows.filter((row) => !this.#seen.has(row.requestId))
+    for (const row of fresh) this.#seen.add(row.requestId)
+    this.#traffic.add(fresh)
+    // Only recent rows can come twice; sets keep the order of adding.
+    for (const id of this.#seen) {
+      if (this.#seen.size <= MAX_PAST_ROWS + PAGE) break
+      this.#seen.delete(id)
+    }
+  }
+
+  /** Sums and balances are read every 5 s, or more rarely where reading them takes its time. */
+  async #readSlowFacts(nowMs: number): Promise<void> {
+    const age = Math.abs(nowMs - this.#slowFactsAtMs)
+    if (age < Math.max(SLOW_FACTS_MS, 50 * this.#slowFactsTookMs)) return
+    const startedMs = performance.now()
+    const midnightMs = Math.floor(nowMs / 86_400_000) * 86_400_000
+    this.#today = await this.#store.sumUsage({ sinceMs: midnightMs, untilMs: nowMs + 60_000 })
+    const users = await this.#store.listUsers({})
+    this.#users = new Map(users.map((user) => [user.id, user]))
+    this.#slowFactsAtMs = nowMs
+    this.#slowFactsTookMs = performance.now() - startedMs
+  }
+}
