@@ -1,6 +1,18 @@
 import type {
-  Account, AccountEvent, AuditEvent, Boot, HeadroomRow, HealthRow, Hold, HoldProgress, Key,
-  LedgerEntry, LedgerEntryType, UsageRecord, User, Wallet,
+  Account,
+  AccountEvent,
+  AuditEvent,
+  Boot,
+  HeadroomRow,
+  HealthRow,
+  Hold,
+  HoldProgress,
+  Key,
+  LedgerEntry,
+  LedgerEntryType,
+  UsageRecord,
+  User,
+  Wallet,
 } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
 import type { TokenCounts } from '../core/usage.ts'
@@ -10,8 +22,15 @@ import type { TokenCounts } from '../core/usage.ts'
  * its promise resolves. An expected "no" is a value of the result; a promise rejects only with
  * `StoreError` (busy, full, broken) or `InvariantError`. Nothing here knows SQL.
  */
-export interface Store extends UserStore, KeyStore, AccountStore, CreditStore, ExchangeStore,
-  UsageStore, BootStore, MetaStore {
+export interface Store
+  extends UserStore,
+    KeyStore,
+    AccountStore,
+    CreditStore,
+    ExchangeStore,
+    UsageStore,
+    BootStore,
+    MetaStore {
   /** Stops background work, flushes what is queued and closes the file. */
   close(): Promise<void>
 }
@@ -41,7 +60,10 @@ export interface By {
 // ── users ────────────────────────────────────────────────────────────────────────────────────────
 
 export interface UserStore {
-  createUser(user: NewUser, by: By): Promise<{ kind: 'created'; user: User } | { kind: 'exists'; user: User }>
+  createUser(
+    user: NewUser,
+    by: By,
+  ): Promise<{ kind: 'created'; user: User } | { kind: 'exists'; user: User }>
   /** By id, id prefix, name or e-mail. */
   findUser(ref: string): Promise<Found<UserSummary>>
   /** Sorted by name. */
@@ -66,13 +88,30 @@ export interface UserSummary extends User {
 // ── keys ─────────────────────────────────────────────────────────────────────────────────────────
 
 export interface KeyStore {
-  createKey(key: NewKey, by: By): Promise<{ kind: 'created'; key: Key } | { kind: 'exists'; key: Key } | { kind: 'no_user' }>
+  createKey(
+    key: NewKey,
+    by: By,
+  ): Promise<{ kind: 'created'; key: Key } | { kind: 'exists'; key: Key } | { kind: 'no_user' }>
   /** By id, id prefix or `user/name`. */
   findKey(ref: string): Promise<Found<KeySummary>>
   /** Newest first. `user` is a user id. */
-  listKeys(filter: { userId?: string; state?: 'active' | 'revoked' | 'expired' | 'all'; model?: string; unusedSinceMs?: number; nowMs: number }): Promise<readonly KeySummary[]>
-  limitKey(keyId: string, change: KeyLimits, by: By): Promise<{ kind: 'changed' | 'unchanged'; before: Key; after: Key } | { kind: 'not_found' }>
-  revokeKey(keyId: string, reason: string | null, by: By): Promise<{ kind: 'revoked' | 'already_revoked'; key: Key } | { kind: 'not_found' }>
+  listKeys(filter: {
+    userId?: string
+    state?: 'active' | 'revoked' | 'expired' | 'all'
+    model?: string
+    unusedSinceMs?: number
+    nowMs: number
+  }): Promise<readonly KeySummary[]>
+  limitKey(
+    keyId: string,
+    change: KeyLimits,
+    by: By,
+  ): Promise<{ kind: 'changed' | 'unchanged'; before: Key; after: Key } | { kind: 'not_found' }>
+  revokeKey(
+    keyId: string,
+    reason: string | null,
+    by: By,
+  ): Promise<{ kind: 'revoked' | 'already_revoked'; key: Key } | { kind: 'not_found' }>
   /** Every key that could still be presented, with its digest and its owner's state: the daemon's working set. */
   loadKeys(): Promise<readonly KeyCredential[]>
 }
@@ -117,13 +156,20 @@ export interface KeyCredential {
 // ── accounts ─────────────────────────────────────────────────────────────────────────────────────
 
 export interface AccountStore {
-  addAccount(account: NewAccount, by: By): Promise<{ kind: 'added'; account: Account } | { kind: 'exists'; account: Account }>
+  addAccount(
+    account: NewAccount,
+    by: By,
+  ): Promise<{ kind: 'added'; account: Account } | { kind: 'exists'; account: Account }>
   /** By id, id prefix or name; removed accounts are not found. */
   findAccount(ref: string): Promise<Found<AccountSummary>>
   /** By priority, then name. */
   listAccounts(nowMs: number): Promise<readonly AccountSummary[]>
   /** `value` null enables. */
-  setAccountDisabled(accountId: string, disabled: { reason: string | null } | null, by: By): Promise<AccountChange>
+  setAccountDisabled(
+    accountId: string,
+    disabled: { reason: string | null } | null,
+    by: By,
+  ): Promise<AccountChange>
   rotateCredential(accountId: string, credential: SealedCredential, by: By): Promise<AccountChange>
   /** Erases the credential; history keeps the name. Refuses nothing: asking is the caller's job. */
   removeAccount(accountId: string, by: By): Promise<AccountChange>
@@ -198,9 +244,20 @@ export interface CreditStore {
   addCredit(entry: NewCredit, by: By): Promise<CreditResult>
   getWallet(userId: string): Promise<Wallet | null>
   /** Newest first; `afterId` continues below that entry. */
-  listLedger(filter: { userId: string; sinceMs?: number; untilMs?: number; type?: LedgerEntryType; limit: number; afterId?: string }): Promise<Page<LedgerEntry>>
+  listLedger(filter: {
+    userId: string
+    sinceMs?: number
+    untilMs?: number
+    type?: LedgerEntryType
+    limit: number
+    afterId?: string
+  }): Promise<Page<LedgerEntry>>
   /** Sums by day in UTC, newest first. */
-  sumLedgerByDay(filter: { userId: string; sinceMs?: number; untilMs?: number }): Promise<readonly LedgerDay[]>
+  sumLedgerByDay(filter: {
+    userId: string
+    sinceMs?: number
+    untilMs?: number
+  }): Promise<readonly LedgerDay[]>
   /** The money check M22: read-only; an empty `violations` is a clean ledger. */
   checkLedger(nowMs: number): Promise<LedgerReport>
 }
@@ -266,7 +323,10 @@ export interface ExchangeStore {
   /** Open holds, oldest first: the requests in flight. */
   listOpenHolds(): Promise<readonly Hold[]>
   /** Settles what the orphaned holds of these boots prove and voids the rest, in one transaction. */
-  recoverHolds(bootIds: readonly string[], nowMs: number): Promise<{ settled: number; voided: number; settledMicro: Micro }>
+  recoverHolds(
+    bootIds: readonly string[],
+    nowMs: number,
+  ): Promise<{ settled: number; voided: number; settledMicro: Micro }>
 }
 
 export interface NewHold {
@@ -283,7 +343,11 @@ export interface NewHold {
 
 export type HoldResult =
   | { readonly kind: 'held'; readonly balanceMicro: Micro; readonly heldMicro: Micro }
-  | { readonly kind: 'insufficient_credit'; readonly availableMicro: Micro; readonly balanceMicro: Micro }
+  | {
+      readonly kind: 'insufficient_credit'
+      readonly availableMicro: Micro
+      readonly balanceMicro: Micro
+    }
 
 export interface ProgressNote {
   readonly requestId: string

@@ -1,0 +1,71 @@
+import { startAttempt } from '../gateway/attempt.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import { targetOf } from '../gateway/target.ts'
+import type { LiveAccount } from '../pool/pool.ts'
+import { upstreamHeaders } from '../providers/anthropic/request.ts'
+
+/** The model that free counts are made with: cheap, and offered to every organisation. */
+const PROBE_MODEL = 'claude-haiku-4-5-20251001'
+const PROBE_TIMEOUT_MS = 20_000
+/** Out of credit comes back when a person pays: asked less often than a refused credential. */
+const CREDIT_FACTOR = 1.5
+
+/**
+ * Asks upstream, by calls that cost nothing, whether accounts that rest without an end may serve again.
+ * `tick` is called every few seconds and decides itself what is due.
+ */
+export class Prober {
+  readonly #gateway: Gateway
+  readonly #everyMs: number
+  readonly #lastMs = new Map<string, number>()
+
+  constructor(gateway: Gateway, everyMs: number) {
+    this.#gateway = gateway
+    this.#everyMs = everyMs
+  }
+
+  async tick(): Promise<void> {
+    const nowMs = this.#gateway.clock.monotonicMs()
+    const due = this.#gateway.pool.probeable().filter(({ live, state }) => {
+      const { id } = live.account
+      const everyMs = state === 'out_of_credit' ? this.#everyMs * CREDIT_FACTOR : this.#everyMs
+      // The failure itself was the first probe.
+      if (!this.#lastMs.has(id)) this.#lastMs.set(id, nowMs)
+      return nowMs - (this.#lastMs.get(id) ?? nowMs) >= everyMs
+    })
+    await Promise.all(
+      due.map(async ({ live, state }) => {
+        this.#lastMs.set(live.account.id, nowMs)
+        if (await this.#answers(live, state)) {
+          this.#lastMs.delete(live.account.id)
+          this.#gateway.pool.recovered(live.account.id)
+          this.#gateway.log.info({ accountId: live.account.id, was: state }, 'account.recovered')
+        }
+      }),
+    )
+  }
+
+  async #answers(live: LiveAccount, state: 'unauthorized' | 'out_of_credit'): Promise<boolean> {
+    const { connections, policy, clock } = this.#gateway
+    const target = targetOf(live, null)
+    const isCount = state === 'out_of_credit'
+    const body = JSON.stringify({
+      model: PROBE_MODEL,
+      messages: [{ role: 'user', content: 'ping' }],
+    })
+    const attempt = startAttempt({
+      dispatcher: connections.for(live.account),
+      method: isCount ? 'POST' : 'GET',
+      path: `${target.pathPrefix}${isCount ? '/v1/messages/count_tokens' : '/v1/models'}`,
+      headers: upstreamHeaders([], target, policy.defaults),
+      body: isCount ? Buffer.from(body) : null,
+      stream: false,
+      model: PROBE_MODEL,
+      beginWithinMs: PROBE_TIMEOUT_MS,
+      idleMs: PROBE_TIMEOUT_MS,
+      nowMs: clock.monotonicMs,
+    })
+    const end = await attempt.end
+    return end.kind === 'answer' && end.outcome.kind === 'ok'
+  }
+}

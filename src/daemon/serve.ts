@@ -1,0 +1,250 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import type { Server } from 'node:http'
+import { connect } from 'node:net'
+import { FailureCounter } from '../access/failures.ts'
+import { Keyring } from '../access/keyring.ts'
+import { BUILT_IN_PRICES } from '../billing/prices.ts'
+import type { Config } from '../config/config.ts'
+import type { Clock } from '../core/clock.ts'
+import { createIdMaker } from '../core/ids.ts'
+import type { Gateway } from '../gateway/gateway.ts'
+import type { Log } from '../observe/log.ts'
+import type { LiveAccount } from '../pool/pool.ts'
+import { Pool } from '../pool/pool.ts'
+import { Connections } from '../providers/http.ts'
+import { clientAddress } from '../server/client-address.ts'
+import type { ServerContext } from '../server/context.ts'
+import { createListener } from '../server/listen.ts'
+import type { AccountCredential, Store, StoreError } from '../store/store.ts'
+import type { OpenInstall } from '../vault/install.ts'
+import { credentialPlace, keyDigest } from '../vault/vault.ts'
+import { Prober } from './prober.ts'
+import { ownProcess } from './process-id.ts'
+import { Reaper, recoverOrphans } from './reaper.ts'
+import { Watch } from './watch.ts'
+
+/** What a daemon is made of; the CLI opens these and explains what cannot be opened. */
+export interface DaemonParts {
+  readonly config: Config
+  readonly store: Store
+  readonly install: OpenInstall
+  readonly log: Log
+  readonly version: string
+  readonly demo?: boolean
+}
+
+/** A running daemon. */
+export interface Daemon {
+  /** Where it listens: `127.0.0.1:8787` or a socket's path. */
+  readonly address: string
+  /** For clients on this machine: `http://127.0.0.1:8787`. */
+  readonly url: string
+  readonly counts: { readonly accounts: ReturnType<Pool['counts']>; readonly activeKeys: number }
+  readonly inFlight: () => number
+  /** Tells the daemon that the store is full or has room again. */
+  readonly storageFull: (isFull: boolean) => void
+  /** Stops admitting, waits for running exchanges up to `graceMs`, settles the rest, closes the store. */
+  readonly stop: (graceMs: number) => Promise<void>
+  /** Cuts running exchanges now; a stop under way then ends at once. */
+  readonly cut: () => void
+}
+
+/** The port is taken, or the socket's path is. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError'
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+const systemClock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
+
+/**
+ * Starts everything in the one right order: boot row, recovery, ledger check, accounts and keys, and only
+ * then the listener. Throws `VaultError` when a stored credential cannot be opened, `ListenError` when the
+ * address cannot be had.
+ */
+export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
+  const { config, store, install, log } = parts
+  const makeId = createIdMaker(
+    (count) => randomBytes(count),
+    () => Date.now(),
+  )
+  const bootId = makeId('boot')
+  let stopped: 'draining' | 'storage_full' | 'store_unavailable' | null = null
+  let isFull = false
+
+  const pool = new Pool({ clock: systemClock, random: Math.random, policy: config.cooldown })
+  const connections = new Connections({
+    connectMs: config.upstream.timeouts.connectMs,
+    keepAliveMs: config.upstream.pool.keepAliveMs,
+    connectionsPerAccount: config.upstream.pool.connectionsPerAccount,
+  })
+  const gateway: Gateway = {
+    store,
+    pool,
+    connections,
+    prices: BUILT_IN_PRICES,
+    clock: systemClock,
+    log,
+    bootId,
+    policy: {
+      defaults: { anthropicVersion: config.upstream.anthropicVersion },
+      maxAttempts: config.retry.maxAttempts,
+      ...config.upstream.timeouts,
+      access: config.logging.access,
+    },
+    contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
+    running: new Set(),
+    stopAdmission(cause) {
+      stopped ??= 'store_unavailable'
+      log.fatal({ err: cause }, 'admission.stopped')
+    },
+  }
+
+  await store.addBoot({
+    id: bootId,
+    ...ownProcess(),
+    version: parts.version,
+    listen: addressText(config.listen),
+    publicUrl: config.publicUrl,
+    demo: parts.demo ?? false,
+    startedAtMs: Date.now(),
+    heartbeatAtMs: Date.now(),
+    state: 'serving',
+  })
+  await recoverOrphans(gateway)
+  const report = await store.checkLedger(Date.now())
+  if (report.violations.length > 0) {
+    gateway.stopAdmission(new Error(`ledger check: ${report.violations.slice(0, 5).join('; ')}`))
+  }
+
+  const keyring = new Keyring()
+  const open = (sealed: AccountCredential): LiveAccount => ({
+    account: sealed.account,
+    credential: Buffer.from(
+      install.vault.open(sealed.sealed, credentialPlace(sealed.account.id)),
+    ).toString('utf8'),
+  })
+  const watch = new Watch({ store, keyring, pool, connections, open })
+  await watch.refresh()
+
+  const context: ServerContext = {
+    gateway,
+    gate: {
+      keyring,
+      failures: new FailureCounter(),
+      digest: (secret) => Buffer.from(keyDigest(install.pepper, secret)),
+    },
+    makeRequestId: () => makeId('request'),
+    clientAddress: clientAddress(config.trustedProxies),
+    maxBodyBytes: config.limits.maxBodyBytes,
+    headersTimeoutMs: config.limits.headersTimeoutMs,
+    demo: parts.demo ?? false,
+    refresh: () => watch.refresh(),
+    closed: () => stopped ?? (isFull ? 'storage_full' : null),
+  }
+  const server = createListener(context)
+  const address = await listen(server, config.listen)
+  const reaper = new Reaper(gateway, new Prober(gateway, config.cooldown.probeEveryMs))
+  reaper.start()
+
+  let requests = 0
+  server.on('request', (_request, response) => {
+    requests++
+    response.once('close', () => requests--)
+  })
+
+  return {
+    address,
+    url: address.startsWith('/')
+      ? `unix:${address}`
+      : `http://${address.replace(/^0\.0\.0\.0|^\[::\]/, '127.0.0.1')}`,
+    counts: {
+      get accounts() {
+        return pool.counts()
+      },
+      get activeKeys() {
+        return keyring.activeCount(Date.now())
+      },
+    },
+    inFlight: () => requests,
+    storageFull(full) {
+      isFull = full
+    },
+    cut() {
+      for (const exchange of [...gateway.running]) exchange.cut()
+      server.closeAllConnections()
+    },
+    async stop(graceMs) {
+      stopped = 'draining'
+      await reaper.mark('draining').catch(() => {})
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const overdue = setTimeout(() => {
+        for (const exchange of [...gateway.running]) exchange.cut()
+        // What is no stream has had its time as well.
+        setTimeout(() => server.closeAllConnections(), 1_000).unref()
+      }, graceMs)
+      const idle = setInterval(() => server.closeIdleConnections(), 100)
+      await closed
+      clearTimeout(overdue)
+      clearInterval(idle)
+      reaper.stop()
+      await reaper.save().catch(() => {})
+      await reaper.mark('stopped').catch(() => {})
+      await connections.destroy()
+      await store.close()
+    },
+  }
+}
+
+/** A store that fails for good ends the daemon: nothing may be admitted that cannot be recorded. */
+export function isFatal(error: StoreError): boolean {
+  return error.reason === 'io' || error.reason === 'corrupt'
+}
+
+function addressText(listenAt: Config['listen']): string {
+  if (listenAt.kind === 'unix') return listenAt.path
+  return listenAt.host.includes(':')
+    ? `[${listenAt.host}]:${listenAt.port}`
+    : `${listenAt.host}:${listenAt.port}`
+}
+
+async function listen(server: Server, at: Config['listen']): Promise<string> {
+  if (at.kind === 'unix') await removeStaleSocket(at.path)
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(new ListenError(error.code ?? 'EUNKNOWN', error.message))
+    })
+    const ready = () => {
+      if (at.kind === 'unix') {
+        chmodSync(at.path, 0o600)
+        resolve(at.path)
+        return
+      }
+      const bound = server.address()
+      const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
+      resolve(addressText({ ...at, port }))
+    }
+    if (at.kind === 'unix') server.listen(at.path, ready)
+    else server.listen(at.port, at.host, ready)
+  })
+}
+
+/** A socket that nobody answers on is left over from a crash; a living one stays. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return
+  const answered = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })
+  if (answered) throw new ListenError('EADDRINUSE', `${path} is in use`)
+  unlinkSync(path)
+}

@@ -1,0 +1,6 @@
+import type { Dialect } from '../dialect.ts'
+import { renderError, renderStreamError } from './errors.ts'
+import { readRequest } from './request.ts'
+
+/** Anthropic's Messages format: nothing is translated, so next month's features pass today. */
+export const anthropic: Dialect = { name: 'anthropic', readRequest, renderError, renderStreamError }

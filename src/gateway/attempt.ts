@@ -1,0 +1,333 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { classify, readError } from '../providers/anthropic/classify.ts'
+import { StreamTap } from '../providers/anthropic/stream-tap.ts'
+import { nothingWasSent, wasTimeout } from '../providers/http.ts'
+import type { Outcome } from '../providers/provider.ts'
+
+/** One try: what is sent where, and how long it may take. */
+export interface AttemptRequest {
+  readonly dispatcher: Dispatcher
+  readonly method: 'POST' | 'GET'
+  readonly path: string
+  /** Flat names and values. */
+  readonly headers: string[]
+  readonly body: Uint8Array | null
+  readonly stream: boolean
+  readonly model: string
+  /** Until the answer begins: headers and, of a stream, `message_start`. Of a unary answer: all of it. */
+  readonly beginWithinMs: number
+  /** Longest silence inside an answer. */
+  readonly idleMs: number
+  readonly nowMs: () => number
+}
+
+/** How a try ended, or began to flow. Nothing of it has reached the client yet. */
+export type AttemptEnd =
+  /** A whole answer; `outcome` says whose business it is. */
+  | {
+      readonly kind: 'answer'
+      readonly outcome: Outcome
+      readonly status: number
+      readonly headers: IncomingHttpHeaders
+      readonly body: Buffer
+      /** The parsed body of a 2xx. */
+      readonly json: unknown
+    }
+  | { readonly kind: 'stream'; readonly stream: LiveStream }
+  | { readonly kind: 'failed'; readonly outcome: Outcome; readonly timedOut: boolean }
+
+/** Where a flowing stream goes. */
+export interface StreamSink {
+  /** `safe` leading bytes may go to the client now; the rest waits for the settlement. */
+  data(chunk: Buffer, safe: number): void
+  /** Upstream ended the body properly. */
+  end(): void
+  /** Upstream broke off; `reason` is for people. */
+  broken(reason: string): void
+}
+
+/** A stream whose `message_start` is here. `attach` once, at once. */
+export interface LiveStream {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly upstreamRequestId: string | null
+  readonly tap: StreamTap
+  attach(sink: StreamSink): void
+  pause(): void
+  resume(): void
+  /** Stops the upstream request; the sink hears nothing more. */
+  abort(): void
+}
+
+/** A started try that can be called off. */
+export interface RunningAttempt {
+  readonly end: Promise<AttemptEnd>
+  abort(): void
+}
+
+/** No real answer is larger; one that is counts as garbage. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+/** Sends one request upstream. */
+export function startAttempt(request: AttemptRequest): RunningAttempt {
+  const call = new UpstreamCall(request)
+  request.dispatcher.dispatch(
+    {
+      path: request.path,
+      method: request.method,
+      headers: request.headers,
+      body: request.body,
+      // Our own timer covers the time until the answer begins, and does so exactly.
+      headersTimeout: 0,
+      bodyTimeout: request.idleMs,
+    },
+    call,
+  )
+  return { end: call.ended, abort: () => call.abort() }
+}
+
+type EarlyEvent = { readonly chunk: Buffer; readonly safe: number } | { readonly broken: string }
+
+class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
+  readonly ended: Promise<AttemptEnd>
+  readonly tap: StreamTap
+  status = 0
+  headers: IncomingHttpHeaders = {}
+  upstreamRequestId: string | null = null
+  readonly #request: AttemptRequest
+  #resolve: (end: AttemptEnd) => void = () => {}
+  #controller: Dispatcher.DispatchController | null = null
+  #timer: NodeJS.Timeout | null
+  #phase: 'waiting' | 'collecting' | 'priming' | 'flowing' | 'over' = 'waiting'
+  #aborted = false
+  #timedOut = false
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #sink: StreamSink | null = null
+  /** What came between the answer's beginning and `attach`. */
+  #early: (EarlyEvent | 'end')[] = []
+
+  constructor(request: AttemptRequest) {
+    this.#request = request
+    this.tap = new StreamTap({ requestedModel: request.model })
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+    this.#timer = setTimeout(() => {
+      this.#timedOut = true
+      this.#fail('timeout', true)
+      this.#controller?.abort(new Error('the answer did not begin in time'))
+    }, request.beginWithinMs)
+    this.#timer.unref()
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#aborted || this.#timedOut) controller.abort(new Error('called off'))
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+  ): void {
+    // 1xx answers come first and mean nothing here.
+    if (status < 200) return
+    this.status = status
+    this.headers = headers
+    const id = headers['request-id']
+    this.upstreamRequestId = typeof id === 'string' ? id.slice(0, 128) : null
+    const isStream = status === 200 && this.#request.stream && isEventStream(headers)
+    this.#phase = isStream ? 'priming' : 'collecting'
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#phase === 'flowing') {
+      const safe = this.tap.push(chunk, this.#request.nowMs())
+      if (this.#sink !== null) this.#sink.data(chunk, safe)
+      else this.#early.push({ chunk, safe })
+    } else if (this.#phase === 'collecting') {
+      this.#collect(chunk)
+    } else if (this.#phase === 'priming') {
+      this.#prime(chunk)
+    }
+  }
+
+  onResponseEnd(): void {
+    if (this.#phase === 'flowing') {
+      this.#phase = 'over'
+      if (this.#sink !== null) this.#sink.end()
+      else this.#early.push('end')
+    } else if (this.#phase === 'collecting') {
+      this.#answer()
+    } else if (this.#phase === 'priming') {
+      this.#fail('stream ended before it began', false)
+    }
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#phase === 'flowing') {
+      this.#phase = 'over'
+      const reason = wasTimeout(error) ? 'fell silent' : 'closed the connection'
+      if (this.#sink !== null) this.#sink.broken(reason)
+      else this.#early.push({ broken: reason })
+      return
+    }
+    if (this.#phase === 'over') return
+    if (this.#phase === 'waiting' && nothingWasSent(error)) {
+      this.#finish({
+        kind: 'failed',
+        timedOut: false,
+        outcome: this.#outcome('unreachable', `no connection (${codeOf(error)})`),
+      })
+      return
+    }
+    const timedOut = this.#timedOut || wasTimeout(error)
+    this.#fail(timedOut ? 'timeout' : `connection broke (${codeOf(error)})`, timedOut)
+  }
+
+  attach(sink: StreamSink): void {
+    this.#sink = sink
+    const early = this.#early
+    this.#early = []
+    for (const event of early) {
+      if (event === 'end') sink.end()
+      else if ('broken' in event) sink.broken(event.broken)
+      else sink.data(event.chunk, event.safe)
+    }
+  }
+
+  pause(): void {
+    this.#controller?.pause()
+  }
+
+  resume(): void {
+    this.#controller?.resume()
+  }
+
+  abort(): void {
+    if (this.#aborted) return
+    this.#aborted = true
+    const wasOpen = this.#phase !== 'over'
+    if (wasOpen && this.#phase !== 'flowing') {
+      this.#finish({
+        kind: 'failed',
+        timedOut: false,
+        outcome: this.#outcome('abandoned', 'called off'),
+      })
+    }
+    this.#phase = 'over'
+    this.#sink = null
+    if (wasOpen) this.#controller?.abort(new Error('called off'))
+  }
+
+  #collect(chunk: Buffer): void {
+    this.#bytes += chunk.length
+    if (this.#bytes > MAX_ANSWER_BYTES) {
+      this.#fail('answer too large', false)
+      this.#controller?.abort(new Error('answer too large'))
+      return
+    }
+    this.#chunks.push(chunk)
+  }
+
+  /** Until `message_start` is here another account may still serve, so nothing goes out before. */
+  #prime(chunk: Buffer): void {
+    const safe = this.tap.push(chunk, this.#request.nowMs())
+    const { tap } = this
+    if (tap.errorEvent !== null && !tap.started) {
+      const overloaded = tap.errorEvent.type === 'overloaded_error'
+      const limited = tap.errorEvent.type === 'rate_limit_error'
+      const kind = overloaded ? 'overloaded' : limited ? 'rate_limited' : 'server_error'
+      const outcome = this.#outcome(kind, `stream began with ${tap.errorEvent.type}`)
+      this.#finish({ kind: 'failed', timedOut: false, outcome })
+      this.#controller?.abort(new Error('stream began with an error'))
+      return
+    }
+    if (!tap.started) {
+      this.#collect(chunk)
+      return
+    }
+    this.#phase = 'flowing'
+    this.#clearTimer()
+    for (const before of this.#chunks) this.#early.push({ chunk: before, safe: before.length })
+    this.#chunks = []
+    this.#early.push({ chunk, safe })
+    this.#resolve({ kind: 'stream', stream: this })
+  }
+
+  #answer(): void {
+    const { status, headers } = this
+    const body =
+      this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks, this.#bytes)
+    this.#chunks = []
+    if (status >= 200 && status < 300) {
+      const json = this.#request.stream ? undefined : parseAnswer(body)
+      if (json === undefined) {
+        this.#fail(`${status} without a usable answer`, false)
+        return
+      }
+      this.#finish({
+        kind: 'answer',
+        outcome: this.#outcome('ok', ''),
+        status,
+        headers,
+        body,
+        json,
+      })
+      return
+    }
+    const outcome = classify({ status, headers, body: body.toString('utf8'), nowMs: Date.now() })
+    this.#finish({ kind: 'answer', outcome, status, headers, body, json: null })
+  }
+
+  #fail(reason: string, timedOut: boolean): void {
+    this.#finish({ kind: 'failed', timedOut, outcome: this.#outcome('server_error', reason) })
+  }
+
+  #finish(end: AttemptEnd): void {
+    if (this.#phase === 'over') return
+    this.#phase = 'over'
+    this.#clearTimer()
+    this.#resolve(end)
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  #outcome(kind: Outcome['kind'], reason: string): Outcome {
+    return {
+      kind,
+      reason,
+      httpStatus: this.status === 0 ? null : this.status,
+      upstreamRequestId: this.upstreamRequestId,
+      restMs: null,
+    }
+  }
+}
+
+function isEventStream(headers: IncomingHttpHeaders): boolean {
+  return String(headers['content-type'] ?? '')
+    .toLowerCase()
+    .startsWith('text/event-stream')
+}
+
+/** The answer as an object; undefined for HTML, half a body, or an error in a success's clothes. */
+function parseAnswer(body: Buffer): unknown {
+  let json: unknown
+  try {
+    json = JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined
+  if ('error' in json && readError(body.toString('utf8')).type !== null) return undefined
+  return json
+}
+
+function codeOf(error: Error & { code?: string }): string {
+  return error.code ?? error.name
+}

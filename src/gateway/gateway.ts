@@ -1,0 +1,51 @@
+import type { PriceTable } from '../billing/price-table.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Log } from '../observe/log.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { RequestDefaults } from '../providers/anthropic/request.ts'
+import type { Connections } from '../providers/http.ts'
+import type { Store } from '../store/store.ts'
+
+/** Everything an exchange works with. Made once, by the daemon. */
+export interface Gateway {
+  readonly store: Store
+  readonly pool: Pool
+  readonly connections: Connections
+  readonly prices: PriceTable
+  readonly clock: Clock
+  readonly log: Log
+  readonly policy: GatewayPolicy
+  readonly bootId: string
+  readonly contact: Contact
+  /** Exchanges between hold and settlement: what a graceful stop waits for. */
+  readonly running: Set<RunningExchange>
+  /** A money invariant broke: nothing more is admitted until a person looked. */
+  readonly stopAdmission: (cause: Error) => void
+}
+
+/** A running exchange as a graceful stop sees it. */
+export interface RunningExchange {
+  /** Ends it now: the client gets an error event, what was delivered is billed. */
+  cut(): void
+  /** Called every few seconds with the monotonic time. */
+  tick(nowMs: number): void
+}
+
+/** Times and counts an operator may set; all in ms. */
+export interface GatewayPolicy {
+  readonly defaults: RequestDefaults
+  readonly maxAttempts: number
+  readonly firstByteMs: number
+  readonly firstByteUnaryMs: number
+  readonly idleMs: number
+  readonly answerBeginsMs: number
+  readonly longestStreamMs: number
+  /** Access log: which exchanges get a line. */
+  readonly access: 'all' | 'errors' | 'off'
+}
+
+/** Words for error texts. */
+export interface Contact {
+  readonly publicUrl: string
+  readonly supportEmail: string
+}

@@ -1,0 +1,91 @@
+import { isUtf8 } from 'node:buffer'
+import type { BoundModels } from '../billing/bound-models.ts'
+import { boundModels } from '../billing/bound-models.ts'
+import { nearestModels } from '../billing/price-table.ts'
+import { GatewayError } from '../core/errors.ts'
+import { matchesModel } from '../core/model-glob.ts'
+import type { InferenceRequest } from '../dialects/dialect.ts'
+import type { BodyFacts } from '../wire/body-facts.ts'
+import { inspect } from '../wire/inspect.ts'
+import type { Call } from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+import { wantedModelsOf } from './hold.ts'
+
+/** Checks a body and reads what ccgate uses of it. */
+export function readInference(call: Call, body: Buffer): InferenceRequest {
+  const facts = inspectBody(body)
+  const read = call.dialect.readRequest(body, facts)
+  if (read.kind === 'refused') throw invalidField(read.field, read.problem)
+  return read.request
+}
+
+/** The same for a count, which has no `max_tokens` and never streams. */
+export function readCount(call: Call, body: Buffer): InferenceRequest {
+  const facts = inspectBody(body)
+  const zero = { type: 'number', value: 0, integer: true } as const
+  const read = call.dialect.readRequest(body, {
+    ...facts,
+    maxTokens: zero,
+    stream: { type: 'absent' },
+  })
+  if (read.kind === 'refused') throw invalidField(read.field, read.problem)
+  return read.request
+}
+
+/** One scan of the bytes; refuses what is no JSON, ambiguous, or too complex. */
+function inspectBody(body: Buffer): BodyFacts {
+  const inspection = inspect(body, { isUtf8 })
+  switch (inspection.kind) {
+    case 'invalid_json':
+      throw new GatewayError('invalid_json', {
+        facts: { problem: inspection.message, position: inspection.position },
+      })
+    case 'not_an_object':
+      throw new GatewayError('invalid_request', {
+        facts: { field: 'body', problem: `must be a JSON object, not ${inspection.type}` },
+      })
+    case 'duplicate_key':
+      throw new GatewayError('duplicate_json_key', {
+        facts: { path: inspection.path.slice(0, 200) },
+      })
+    case 'too_complex':
+      throw new GatewayError('json_too_complex', {
+        facts: {
+          problem:
+            inspection.reason === 'depth' ? 'more than 64 levels' : 'more than 200,000 parts',
+        },
+      })
+    case 'ok':
+      return inspection.facts
+  }
+}
+
+function invalidField(field: string, problem: string): GatewayError {
+  return new GatewayError('invalid_request', { facts: { field, problem }, field })
+}
+
+/** The price rows of every model the body names; refuses unknown ones and those the key may not use. */
+export function admitModels(gateway: Gateway, call: Call, request: InferenceRequest): BoundModels {
+  const { key } = call.live
+  const wanted = wantedModelsOf(request)
+  const found = boundModels(wanted, gateway.prices, call.arrivedAtMs)
+  if (found.kind === 'unknown_model') {
+    const nearest = nearestModels(gateway.prices, found.model, 1)[0]
+    throw new GatewayError('model_not_found', {
+      facts: {
+        model: found.model.slice(0, 100),
+        nearest: nearest === undefined ? '' : `Did you mean ${nearest}? `,
+      },
+      field: 'model',
+    })
+  }
+  const named = wanted.fallbacks === 'default' ? [] : found.models.fallbacks.map((one) => one.row)
+  for (const row of [found.models.row, ...named]) {
+    if ([row.id, ...row.aliases].some((name) => matchesModel(key.models, name))) continue
+    throw new GatewayError('model_not_allowed', {
+      facts: { model: row.id, allowed: key.models.slice(0, 5).join(', ') },
+      field: 'model',
+    })
+  }
+  return found.models
+}

@@ -1,0 +1,27 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { responseHeadersDown } from '../wire/headers.ts'
+import type { Call } from './exchange.ts'
+
+/**
+ * The head of an upstream answer as the client gets it, flat: upstream's headers as they pass, then ours.
+ * `request-id` stays Anthropic's own where it sent one.
+ */
+export function answerHead(
+  call: Call,
+  upstream: IncomingHttpHeaders,
+  accountId: string,
+  keyHeaders: readonly string[],
+): string[] {
+  const flat: string[] = []
+  for (const name in upstream) {
+    const value = upstream[name]
+    if (typeof value === 'string') flat.push(name, value)
+    else if (value !== undefined) for (const one of value) flat.push(name, one)
+  }
+  const head = responseHeadersDown(flat)
+  head.push('x-cc-request-id', call.requestId, 'x-cc-account-id', accountId)
+  if (upstream['request-id'] === undefined) head.push('request-id', call.requestId)
+  head.push('cache-control', 'no-store')
+  for (const part of keyHeaders) head.push(part)
+  return head
+}

@@ -1,0 +1,309 @@
+import type { Clock } from '../core/clock.ts'
+import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
+import { matchesModel } from '../core/model-glob.ts'
+import { RateWindow } from '../core/window.ts'
+import type { CooldownPolicy, Evidence, Health } from './cooldown.ts'
+import { afterAttempt, HEALTHY, rests, scopeOf } from './cooldown.ts'
+import type { Candidate } from './select.ts'
+
+/** An account that may serve, with its credential opened. */
+export interface LiveAccount {
+  readonly account: Account
+  readonly credential: string
+}
+
+interface Entry {
+  live: LiveAccount
+  readonly window: RateWindow
+  inFlight: number
+  lastUsedAtMs: number
+  /** By model class; '' is the account as a whole. */
+  readonly health: Map<string, Health>
+  headroom: HeadroomRow | null
+}
+
+/** What the daemon writes down after health or headroom changed. */
+export interface PoolChanges {
+  readonly health: readonly HealthRow[]
+  readonly headroom: readonly HeadroomRow[]
+  readonly events: readonly AccountEvent[]
+}
+
+/**
+ * The live accounts: load, limits and health, in memory. It is told what happens and answers what is;
+ * whom to choose is `select`, what a failure means is `afterAttempt`.
+ */
+export class Pool {
+  readonly #entries = new Map<string, Entry>()
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #policy: CooldownPolicy
+  readonly #dirtyHealth = new Map<string, HealthRow>()
+  readonly #dirtyHeadroom = new Set<string>()
+  #events: AccountEvent[] = []
+
+  constructor(options: { clock: Clock; random: () => number; policy: CooldownPolicy }) {
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#policy = options.policy
+  }
+
+  /**
+   * Takes the accounts as the store has them now, keeping load and health of those that stay. What a person
+   * cleared, and what an older credential earned, no longer counts.
+   */
+  reload(accounts: readonly LiveAccount[], stored: readonly HealthRow[]): void {
+    const keep = new Set(accounts.map((live) => live.account.id))
+    for (const id of this.#entries.keys()) if (!keep.has(id)) this.#entries.delete(id)
+    for (const live of accounts) {
+      const { account } = live
+      let entry = this.#entries.get(account.id)
+      if (entry === undefined) {
+        entry = {
+          live,
+          window: new RateWindow(),
+          inFlight: 0,
+          lastUsedAtMs: 0,
+          health: new Map(),
+          headroom: null,
+        }
+        for (const row of stored) {
+          if (row.accountId === account.id && row.credentialVersion === account.credentialVersion) {
+            entry.health.set(row.modelClass, { ...HEALTHY, ...healthOf(row) })
+          }
+        }
+        this.#entries.set(account.id, entry)
+      } else if (entry.live.account.credentialVersion !== account.credentialVersion) {
+        for (const modelClass of [...entry.health.keys()])
+          this.#setHealth(entry, modelClass, HEALTHY)
+      }
+      entry.live = live
+      const clearedAtMs = account.cooldownClearedAtMs
+      if (clearedAtMs === null) continue
+      for (const [modelClass, health] of entry.health) {
+        if (health.state !== 'healthy' && health.sinceMs <= clearedAtMs)
+          this.#setHealth(entry, modelClass, HEALTHY)
+      }
+    }
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  account(id: string): LiveAccount | null {
+    return this.#entries.get(id)?.live ?? null
+  }
+
+  headroom(id: string): HeadroomRow | null {
+    return this.#entries.get(id)?.headroom ?? null
+  }
+
+  /** Every enabled account as selection sees it, for a model and its class. */
+  candidates(model: string, modelClass: string): Candidate[] {
+    const nowMs = this.#clock.nowMs()
+    const monotonicMs = this.#clock.monotonicMs()
+    const list: Candidate[] = []
+    for (const entry of this.#entries.values()) {
+      const { account } = entry.live
+      if (account.disabledAtMs !== null) continue
+      list.push({
+        id: account.id,
+        priority: account.priority,
+        weight: account.weight,
+        inFlight: entry.inFlight,
+        concurrencyLimit: account.concurrencyLimit,
+        rpmWaitMs:
+          account.rpmLimit === null ? 0 : entry.window.waitMs(account.rpmLimit, monotonicMs),
+        rest: restOf(entry, ['', modelClass, model], nowMs),
+        servesModel: matchesModel(account.models, model),
+        lastUsedAtMs: entry.lastUsedAtMs,
+      })
+    }
+    return list
+  }
+
+  /** An attempt takes a slot and one request of the account's RPM. */
+  attemptStarted(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    entry.inFlight++
+    entry.lastUsedAtMs = this.#clock.nowMs()
+    const limit = entry.live.account.rpmLimit
+    if (limit !== null) entry.window.take(limit, this.#clock.monotonicMs())
+  }
+
+  /** The attempt never left: slot and RPM go back. */
+  attemptCancelled(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    entry.inFlight--
+    const limit = entry.live.account.rpmLimit
+    if (limit !== null) entry.window.giveBack(limit)
+  }
+
+  /** The slot is free again. */
+  attemptReleased(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) entry.inFlight--
+  }
+
+  /** Health learns from how an attempt ended. Evidence of an older credential is ignored. */
+  observe(
+    id: string,
+    modelClass: string,
+    evidence: Evidence,
+    about: { credentialVersion: number; requestId: string; model: string },
+  ): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined || entry.live.account.credentialVersion !== about.credentialVersion)
+      return
+    const scope = scopeOf(evidence.kind)
+    if (scope === 'none') return
+    // A limit belongs to the bucket that models share; what is forbidden is one model.
+    const part = scope === 'account' ? '' : evidence.kind === 'forbidden' ? about.model : modelClass
+    const before = entry.health.get(part) ?? HEALTHY
+    const after = afterAttempt(before, evidence, {
+      nowMs: this.#clock.nowMs(),
+      jitter: this.#random(),
+      policy: this.#policy,
+    })
+    if (after !== before) this.#setHealth(entry, part, after, about.requestId)
+    // An answer of any kind but a dead connection proves the account reachable and its credential good.
+    if (evidence.kind === 'ok') {
+      const whole = entry.health.get('')
+      if (whole !== undefined && whole !== HEALTHY) {
+        const better = afterAttempt(whole, evidence, {
+          nowMs: this.#clock.nowMs(),
+          jitter: 0,
+          policy: this.#policy,
+        })
+        if (better !== whole) this.#setHealth(entry, '', better, about.requestId)
+      }
+    }
+  }
+
+  /** What upstream said of its rate limits; null parts keep what was known. */
+  noteHeadroom(row: HeadroomRow): void {
+    const entry = this.#entries.get(row.accountId)
+    if (entry === undefined) return
+    entry.headroom = row
+    this.#dirtyHeadroom.add(row.accountId)
+  }
+
+  /** Accounts that only a free probe can bring back. */
+  probeable(): { live: LiveAccount; state: 'unauthorized' | 'out_of_credit'; sinceMs: number }[] {
+    const list: { live: LiveAccount; state: 'unauthorized' | 'out_of_credit'; sinceMs: number }[] =
+      []
+    for (const entry of this.#entries.values()) {
+      const whole = entry.health.get('')
+      if (entry.live.account.disabledAtMs !== null || whole === undefined) continue
+      if (
+        whole.state === 'unauthorized' ||
+        (whole.state === 'out_of_credit' && whole.untilMs === null)
+      ) {
+        list.push({ live: entry.live, state: whole.state, sinceMs: whole.sinceMs })
+      }
+    }
+    return list
+  }
+
+  /** A probe succeeded: the account-wide rest ends. */
+  recovered(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry?.health.has('')) this.#setHealth(entry, '', HEALTHY)
+  }
+
+  /** Counts for people, for `modelClass` or any. */
+  counts(): { healthy: number; resting: number; disabled: number } {
+    const nowMs = this.#clock.nowMs()
+    const counts = { healthy: 0, resting: 0, disabled: 0 }
+    for (const entry of this.#entries.values()) {
+      if (entry.live.account.disabledAtMs !== null) counts.disabled++
+      else if ([...entry.health.values()].some((health) => rests(health, nowMs))) counts.resting++
+      else counts.healthy++
+    }
+    return counts
+  }
+
+  /** Hands over what changed since the last call; null when nothing did. */
+  takeChanges(): PoolChanges | null {
+    if (this.#dirtyHealth.size === 0 && this.#dirtyHeadroom.size === 0 && this.#events.length === 0)
+      return null
+    const headroom: HeadroomRow[] = []
+    for (const id of this.#dirtyHeadroom) {
+      const row = this.#entries.get(id)?.headroom
+      if (row) headroom.push(row)
+    }
+    const changes = { health: [...this.#dirtyHealth.values()], headroom, events: this.#events }
+    this.#dirtyHealth.clear()
+    this.#dirtyHeadroom.clear()
+    this.#events = []
+    return changes
+  }
+
+  #setHealth(
+    entry: Entry,
+    modelClass: string,
+    health: Health,
+    requestId: string | null = null,
+  ): void {
+    const before = entry.health.get(modelClass) ?? HEALTHY
+    entry.health.set(modelClass, health)
+    // Counting failures is memory's business; people and later runs need states only.
+    if (
+      before.state === health.state &&
+      before.untilMs === health.untilMs &&
+      before.step === health.step
+    )
+      return
+    const { account } = entry.live
+    this.#dirtyHealth.set(`${account.id} ${modelClass}`, {
+      accountId: account.id,
+      modelClass,
+      state: health.state,
+      reason: health.reason,
+      httpStatus: health.httpStatus,
+      upstreamRequestId: health.upstreamRequestId,
+      sinceMs: health.sinceMs,
+      untilMs: health.untilMs,
+      step: health.step,
+      credentialVersion: account.credentialVersion,
+    })
+    if (before.state === 'healthy' && health.state === 'healthy') return
+    this.#events.push({
+      accountId: account.id,
+      atMs: this.#clock.nowMs(),
+      kind: health.state === 'healthy' ? 'recovered' : health.state,
+      message: health.state === 'healthy' ? before.reason : health.reason,
+      requestId,
+    })
+  }
+}
+
+/** The first rest among these parts of an account that keeps requests away now. */
+function restOf(entry: Entry, parts: readonly string[], nowMs: number): Candidate['rest'] {
+  const { account } = entry.live
+  if (account.cooldownUntilMs !== null && account.cooldownUntilMs > nowMs) {
+    return { kind: 'unhealthy', forMs: account.cooldownUntilMs - nowMs }
+  }
+  for (const part of parts) {
+    const health = entry.health.get(part)
+    if (health === undefined || !rests(health, nowMs)) continue
+    const forMs = health.untilMs === null ? null : health.untilMs - nowMs
+    return { kind: health.state === 'rate_limited' ? 'limited' : 'unhealthy', forMs }
+  }
+  return null
+}
+
+function healthOf(row: HealthRow): Omit<Health, 'failures' | 'recent'> {
+  return {
+    state: row.state,
+    reason: row.reason,
+    httpStatus: row.httpStatus,
+    upstreamRequestId: row.upstreamRequestId,
+    sinceMs: row.sinceMs,
+    untilMs: row.untilMs,
+    step: row.step,
+  }
+}

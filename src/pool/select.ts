@@ -1,0 +1,71 @@
+/** One account as selection sees it, at one instant and for one model class. */
+export interface Candidate {
+  readonly id: string
+  readonly priority: number
+  readonly weight: number
+  readonly inFlight: number
+  readonly concurrencyLimit: number | null
+  /** How long until its own RPM lets one more through; 0 is now. */
+  readonly rpmWaitMs: number
+  /** null: it may serve; else why it may not and for how long (null: no end by itself). */
+  readonly rest: { readonly kind: 'limited' | 'unhealthy'; readonly forMs: number | null } | null
+  /** Its model list allows the requested model. */
+  readonly servesModel: boolean
+  readonly lastUsedAtMs: number
+}
+
+export type Choice =
+  | { readonly kind: 'account'; readonly id: string }
+  /** Nothing can serve: `limited` when all that could are at a limit; `retryAfterMs` null when no end is known. */
+  | {
+      readonly kind: 'none'
+      readonly because: 'no_accounts' | 'limited' | 'unhealthy'
+      readonly retryAfterMs: number | null
+    }
+
+/** How long a full account is expected to need for a slot, when nothing better is known. */
+const SLOT_WAIT_MS = 1_000
+
+/**
+ * Chooses the account for the next attempt: the lowest priority number first, within it the smallest
+ * share of load by weight, then the one that rested longest. `tried` accounts of this exchange are out.
+ */
+export function select(candidates: readonly Candidate[], tried: ReadonlySet<string>): Choice {
+  let best: Candidate | null = null
+  let soonestMs: number | null = null
+  let limited = 0
+  let usable = 0
+  for (const candidate of candidates) {
+    if (!candidate.servesModel || tried.has(candidate.id)) continue
+    usable++
+    const waitMs = waitOf(candidate)
+    if (waitMs === 0) {
+      if (best === null || isBetter(candidate, best)) best = candidate
+      continue
+    }
+    if (candidate.rest === null || candidate.rest.kind === 'limited') limited++
+    if (waitMs !== null && (soonestMs === null || waitMs < soonestMs)) soonestMs = waitMs
+  }
+  if (best !== null) return { kind: 'account', id: best.id }
+  if (usable === 0) return { kind: 'none', because: 'no_accounts', retryAfterMs: null }
+  const because = limited === usable ? 'limited' : 'unhealthy'
+  return { kind: 'none', because, retryAfterMs: soonestMs }
+}
+
+/** 0: can serve now; null: no end known. */
+function waitOf(candidate: Candidate): number | null {
+  if (candidate.rest !== null)
+    return candidate.rest.forMs === null ? null : Math.max(1, candidate.rest.forMs)
+  if (candidate.concurrencyLimit !== null && candidate.inFlight >= candidate.concurrencyLimit) {
+    return Math.max(SLOT_WAIT_MS, candidate.rpmWaitMs)
+  }
+  return candidate.rpmWaitMs
+}
+
+function isBetter(a: Candidate, b: Candidate): boolean {
+  if (a.priority !== b.priority) return a.priority < b.priority
+  const loadA = (a.inFlight + 1) / a.weight
+  const loadB = (b.inFlight + 1) / b.weight
+  if (loadA !== loadB) return loadA < loadB
+  return a.lastUsedAtMs < b.lastUsedAtMs
+}

@@ -1,0 +1,164 @@
+import type { Outcome } from '../provider.ts'
+
+/** What upstream answered, as far as its meaning for the account goes. */
+export interface UpstreamAnswer {
+  readonly status: number
+  /** Lower-case names; repeated headers as lists. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The whole body of an error, or '' where it is not needed (2xx). */
+  readonly body: string
+  /** Wall time, for reset dates. */
+  readonly nowMs: number
+}
+
+/** Codes in `error.details.error_code` that are a property of the account (facts 4.3, marked `*`). */
+const ACCOUNT_DISABLED_CODES = new Set([
+  'organization_on_hold',
+  'claude_code_key_creator_not_member',
+  'cmek_key_disabled',
+  'cmek_key_network_blocked',
+])
+const SPEND_CAP_CODES = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached'])
+
+interface ErrorBody {
+  readonly type: string | null
+  readonly message: string
+  readonly code: string | null
+}
+
+/**
+ * The meaning of an answer (reliability R1): what rests, for how long, and whether another account may
+ * serve. Only error bodies are read, and only for the phrases that upstream documents or is known to use.
+ */
+export function classify(answer: UpstreamAnswer): Outcome {
+  const { status } = answer
+  const upstreamRequestId = firstHeader(answer.headers, 'request-id')
+  const outcome = (
+    kind: Outcome['kind'],
+    reason: string,
+    restMs: number | null = null,
+  ): Outcome => ({
+    kind,
+    reason,
+    httpStatus: status,
+    upstreamRequestId,
+    restMs,
+  })
+  if (status >= 200 && status < 300) return outcome('ok', '')
+  // A redirect would take the credential to another origin; it is never followed.
+  if (status < 400) return outcome('server_error', `${status} redirect`)
+
+  const error = readError(answer.body)
+  const reason = `${status} ${error.type ?? 'unknown error'}`
+  const message = error.message.toLowerCase()
+
+  if (status === 401) return outcome('unauthorized', reason)
+  if (status === 402) {
+    // These two are about the caller's own billing profile, not about the account.
+    if (error.code?.startsWith('linked_organization_')) return outcome('client_fault', reason)
+    return outcome('out_of_credit', reason)
+  }
+  if (error.code !== null && ACCOUNT_DISABLED_CODES.has(error.code))
+    return outcome('disabled_upstream', `${status} ${error.code}`)
+  if (message.includes('organization has been disabled'))
+    return outcome('disabled_upstream', `${status} organization disabled`)
+  if (status === 400) {
+    if (message.includes('credit balance is too low'))
+      return outcome('out_of_credit', '400 credit balance too low')
+    if (/^you have reached your specified (workspace )?api usage limits/.test(message)) {
+      return outcome(
+        'out_of_credit',
+        '400 usage limit reached',
+        restUntilDate(error.message, answer.nowMs),
+      )
+    }
+    if (message.includes('must have data retention enabled'))
+      return outcome('forbidden', '400 data retention')
+    if (/^unexpected value\(s\) .* for the `anthropic-beta` header/.test(message))
+      return outcome('forbidden', '400 beta not enabled')
+    return outcome('client_fault', reason)
+  }
+  if (status === 403) return outcome('forbidden', reason)
+  if (status === 404)
+    return outcome(message.startsWith('model:') ? 'forbidden' : 'client_fault', reason)
+  if (status === 429) {
+    if (error.code !== null && SPEND_CAP_CODES.has(error.code)) {
+      return outcome(
+        'out_of_credit',
+        `429 ${error.code}`,
+        restUntilDate(error.message, answer.nowMs),
+      )
+    }
+    return outcome('rate_limited', reason, retryAfterMs(answer.headers, answer.nowMs))
+  }
+  if (status === 529) return outcome('overloaded', reason)
+  if (status >= 500) return outcome('server_error', reason)
+  return outcome('client_fault', reason)
+}
+
+/**
+ * `retry-after-ms`, `retry-after` (seconds or a date), else the reset of whichever bucket is empty; null
+ * when nothing usable was said. Never negative, never NaN; the pool caps it.
+ */
+export function retryAfterMs(headers: UpstreamAnswer['headers'], nowMs: number): number | null {
+  const exact = positiveNumber(firstHeader(headers, 'retry-after-ms'))
+  if (exact !== null) return exact
+  const text = firstHeader(headers, 'retry-after')
+  const seconds = positiveNumber(text)
+  if (seconds !== null) return seconds * 1_000
+  if (text !== null && /[a-z]/i.test(text)) {
+    const atMs = Date.parse(text)
+    if (Number.isFinite(atMs) && atMs > nowMs) return atMs - nowMs
+  }
+  let restMs: number | null = null
+  for (const bucket of ['requests', 'input-tokens', 'output-tokens', 'tokens']) {
+    if (firstHeader(headers, `anthropic-ratelimit-${bucket}-remaining`) !== '0') continue
+    const reset = firstHeader(headers, `anthropic-ratelimit-${bucket}-reset`)
+    const atMs = reset === null ? Number.NaN : Date.parse(reset)
+    if (Number.isFinite(atMs) && atMs > nowMs) restMs = Math.max(restMs ?? 0, atMs - nowMs)
+  }
+  return restMs
+}
+
+/** `error.type`, `error.message` and `error.details.error_code` of an error body; blanks where absent. */
+export function readError(body: string): ErrorBody {
+  try {
+    const parsed: unknown = JSON.parse(body)
+    const error = isRecord(parsed) && isRecord(parsed.error) ? parsed.error : null
+    if (error !== null) {
+      const details = isRecord(error.details) ? error.details : null
+      return {
+        type: typeof error.type === 'string' ? error.type.slice(0, 60) : null,
+        message: typeof error.message === 'string' ? error.message : '',
+        code: typeof details?.error_code === 'string' ? details.error_code.slice(0, 60) : null,
+      }
+    }
+  } catch {
+    // Edges and proxies answer HTML or nothing; the status alone then decides.
+  }
+  return { type: null, message: '', code: null }
+}
+
+/** `2026-12-01 at 00:00 UTC` or an RFC 3339 time inside a sentence, as a rest from now. */
+function restUntilDate(sentence: string, nowMs: number): number | null {
+  const match = /(\d{4}-\d{2}-\d{2})(?:(?:T| at )(\d{2}:\d{2}(?::\d{2})?))?/.exec(sentence)
+  if (!match) return null
+  const atMs = Date.parse(`${match[1]}T${match[2] ?? '00:00'}Z`)
+  return Number.isFinite(atMs) && atMs > nowMs ? atMs - nowMs : null
+}
+
+function firstHeader(headers: UpstreamAnswer['headers'], name: string): string | null {
+  const value = headers[name]
+  if (value === undefined) return null
+  return typeof value === 'string' ? value : (value[0] ?? null)
+}
+
+function positiveNumber(text: string | null): number | null {
+  if (text === null || !/^\d+(\.\d+)?$/.test(text.trim())) return null
+  const value = Number(text)
+  return Number.isFinite(value) && value > 0 ? value : null
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,111 @@
+import type { LookupAddress, LookupOptions } from 'node:dns'
+import { lookup as resolve } from 'node:dns'
+import { Pool } from 'undici'
+import { addressKind } from '../core/address.ts'
+import type { Account } from '../core/model.ts'
+
+/** How connections to upstream are made. */
+export interface ConnectionPolicy {
+  readonly connectMs: number
+  readonly keepAliveMs: number
+  readonly connectionsPerAccount: number
+}
+
+/** Keep-alive connections, a set of their own for each account and origin. */
+export class Connections {
+  readonly #pools = new Map<string, { origin: string; pool: Pool }>()
+  readonly #policy: ConnectionPolicy
+
+  constructor(policy: ConnectionPolicy) {
+    this.#policy = policy
+  }
+
+  /** The connections of an account; made on first use and again when its origin changed. */
+  for(account: Account): Pool {
+    const known = this.#pools.get(account.id)
+    if (known !== undefined && known.origin === account.baseUrl) return known.pool
+    if (known !== undefined) void known.pool.close()
+    const pool = new Pool(new URL(account.baseUrl).origin, {
+      connections: this.#policy.connectionsPerAccount,
+      keepAliveTimeout: this.#policy.keepAliveMs,
+      pipelining: 1,
+      allowH2: false,
+      connect: {
+        timeout: this.#policy.connectMs,
+        lookup: account.allowPrivate ? resolve : resolvePublic,
+      },
+    })
+    this.#pools.set(account.id, { origin: account.baseUrl, pool })
+    return pool
+  }
+
+  /** Closes idle connections of accounts that are gone; running requests finish. */
+  keepOnly(accountIds: ReadonlySet<string>): void {
+    for (const [id, { pool }] of this.#pools) {
+      if (accountIds.has(id)) continue
+      this.#pools.delete(id)
+      void pool.close()
+    }
+  }
+
+  /** Ends everything at once. */
+  async destroy(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()))
+    this.#pools.clear()
+  }
+}
+
+/** A name that was public when the account was added may point inwards later: checked at each connect. */
+function resolvePublic(
+  hostname: string,
+  options: LookupOptions,
+  done: (
+    error: NodeJS.ErrnoException | null,
+    address: string | LookupAddress[],
+    family?: number,
+  ) => void,
+): void {
+  resolve(hostname, { ...options, all: true }, (error, addresses) => {
+    if (error !== null) return done(error, [])
+    const inside = addresses.find(({ address }) => addressKind(address) !== 'public')
+    if (inside !== undefined || addresses.length === 0) {
+      const refusal: NodeJS.ErrnoException = new Error(
+        `${hostname} does not resolve to a public address`,
+      )
+      refusal.code = 'EPRIVATE'
+      return done(refusal, [])
+    }
+    if (options.all) return done(null, addresses)
+    done(null, addresses[0].address, addresses[0].family)
+  })
+}
+
+/** Codes of failures before a connection stood: upstream cannot have seen the request. */
+const NOT_SENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'EPRIVATE',
+  'EPROTO',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** True when the error arose while connecting (refused, unknown name, TLS): nothing was sent. */
+export function nothingWasSent(error: Error & { code?: string }): boolean {
+  const code = error.code ?? ''
+  return (
+    NOT_SENT.has(code) ||
+    code.startsWith('ERR_TLS') ||
+    code.startsWith('CERT_') ||
+    code.includes('SELF_SIGNED') ||
+    code.startsWith('UNABLE_TO_')
+  )
+}
+
+/** True when upstream stayed silent for too long. */
+export function wasTimeout(error: Error & { code?: string }): boolean {
+  return error.code === 'UND_ERR_HEADERS_TIMEOUT' || error.code === 'UND_ERR_BODY_TIMEOUT'
+}

@@ -1,0 +1,137 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import { GatewayError } from '../core/errors.ts'
+import { anthropic } from '../dialects/anthropic/index.ts'
+import { ClientGone } from './body.ts'
+import { keyHeaders } from './caller.ts'
+import type { Incoming, ServerContext } from './context.ts'
+import { replyError, toGatewayError, wireError } from './reply.ts'
+import { findRoute } from './router.ts'
+
+/** Request line and headers together, in bytes. */
+const MAX_HEADER_BYTES = 16 * 1024
+const MAX_CONNECTIONS = 10_000
+/** Bodies up to this are read to their end after a refusal, so that the connection stays usable. */
+const DRAIN_BYTES = 256 * 1024
+
+/** The HTTP server in front of the routes; the caller lets it listen. */
+export function createListener(context: ServerContext): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: context.headersTimeoutMs,
+      // Bodies have a pace of their own (body.ts); an answer may take an hour.
+      requestTimeout: 0,
+      keepAliveTimeout: 75_000,
+      connectionsCheckingInterval: 1_000,
+      insecureHTTPParser: false,
+      noDelay: true,
+    },
+    (request, response) => void handle(context, request, response, false),
+  )
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('checkContinue', (request, response) => void handle(context, request, response, true))
+  // Any other expectation cannot be met; Node would answer without a body.
+  server.on(
+    'checkExpectation',
+    (request, response) => void handle(context, request, response, false),
+  )
+  server.on('clientError', (error, socket) => answerBrokenHttp(context, error, socket as Socket)) // node:http gives its own sockets
+  return server
+}
+
+async function handle(
+  context: ServerContext,
+  request: IncomingMessage,
+  response: ServerResponse,
+  awaitsContinue: boolean,
+): Promise<void> {
+  const { clock, contact, log } = context.gateway
+  const url = request.url ?? ''
+  const query = url.indexOf('?')
+  const incoming: Incoming = {
+    context,
+    request,
+    response,
+    requestId: context.makeRequestId(),
+    live: null,
+    awaitsContinue,
+    path: query < 0 ? url : url.slice(0, query),
+    arrivedAtMs: clock.nowMs(),
+    arrivedMs: clock.monotonicMs(),
+  }
+  // A client that goes away mid-answer must not become an uncaught error; each step sees 'close' itself.
+  response.on('error', ignore)
+  try {
+    const { route, id } = findRoute(request.method ?? '', incoming.path)
+    await route.serve(incoming, id)
+  } catch (error) {
+    if (error instanceof ClientGone) return
+    const failure = toGatewayError(error)
+    if (failure.code === 'internal_error')
+      log.error({ requestId: incoming.requestId, err: error }, 'request.failed')
+    replyError(response, failure, {
+      dialect: anthropic,
+      requestId: incoming.requestId,
+      contact,
+      extraHeaders: extraHeaders(incoming),
+      closeConnection: awaitsContinue || !isDrained(request),
+    })
+  }
+}
+
+function extraHeaders(incoming: Incoming): string[] {
+  const { clock } = incoming.context.gateway
+  const headers =
+    incoming.live === null
+      ? []
+      : keyHeaders(incoming.live, { atMs: clock.nowMs(), monotonicMs: clock.monotonicMs() })
+  if (incoming.context.demo) headers.push('x-cc-demo', '1')
+  return headers
+}
+
+/** Whether what is left of the body is small enough to be read and thrown away. */
+function isDrained(request: IncomingMessage): boolean {
+  if (request.complete) return true
+  const declared = request.headers['content-length']
+  return declared !== undefined && Number(declared) <= DRAIN_BYTES
+}
+
+/** Broken HTTP never reaches a route; it gets our error shape all the same, written by hand. */
+function answerBrokenHttp(
+  context: ServerContext,
+  error: Error & { code?: string },
+  socket: Socket,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const requestId = context.makeRequestId()
+  const failure =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new GatewayError('headers_too_large')
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new GatewayError('body_timeout', {
+            facts: { seconds: Math.round(context.headersTimeoutMs / 1_000) },
+          })
+        : new GatewayError('invalid_request', {
+            facts: { field: 'HTTP', problem: 'the request is not valid HTTP/1.1' },
+          })
+  const wire = wireError(failure, requestId, context.gateway.contact)
+  const body = anthropic.renderError(wire)
+  const reasons: Record<number, string> = {
+    400: 'Bad Request',
+    408: 'Request Timeout',
+    431: 'Request Header Fields Too Large',
+  }
+  socket.end(
+    `HTTP/1.1 ${wire.status} ${reasons[wire.status] ?? 'Error'}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+      `x-cc-request-id: ${requestId}\r\nrequest-id: ${requestId}\r\ncache-control: no-store\r\n` +
+      `x-should-retry: false\r\nconnection: close\r\n\r\n${body}`,
+  )
+}
+
+function ignore(): void {}

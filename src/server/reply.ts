@@ -1,0 +1,112 @@
+import type { ServerResponse } from 'node:http'
+import { ERRORS, errorMessage, GatewayError } from '../core/errors.ts'
+import type { Dialect, WireError } from '../dialects/dialect.ts'
+import type { Contact } from '../gateway/gateway.ts'
+import { StoreError } from '../store/store.ts'
+
+/** Waits are told in whole seconds up to a minute: clients sleep exactly what we say. */
+const MAX_RETRY_AFTER_S = 60
+
+/** Any thrown thing as the error the caller is told of. Details of the unexpected stay in the log. */
+export function toGatewayError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  if (error instanceof StoreError) {
+    if (error.reason === 'full')
+      return new GatewayError('storage_full', { retryAfterMs: 5_000, cause: error })
+    if (error.reason === 'overloaded')
+      return new GatewayError('overloaded', { retryAfterMs: 1_000, cause: error })
+    return new GatewayError('store_unavailable', { retryAfterMs: 5_000, cause: error })
+  }
+  return new GatewayError('internal_error', { cause: error })
+}
+
+/** An error as the dialects render it, with its texts filled in. */
+export function wireError(error: GatewayError, requestId: string, contact: Contact): WireError {
+  const row = ERRORS[error.code]
+  return {
+    status: row.status,
+    code: error.code,
+    types: { anthropic: row.anthropic, openai: row.openai },
+    message: errorMessage(error.code, { ...contact, requestId, ...error.facts }),
+    field: error.field,
+    details: error.details,
+    requestId,
+  }
+}
+
+/** Writes an error answer in the caller's dialect; does nothing when an answer has begun. */
+export function replyError(
+  response: ServerResponse,
+  error: GatewayError,
+  options: {
+    readonly dialect: Dialect
+    readonly requestId: string
+    readonly contact: Contact
+    readonly extraHeaders?: readonly string[]
+    readonly closeConnection?: boolean
+  },
+): void {
+  if (response.headersSent || response.destroyed) return
+  const body = options.dialect.renderError(wireError(error, options.requestId, options.contact))
+  const head = [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'x-cc-request-id',
+    options.requestId,
+    'request-id',
+    options.requestId,
+    'cache-control',
+    'no-store',
+    ...retryHeaders(error),
+    ...(options.extraHeaders ?? []),
+  ]
+  const { status } = ERRORS[error.code]
+  if (status === 401) head.push('www-authenticate', 'Bearer realm="ccgate"')
+  if (error.code === 'method_not_allowed') head.push('allow', String(error.facts.allow))
+  if (options.closeConnection) head.push('connection', 'close')
+  response.writeHead(status, head)
+  response.end(body)
+}
+
+/** Writes a JSON answer of our own. */
+export function replyJson(
+  response: ServerResponse,
+  body: unknown,
+  options: {
+    readonly requestId: string
+    readonly extraHeaders?: readonly string[]
+    readonly status?: number
+  },
+): void {
+  const text = JSON.stringify(body)
+  response.writeHead(options.status ?? 200, [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(text)),
+    'x-cc-request-id',
+    options.requestId,
+    'request-id',
+    options.requestId,
+    'cache-control',
+    'no-store',
+    ...(options.extraHeaders ?? []),
+  ])
+  response.end(text)
+}
+
+/** `retry-after`, `retry-after-ms`, `x-should-retry`: what official SDKs obey. */
+function retryHeaders(error: GatewayError): string[] {
+  const headers: string[] = []
+  const waitMs = error.retryAfterMs
+  if (waitMs !== null) {
+    const seconds = Math.min(Math.max(Math.ceil(waitMs / 1_000), 1), MAX_RETRY_AFTER_S)
+    const exactMs = Math.min(Math.max(Math.ceil(waitMs), 1), MAX_RETRY_AFTER_S * 1_000)
+    headers.push('retry-after', String(seconds), 'retry-after-ms', String(exactMs))
+  }
+  const tooLong = waitMs !== null && waitMs > MAX_RETRY_AFTER_S * 1_000
+  if (!ERRORS[error.code].retryable || tooLong) headers.push('x-should-retry', 'false')
+  return headers
+}

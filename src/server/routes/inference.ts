@@ -1,0 +1,42 @@
+import { GatewayError } from '../../core/errors.ts'
+import { anthropic } from '../../dialects/anthropic/index.ts'
+import { noteRefusal, runInference } from '../../gateway/pipeline.ts'
+import { receiveBody } from '../body.ts'
+import { callOf, enter, identify, keyHeaders } from '../caller.ts'
+import type { Incoming } from '../context.ts'
+import { wireError } from '../reply.ts'
+
+/** `POST /v1/messages`: admitted, held, forwarded, relayed, settled. */
+export async function serveMessages(incoming: Incoming): Promise<void> {
+  const { context } = incoming
+  const { gateway } = context
+  const live = await identify(incoming)
+  const call = callOf(incoming, live)
+  let entered = false
+  try {
+    let body: Buffer
+    try {
+      const closed = context.closed()
+      if (closed !== null)
+        throw new GatewayError(closed, { retryAfterMs: closed === 'draining' ? 3_000 : 5_000 })
+      enter(live, incoming.arrivedMs, { slot: true })
+      entered = true
+      body = await receiveBody(incoming)
+    } catch (error) {
+      noteRefusal(gateway, call, error)
+      throw error
+    }
+    const headers = keyHeaders(live, {
+      atMs: incoming.arrivedAtMs,
+      monotonicMs: incoming.arrivedMs,
+    })
+    if (context.demo) headers.push('x-cc-demo', '1')
+    await runInference(gateway, call, body, {
+      keyHeaders: headers,
+      renderStreamError: (error) =>
+        anthropic.renderStreamError(wireError(error, incoming.requestId, gateway.contact)),
+    })
+  } finally {
+    if (entered) live.inFlight--
+  }
+}
