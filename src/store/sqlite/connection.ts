@@ -82,6 +82,8 @@ function configure(db: Database, options: ConnectionOptions): void {
   // Makes INSERT OR REPLACE fire the triggers that keep the ledger append-only.
   db.pragma('recursive_triggers = ON')
   if (options.access === 'read') return
+  // A file that came out of a backup is not in this mode; elsewhere this changes nothing.
+  db.pragma('journal_mode = WAL')
   db.pragma('synchronous = FULL')
   // Checkpoints cost an fsync of the whole file: the keeper thread and the last close make them.
   db.pragma('wal_autocheckpoint = 0')
