@@ -1,30 +1,30 @@
 // `npm run bench`: the gateway, nginx and a bare proxy side by side, in turn, in one run.
 
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
-import { type Bodies, buildBodies } from './bodies.ts'
+import { buildBodies } from './bodies.ts'
+import { CASES, type MemoryResult } from './cases.ts'
+import { type Figures, goals } from './goals.ts'
+import { HELP, type Options, readOptions, wanted } from './options.ts'
 import {
-  CASES,
-  type Case,
-  type Measured,
-  type MemoryResult,
-  measure,
-  measureMemory,
-  type Timing,
-} from './cases.ts'
-import { type Figures, goals, type StartupFigures, type StoreFigures } from './goals.ts'
-import { BOTH_CORES, killChildren, pinSelf, run, startScript } from './process.ts'
+  type Bench,
+  freshMemory,
+  ledgerCheck,
+  measureStartup,
+  note,
+  runCase,
+  say,
+  storeFigures,
+  timeIsUp,
+} from './parts.ts'
+import { killChildren, LOAD_CORE, pinSelf, startScript } from './process.ts'
 import { caseTable, goalsTable, memoryTable } from './report.ts'
-import { median } from './samples.ts'
-import { type CaseSummary, summarize } from './summary.ts'
+import type { CaseSummary } from './summary.ts'
 import {
   type Available,
   bare,
-  ccgate,
   direct,
-  type GatewayWorld,
   gateway,
   gatewayWorld,
   nginx,
@@ -34,178 +34,11 @@ import {
   type TargetName,
 } from './targets.ts'
 
-const HELP = `Usage: npm run bench [-- OPTIONS]
+/** How long after its budget a run is ended by force. */
+const GRACE_MS = 40_000
 
-  --only NAMES   comma-separated: ${CASES.map((one) => one.name).join(' ')}
-                 memory startup store; a beginning is enough (small, streams)
-  --seconds N    length of a measured window (default 2; 0.6 with --quick)
-  --rounds N     windows per case and target (default 4; 1 with --quick)
-  --quick        everything once and short, within 90 s: for a look, not for verdicts
-  --json FILE    also write every figure as JSON
-  --help         this text
-`
-
-interface Options {
-  readonly only: readonly string[]
-  readonly rounds: number
-  readonly quick: boolean
-  readonly timing: Timing
-  readonly json: string | null
-  /** After this many milliseconds no further window begins. */
-  readonly budgetMs: number
-}
-
-function readOptions(args: readonly string[]): Options | null {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      only: { type: 'string', multiple: true },
-      seconds: { type: 'string' },
-      rounds: { type: 'string' },
-      quick: { type: 'boolean', default: false },
-      json: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) return null
-  const quick = values.quick
-  const seconds = positive('--seconds', values.seconds, quick ? 0.6 : 2)
-  const rounds = Math.ceil(positive('--rounds', values.rounds, quick ? 1 : 4))
-  const only = (values.only ?? []).flatMap((list) => list.split(',')).filter((name) => name !== '')
-  const parts = [...CASES.map((one) => one.name), 'memory', 'startup', 'store']
-  const wrong = only.find((name) => !parts.some((part) => part.startsWith(name)))
-  if (wrong !== undefined) throw new Error(`--only ${wrong}: there is no such case`)
-  const asked = values.seconds !== undefined || values.rounds !== undefined
-  const neededMs = CASES.length * rounds * TARGETS.length * (seconds + 2) * 1000
-  const usualMs = (quick ? 80 : 560) * 1000
-  return {
-    only,
-    rounds,
-    quick,
-    timing: { windowMs: seconds * 1000, warmupMs: quick ? 250 : 400, deltas: quick ? 50 : 100 },
-    json: values.json ?? null,
-    budgetMs: asked ? Math.max(usualMs, neededMs) : usualMs,
-  }
-}
-
-function positive(name: string, text: string | undefined, usual: number): number {
-  const value = text === undefined ? usual : Number(text)
-  if (!(value > 0 && value <= 1000)) throw new Error(`${name} must be a number above 0, up to 1000`)
-  return value
-}
-
-const say = (text: string) => process.stdout.write(`${text}\n`)
-const note = (text: string) => process.stderr.write(`${text}\n`)
-
-/** Everything a part of the run needs. */
-interface Bench {
-  readonly options: Options
-  readonly bodies: Bodies
-  readonly upstreamPort: number
-  readonly startedMs: number
-  readonly problems: string[]
-}
-
-const wanted = (options: Options, part: string): boolean =>
-  options.only.length === 0 || options.only.some((name) => part.startsWith(name))
-
-const timeIsUp = (bench: Bench): boolean =>
-  performance.now() - bench.startedMs > bench.options.budgetMs
-
-async function startup(world: GatewayWorld, runs: number): Promise<StartupFigures> {
-  const version: number[] = []
-  const create: number[] = []
-  const timed = async (args: readonly string[], into: number[]) => {
-    const done = await ccgate(args, { env: world.env, cores: BOTH_CORES })
-    if (done.code !== 0) throw new Error(`ccgate ${args[0]}: exit ${done.code}\n${done.stderr}`)
-    into.push(done.tookMs)
-  }
-  const limits = ['--rpm', 'none', '--concurrency', 'none', '-q', '-y', '-c', world.config]
-  for (let i = 0; i < runs; i++) {
-    await timed(['--version'], version)
-    await timed(['keys', 'create', `bench/start-${i}`, ...limits], create)
-  }
-  return { versionMs: median(version), keysCreateMs: median(create) }
-}
-
-async function memory(bench: Bench, name: TargetName, available: Available) {
-  if (available.kind === 'absent') return null
-  const target = await available.start()
-  try {
-    const openMs = bench.options.quick ? 2400 : 5000
-    const restMs = bench.options.quick ? 700 : 1500
-    return await measureMemory(target, bench.bodies, { streams: 1000, restMs, openMs })
-  } catch (error) {
-    bench.problems.push(`memory of ${name}: ${String(error)}`)
-    return null
-  } finally {
-    await target.stop()
-  }
-}
-
-/** One case: rounds of every target in turn, so that a noisy minute hits all of them. */
-async function runCase(bench: Bench, which: Case, targets: readonly Target[]) {
-  const { options } = bench
-  const rounds: Partial<Record<TargetName, Measured[]>> = {}
-  for (let round = 0; round < options.rounds && !timeIsUp(bench); round++) {
-    for (const target of targets) {
-      // The floor has no CPU of its own to find the lowest of.
-      if (target.name === 'direct' && round % 2 === 1) continue
-      // Compilers and pools get more time before their first window.
-      const extraMs = round === 0 && !options.quick ? 800 : 0
-      const timing = { ...options.timing, warmupMs: options.timing.warmupMs + extraMs }
-      const measured = await measure(which, target, bench.bodies, timing, bench.upstreamPort)
-      const list = rounds[target.name] ?? []
-      list.push(measured)
-      rounds[target.name] = list
-    }
-  }
-  const summary = summarize(which, rounds)
-  for (const target of targets) {
-    const failed = summary.targets[target.name]?.failed ?? 0
-    if (failed > 0) bench.problems.push(`${which.name}, ${target.name}: ${failed} failed`)
-  }
-  return summary
-}
-
-async function store(bench: Bench): Promise<StoreFigures | null> {
-  const file = join(import.meta.dirname, 'store.ts')
-  if (!existsSync(file)) {
-    note('bench/store.ts is not there: P16 and P17 are skipped')
-    return null
-  }
-  const args = [file, '--json', ...(bench.options.quick ? ['--quick'] : [])]
-  const limitMs = bench.options.quick ? 25_000 : 120_000
-  const done = await run({ program: process.execPath, args, cores: BOTH_CORES, limitMs })
-  const last = done.stdout
-    .trim()
-    .split('\n')
-    .findLast((text) => text.startsWith('{'))
-  if (done.code !== 0 || last === undefined) {
-    bench.problems.push(`bench/store.ts: exit ${done.code}\n${done.stderr.slice(-1000)}`)
-    return null
-  }
-  say(
-    done.stdout
-      .trim()
-      .split('\n')
-      .filter((text) => text !== last)
-      .join('\n'),
-  )
-  return JSON.parse(last) as StoreFigures // our own script wrote it; the goals check each number
-}
-
-async function ledgerCheck(bench: Bench, world: GatewayWorld): Promise<void> {
-  const done = await ccgate(['db', 'check', '-c', world.config], {
-    env: world.env,
-    cores: BOTH_CORES,
-  })
-  if (done.code === 0) say('ledger check after the run: clean')
-  else bench.problems.push(`ccgate db check: exit ${done.code}\n${done.stdout}${done.stderr}`)
-}
-
-async function main(options: Options): Promise<number> {
-  const startedMs = performance.now()
+/** A folder for this run; it and all children go when the process does. */
+function makeTempDir(): string {
   // On the project's own disk: where temporary folders live in memory, an fsync costs nothing.
   const benchDir = join(import.meta.dirname, '..', '.bench')
   mkdirSync(benchDir, { recursive: true })
@@ -216,99 +49,114 @@ async function main(options: Options): Promise<number> {
   })
   process.on('SIGINT', () => process.exit(130))
   process.on('SIGTERM', () => process.exit(143))
+  return tempDir
+}
+
+type Availability = Readonly<Record<TargetName, Available>>
+
+/** Does one thing; a failure becomes a line under the report, and the run goes on. */
+async function attempt<T>(bench: Bench, what: string, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work()
+  } catch (error) {
+    bench.problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
+    return null
+  }
+}
+
+async function allMemory(bench: Bench, available: Availability) {
+  const results: Partial<Record<TargetName, MemoryResult>> = {}
+  for (const name of TARGETS) {
+    if (name === 'direct') continue
+    const what = `memory of ${name}`
+    const result = await attempt(bench, what, () => freshMemory(bench, available[name]))
+    if (result !== null) results[name] = result
+  }
+  say(`${memoryTable(results)}\n`)
+  return results
+}
+
+async function allCases(bench: Bench, available: Availability): Promise<readonly CaseSummary[]> {
+  const chosen = CASES.filter((one) => wanted(bench.options, one.name))
+  if (chosen.length === 0) return []
+  const targets: Target[] = []
+  for (const name of TARGETS) {
+    const one = available[name]
+    if (one.kind === 'absent') continue
+    const target = await attempt(bench, name, one.start)
+    if (target !== null) targets.push(target)
+  }
+  const summaries: CaseSummary[] = []
+  for (const which of chosen) {
+    if (timeIsUp(bench)) {
+      bench.problems.push(`time was up before ${which.name}`)
+      continue
+    }
+    const summary = await attempt(bench, which.name, () => runCase(bench, which, targets))
+    if (summary === null) continue
+    summaries.push(summary)
+    say(`${caseTable(summary)}\n`)
+  }
+  for (const target of targets) await target.stop()
+  return summaries
+}
+
+async function main(options: Options): Promise<number> {
+  const tempDir = makeTempDir()
   setTimeout(() => {
     note('the bench takes far too long: stopped')
     process.exit(1)
-  }, options.budgetMs + 40_000).unref()
-
+  }, options.budgetMs + GRACE_MS).unref()
   pinSelf()
-  const upstream = await startScript(new URL('./upstream.ts', import.meta.url), [], '1')
-  const bodies = buildBodies()
-  const problems: string[] = []
-  const bench: Bench = { options, bodies, upstreamPort: upstream.port, startedMs, problems }
-  const model = cpus()[0]?.model ?? 'unknown CPU'
-  say(`node ${process.versions.node}, ${model}, ${placement()}`)
-  say(
-    `${options.rounds} rounds of ${options.timing.windowMs / 1000} s: lowest CPU, median latency\n`,
-  )
+  const upstream = await startScript(new URL('./upstream.ts', import.meta.url), [], LOAD_CORE)
+  const bench: Bench = {
+    options,
+    bodies: buildBodies(),
+    upstreamPort: upstream.port,
+    startedMs: performance.now(),
+    problems: [],
+  }
+  const cpu = cpus()[0]?.model ?? 'unknown CPU'
+  say(`node ${process.versions.node}, ${cpu}, ${placement()}`)
+  say(`${options.rounds} x ${options.timing.windowMs / 1000} s: lowest CPU, median latency\n`)
 
-  const made = await gatewayWorld(upstream.port, tempDir).catch((error: unknown) => {
-    problems.push(`ccgate: ${String(error)}`)
-    return { kind: 'absent' as const, why: 'ccgate could not be set up: its columns are skipped' }
-  })
+  const made = (await attempt(bench, 'ccgate', () => gatewayWorld(upstream.port, tempDir))) ?? {
+    kind: 'absent',
+    why: 'ccgate could not be set up: its columns are skipped',
+  }
   const world = made.kind === 'ready' ? made.world : null
-  const available: Record<TargetName, Available> = {
+  const available: Availability = {
     direct: direct(upstream.port),
     nginx: nginx(upstream.port, tempDir),
     bare: bare(upstream.port),
     ccgate: made.kind === 'ready' ? gateway(made.world) : made,
   }
-  for (const name of TARGETS) {
-    const one = available[name]
-    if (one.kind === 'absent') note(one.why)
-  }
+  for (const one of Object.values(available)) if (one.kind === 'absent') note(one.why)
 
-  let started: StartupFigures | null = null
-  if (world !== null && wanted(options, 'startup')) {
-    started = await startup(world, options.quick ? 3 : 9).catch((error: unknown) => {
-      problems.push(String(error))
-      return null
-    })
-  }
-  const memories: Partial<Record<TargetName, MemoryResult>> = {}
-  if (wanted(options, 'memory')) {
-    for (const name of TARGETS) {
-      if (name === 'direct') continue
-      const result = await memory(bench, name, available[name]).catch((error: unknown) => {
-        problems.push(String(error))
-        return null
-      })
-      if (result !== null) memories[name] = result
-    }
-    say(`${memoryTable(memories)}\n`)
-  }
-
-  const cases: CaseSummary[] = []
-  const chosen = CASES.filter((one) => wanted(options, one.name))
-  if (chosen.length > 0) {
-    const targets: Target[] = []
-    for (const name of TARGETS) {
-      const one = available[name]
-      if (one.kind === 'absent') continue
-      const target = await one.start().catch((error: unknown) => {
-        problems.push(String(error))
-        return null
-      })
-      if (target !== null) targets.push(target)
-    }
-    for (const which of chosen) {
-      if (timeIsUp(bench)) {
-        problems.push(`time was up before ${which.name}`)
-        continue
-      }
-      const summary = await runCase(bench, which, targets)
-      cases.push(summary)
-      say(`${caseTable(summary)}\n`)
-    }
-    for (const target of targets) await target.stop()
-    if (world !== null && !options.quick) await ledgerCheck(bench, world)
-  }
+  const startup =
+    world !== null && wanted(options, 'startup')
+      ? await attempt(bench, 'startup', () => measureStartup(world, options.quick ? 3 : 9))
+      : null
+  const memory = wanted(options, 'memory') ? await allMemory(bench, available) : {}
+  const cases = await allCases(bench, available)
+  if (world !== null && cases.length > 0 && !options.quick) await ledgerCheck(bench, world)
   await upstream.stop()
+  const store = wanted(options, 'store')
+    ? await attempt(bench, 'bench/store.ts', () => storeFigures(bench))
+    : null
 
-  const stored = wanted(options, 'store') ? await store(bench) : null
-  const figures: Figures = { cases, memory: memories, startup: started, store: stored }
+  const figures: Figures = { cases, memory, startup, store }
   const rows = goals(figures)
   say(`\n${goalsTable(rows)}`)
-  for (const problem of problems) say(`! ${problem}`)
-  say(`\ntook ${Math.round((performance.now() - startedMs) / 1000)} s`)
+  for (const problem of bench.problems) say(`! ${problem}`)
+  say(`\ntook ${Math.round((performance.now() - bench.startedMs) / 1000)} s`)
   if (options.json !== null) {
-    const all = { at: new Date().toISOString(), node: process.versions.node, cpu: model, options }
-    writeFileSync(
-      options.json,
-      `${JSON.stringify({ ...all, ...figures, goals: rows, problems })}\n`,
-    )
+    const { problems } = bench
+    const run = { at: new Date().toISOString(), node: process.versions.node, cpu, options }
+    const all = { ...run, ...figures, goals: rows, problems }
+    writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`)
   }
-  return problems.length === 0 ? 0 : 1
+  return bench.problems.length === 0 ? 0 : 1
 }
 
 let options: Options | null
