@@ -136,6 +136,7 @@ export interface ProblemView {
   /** `429`, or what happened when there was no status, such as `unreachable`. */
   readonly status: string
   readonly what: string
+  readonly errorCode: string | null
   /** The client got a good answer after all. */
   readonly recovered: boolean
 }
@@ -404,16 +405,25 @@ function problemOf(row: UsageRow): ProblemView {
     const status = String(first.httpStatus ?? first.outcome)
     const to = row.accountNames[last.accountId] ?? '?'
     const what = `${from} → ${to}  ${recovered ? 'ok' : row.httpStatus}`
-    return { atMs: row.createdAtMs, status, what, recovered }
+    return { atMs: row.createdAtMs, status, what, errorCode: null, recovered }
   }
   const status = row.httpStatus >= 400 ? String(row.httpStatus) : 'cut'
   const account = row.accountName === null ? '' : `${row.accountName} `
-  const code = row.errorCode === null ? '' : ` ${row.errorCode}`
-  return { atMs: row.createdAtMs, status, what: `${account}${key}${code}`, recovered: false }
+  return {
+    atMs: row.createdAtMs,
+    status,
+    what: `${account}${key}`,
+    errorCode: row.errorCode,
+    recovered: false,
+  }
 }
 
 function latestOf({ traffic, holds, accounts, users }: Snapshot): LatestView[] {
   const accountNames = new Map(accounts.map((account) => [account.id, account.name]))
+  const keyNames = new Map<string, string>()
+  for (const minute of traffic.minutes.values()) {
+    for (const [id, key] of minute.keys) keyNames.set(id, key.label)
+  }
   const running = holds.map((hold): LatestView => {
     const tokens = hold.progress?.tokens
     return {
@@ -421,7 +431,7 @@ function latestOf({ traffic, holds, accounts, users }: Snapshot): LatestView[] {
       atMs: hold.openedAtMs,
       status: hold.phase === 'started' ? '200~' : '…',
       isError: false,
-      key: users.get(hold.userId)?.name ?? '?',
+      key: keyNames.get(hold.keyId) ?? users.get(hold.userId)?.name ?? '?',
       model: hold.model,
       account: hold.accountId === null ? null : (accountNames.get(hold.accountId) ?? '?'),
       tokensIn: tokens === undefined ? null : tokensIn({ tokens }),

@@ -21,8 +21,8 @@ export interface RunOptions {
   readonly zone: string
   readonly version: string
   readonly clock: () => number
-  readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
+  readonly stdin: NodeJS.ReadableStream
+  readonly stdout: NodeJS.WritableStream
   /** The look that the caller may have begun while this module was loading. */
   readonly firstLook?: Promise<Snapshot>
 }

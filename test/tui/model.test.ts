@@ -144,10 +144,10 @@ test('problems are errors and reroutes, newest first, and say how a reroute ende
   ]
   const problems = modelOf(snapshot(rows), NOW).problems
   assert.deepEqual(
-    problems.map(({ status, what, recovered }) => [status, what, recovered]),
+    problems.map(({ status, what, errorCode }) => [status, what, errorCode]),
     [
-      ['529', 'spare → main  ok', true],
-      ['402', 'alice/laptop insufficient_credit', false],
+      ['529', 'spare → main  ok', null],
+      ['402', 'alice/laptop', 'insufficient_credit'],
     ],
   )
 })

@@ -44,9 +44,9 @@ export function rpmText({ requests1m, rpmLimit }: AccountView): string {
   return rpmLimit === null ? String(requests1m) : `${requests1m}/${rpmLimit}`
 }
 
-/** `███████░░░`: `load` is 0 to 1; anything above nothing shows. */
+/** `███████░░░`: `load` is 0 to 1; anything above nothing shows, and only what is full looks full. */
 function meter(load: number, width: number): string {
-  const full = load === 0 ? 0 : Math.max(1, Math.round(load * width))
+  const full = load === 0 ? 0 : Math.max(1, Math.floor(load * width))
   return '█'.repeat(full) + '░'.repeat(width - full)
 }
 

@@ -16,7 +16,7 @@ import type { AccountView } from '../model.ts'
 import { selectedIndex } from '../state.ts'
 import type { View } from '../view.ts'
 import { type AccountColumn, accountRow, stateCounts } from './accounts-table.ts'
-import { downText, noAccounts } from './overview.ts'
+import { downText, noAccounts } from './advice.ts'
 
 /** The accounts screen between the frame's first three and last three rows: exactly `height` lines. */
 export function accountsScreen(view: View, height: number): Line[] {
@@ -26,7 +26,7 @@ export function accountsScreen(view: View, height: number): Line[] {
     return Array.from({ length: height }, (_, i) => body[i] ?? BLANK)
   }
   const isWide = columns >= 120
-  const tableColumns = isWide ? wideColumns(columns) : usualColumns(columns)
+  const tableColumns = columnsFor(view)
   const selected = selectedIndex(ui, model.accounts)
   const detail = isWide
     ? wideDetail(view, model.accounts[selected])
@@ -51,6 +51,24 @@ export function accountsScreen(view: View, height: number): Line[] {
   ]
   const gap = Array.from({ length: listHeight - lines.length }, () => BLANK)
   return [...head, ...lines, ...gap, ...detail, BLANK]
+}
+
+function columnsFor({ model, columns }: View): readonly AccountColumn[] {
+  if (model.daemon.kind === 'down') return storedColumns(columns)
+  return columns >= 120 ? wideColumns(columns) : usualColumns(columns)
+}
+
+/** What is still true without a daemon. */
+function storedColumns(columns: number): AccountColumn[] {
+  return [
+    { key: 'state', title: 'STATE', width: 11, gap: 0 },
+    { key: 'name', title: 'NAME', width: 12 + Math.min(columns - 80, 30), gap: 2 },
+    { key: 'priority', title: 'PRI', width: 3, gap: 1, align: 'right' },
+    { key: 'weight', title: 'W', width: 2, gap: 1, align: 'right' },
+    { key: 'cooldown', title: 'COOLDOWN', width: 21, gap: 2 },
+    { key: 'today', title: 'TODAY', width: 9, gap: 1, align: 'right' },
+    { key: 'lastUsed', title: 'LAST USED', width: 9, gap: 2 },
+  ]
 }
 
 function usualColumns(columns: number): AccountColumn[] {

@@ -47,13 +47,15 @@ export function compact(view: View): Line[] {
   ]
 }
 
-function figures({ model }: View): Line {
+function figures({ model, columns }: View): Line {
   const { rates, today, daemon } = model
   const spent = today === null ? '–' : formatUsd(today.costMicro)
   if (daemon.kind === 'down' || rates === null) return line(` – req/min   ${spent} today`)
-  return line(
-    ` ${formatCount(rates.requestsPerMinute)} req/min   ${formatShare(rates.errorShare)} err   ${rates.inFlight} in flight   ${spent} today`,
-  )
+  const perMinute = formatCount(rates.requestsPerMinute)
+  const errors = formatShare(rates.errorShare)
+  const long = ` ${perMinute} req/min   ${errors} err   ${rates.inFlight} in flight   ${spent} today`
+  const short = ` ${perMinute}/min  ${errors} err  ${rates.inFlight} running  ${spent}`
+  return line(textWidth(long) <= columns ? long : short)
 }
 
 function accountLines({ model, columns, nowMs }: View): Line[] {

@@ -1,6 +1,7 @@
+import { cutText, safeText, textWidth } from '../../core/text.ts'
 import { formatTime, formatUptime, zoneName } from '../format.ts'
 import { SCREENS } from '../keys.ts'
-import { type Line, line, type Part, rule, type Span, span, spread } from '../lines.ts'
+import { type Line, line, type Part, rule, type Span, span, spread, textOf } from '../lines.ts'
 import type { DaemonView } from '../model.ts'
 import type { View } from '../view.ts'
 
@@ -12,7 +13,6 @@ export function header(view: View): Line[] {
   if (model.daemon.boot?.demo) badge('DEMO')
   if (view.isReadOnly) badge('READ-ONLY')
   if (ui.isPaused) badge('PAUSED')
-  if (model.daemon.kind === 'draining') badge('draining')
   const right = [
     daemonSpan(model.daemon, nowMs, 'long'),
     `   ${formatTime(nowMs, zone)} ${zoneName(nowMs, zone)} `,
@@ -21,8 +21,11 @@ export function header(view: View): Line[] {
     const text = `${i + 1} ${label}`
     return id === ui.screen ? span(`[${text}]`, 'accent') : ` ${text} `
   })
+  // The host gives way: what restricts or marks this screen must be readable.
+  const taken = textWidth(textOf(line(' ccgate  ', ...badges, ...right)))
+  const host = cutText(safeText(model.daemon.host), Math.max(0, columns - taken - 1))
   return [
-    spread([span(' ccgate', 'bold'), `  ${model.daemon.host}`, ...badges], right, columns),
+    spread([span(' ccgate', 'bold'), `  ${host}`, ...badges], right, columns),
     spread([' ', ...tabs.flatMap((tab) => [tab, '  '])], ['? help  q quit '], columns),
     rule(columns),
   ]
@@ -44,7 +47,7 @@ export function daemonSpan(
       const glyph = kind === 'serving' ? '●' : '◐'
       const up =
         length === 'long' && boot !== null ? ` · up ${formatUptime(nowMs - boot.startedAtMs)}` : ''
-      return span(`${glyph} ${kind}${up}`, kind === 'serving' ? 'ok' : 'warn')
+      return span(`${glyph} ${kind}${up}`, kind === 'serving' ? 'ok' : 'inverse')
     }
   }
 }

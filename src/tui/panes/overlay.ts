@@ -51,7 +51,7 @@ function disableBox(overlay: Extract<Overlay, { kind: 'disable' }>): Line[] {
     return boxed(`Disable ${name}?`, [...facts, [span('y disable       n keep it', 'bold')]])
   }
   return boxed(`Disable ${name}?`, [
-    [span('! It is the last healthy account: requests will be refused.', 'warn')],
+    [span('! The last healthy account: requests will be refused.', 'warn')],
     ...facts,
     [
       'Type the account name to confirm: ',
