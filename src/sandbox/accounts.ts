@@ -34,7 +34,7 @@ export interface AccountBook {
   all(): readonly SandboxAccount[]
   /** The account of a key, made when the key is a sandbox key; null: `invalid x-api-key`. */
   byKey(key: string): SandboxAccount | null
-  /** By name or key; throws when there is none, for a test that misspells it should fail. */
+  /** By name or key (a sandbox key makes its account); throws when there is none. */
   named(nameOrKey: string): SandboxAccount
   isRevoked(account: SandboxAccount): boolean
   setRevoked(account: SandboxAccount, revoked: boolean): void
@@ -70,18 +70,20 @@ export function createAccounts(list: readonly AccountOptions[]): AccountBook {
     return account
   }
 
+  function find(key: string): SandboxAccount | null {
+    const known = byKey.get(key)
+    if (known) return known
+    const prefix = KEY_PREFIXES.find((text) => key.startsWith(text))
+    return prefix === undefined || key === prefix ? null : add({ ...read(key, prefix), key })
+  }
+
   for (const options of list) add(options)
 
   return {
     all: () => accounts,
-    byKey(key) {
-      const known = byKey.get(key)
-      if (known) return known
-      const prefix = KEY_PREFIXES.find((text) => key.startsWith(text))
-      return prefix === undefined || key === prefix ? null : add({ ...read(key, prefix), key })
-    },
+    byKey: find,
     named(nameOrKey) {
-      const found = byKey.get(nameOrKey) ?? accounts.find((account) => account.name === nameOrKey)
+      const found = accounts.find((account) => account.name === nameOrKey) ?? find(nameOrKey)
       if (!found) throw new Error(`no sandbox account is called ${nameOrKey}`)
       return found
     },

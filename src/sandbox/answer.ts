@@ -405,7 +405,7 @@ function createWriter(request: AnswerRequest): Writer {
         type: 'fallback',
         from: { model: from },
         to: { model: to },
-        trigger: { type: 'refusal' },
+        trigger: { type: 'refusal', category: fault.category ?? null },
       }
       push({ start: block, final: block, deltas: [], startTokens: 0 })
     },

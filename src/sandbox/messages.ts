@@ -59,7 +59,7 @@ export function answerCount(world: World, asked: Asked, response: ServerResponse
     }
     const { parts } = measure(world, checked.body, checked.model)
     const text = JSON.stringify({ input_tokens: promptTokens(parts) })
-    const reply = oneFrame(200, headersFor(world, asked, fault.fault), text)
+    const reply = oneFrame(200, headersFor(world, asked, fault.fault, checked.model), text)
     sendReply(response, reply, fault.fault, world.timers, () => {})
   })
 }
@@ -339,7 +339,7 @@ function chooseFault(
   try {
     const wanted = text === null ? {} : parseFault(text)
     const fault = isBreaking(wanted) ? wanted : { ...chosen, ...wanted }
-    if (isBreaking(fault)) world.counters.faults++
+    if (isBreaking(fault) && fault.status !== 200) world.counters.faults++
     return { fault }
   } catch (error) {
     return { error: badRequest(`x-sandbox: ${error instanceof Error ? error.message : error}`) }
@@ -350,8 +350,18 @@ function withDelay(world: World, fault: Fault, response: ServerResponse, act: ()
   const [least, most] = world.latencyMs
   const latencyMs = most > 0 ? least + (most - least) * world.random() : 0
   const delayMs = latencyMs + (fault.firstByteMs ?? 0)
-  if (delayMs > 0 && !response.destroyed) world.timers.after(delayMs, act)
-  else act()
+  if (delayMs <= 0 || response.destroyed) {
+    act()
+    return
+  }
+  world.timers.after(delayMs, () => {
+    try {
+      act()
+    } catch {
+      // Outside of the request's own call nobody else would catch a mistake of ours.
+      response.destroy()
+    }
+  })
 }
 
 function refuse(

@@ -43,6 +43,10 @@ export function sendReply(
     isOver = true
     ended({ kind, tokens })
   }
+  if (response.destroyed) {
+    end('client_left')
+    return
+  }
   response.on('close', () => end('client_left'))
 
   if (fault.at === 'connect' || fault.at === 'before_headers') {

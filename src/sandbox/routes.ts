@@ -49,12 +49,20 @@ function answerModels(world: World, asked: Asked, response: ServerResponse): voi
     send(world, asked, response, 200, JSON.stringify(page))
     return
   }
-  const name = decodeURIComponent(path.slice('/v1/models/'.length))
+  const name = decoded(path.slice('/v1/models/'.length))
   const model = findModel(name)
   if (model && offered.includes(model)) {
     send(world, asked, response, 200, JSON.stringify(modelInfo(model)))
   } else {
     send(world, asked, response, 404, errorBody(plainError(404, `model: ${name}`), asked.requestId))
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 
