@@ -14,6 +14,11 @@ export interface ApiError {
   readonly edge?: boolean
 }
 
+/** Tells an error from what else a function may give. */
+export function isApiError(value: object): value is ApiError {
+  return 'type' in value && 'message' in value
+}
+
 const TYPE_BY_STATUS: { readonly [status: number]: string } = {
   401: 'authentication_error',
   402: 'billing_error',

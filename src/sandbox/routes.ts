@@ -1,11 +1,10 @@
-import type { ServerResponse } from 'node:http'
 import type { Asked } from './asked.ts'
-import { errorBody, plainError } from './errors.ts'
+import { isApiError, plainError } from './errors.ts'
 import { headersFor } from './headers.ts'
 import type { JsonObject } from './json.ts'
-import { answerCount, answerMessages } from './messages.ts'
+import { prepareCount, prepareMessages } from './messages.ts'
 import { findModel, MODELS, modelInfo, type SandboxModel } from './models.ts'
-import { sendReply } from './reply.ts'
+import { chooseFault, type Prepared, refusal } from './prepared.ts'
 import { oneFrame, spoiledReply } from './spoiled.ts'
 import type { World } from './world.ts'
 
@@ -15,47 +14,39 @@ const METHODS: { readonly [path: string]: readonly string[] } = {
   '/v1/models': ['GET', 'HEAD'],
 }
 
-/** Answers a request whose key was accepted. */
-export function answer(world: World, asked: Asked, response: ServerResponse): void {
+/** The answer to a request whose key was accepted. */
+export function prepareAnswer(world: World, asked: Asked): Prepared {
   const { method, path } = asked
   const methods = METHODS[path] ?? (path.startsWith('/v1/models/') ? METHODS['/v1/models'] : null)
-  if (!methods) {
-    send(world, asked, response, 404, errorBody(plainError(404), asked.requestId))
-  } else if (!methods.includes(method)) {
-    const error = plainError(405, 'Method Not Allowed')
-    send(world, asked, response, 405, errorBody(error, asked.requestId))
-  } else if (path === '/v1/messages') {
-    answerMessages(world, asked, response)
-  } else if (path === '/v1/messages/count_tokens') {
-    answerCount(world, asked, response)
-  } else {
-    answerModels(world, asked, response)
+  if (!methods) return refusal(world, asked, {}, plainError(404))
+  if (!methods.includes(method)) {
+    return refusal(world, asked, {}, plainError(405, 'Method Not Allowed'))
   }
+  if (path === '/v1/messages') return prepareMessages(world, asked)
+  return path === '/v1/messages/count_tokens'
+    ? prepareCount(world, asked)
+    : prepareModels(world, asked)
 }
 
-function answerModels(world: World, asked: Asked, response: ServerResponse): void {
+function prepareModels(world: World, asked: Asked): Prepared {
   world.counters.models++
   const { account, path } = asked
-  const fault =
-    world.faults.choose({ account: account.name, path, model: null, stream: false }) ?? {}
+  const fault = chooseFault(world, asked, null)
+  if (isApiError(fault)) return refusal(world, asked, {}, fault)
   const spoiled = spoiledReply(world, asked, fault, null)
-  if (spoiled) {
-    sendReply(response, spoiled, fault, world.timers, () => {})
-    return
-  }
+  if (spoiled) return { reply: spoiled, fault }
   const offered = MODELS.filter((model) => account.models?.includes(model.id) ?? true)
+  const headers = headersFor(world, asked, fault)
   if (path === '/v1/models') {
     const page = pageOf(offered, asked.query)
-    send(world, asked, response, 200, JSON.stringify(page))
-    return
+    return { reply: oneFrame(200, headers, JSON.stringify(page)), fault }
   }
   const name = decoded(path.slice('/v1/models/'.length))
   const model = findModel(name)
-  if (model && offered.includes(model)) {
-    send(world, asked, response, 200, JSON.stringify(modelInfo(model)))
-  } else {
-    send(world, asked, response, 404, errorBody(plainError(404, `model: ${name}`), asked.requestId))
+  if (!model || !offered.includes(model)) {
+    return refusal(world, asked, fault, plainError(404, `model: ${name}`))
   }
+  return { reply: oneFrame(200, headers, JSON.stringify(modelInfo(model))), fault }
 }
 
 function decoded(text: string): string {
@@ -81,15 +72,4 @@ function pageOf(models: readonly SandboxModel[], query: URLSearchParams): JsonOb
     first_id: page[0]?.id ?? null,
     last_id: page.at(-1)?.id ?? null,
   }
-}
-
-function send(
-  world: World,
-  asked: Asked,
-  response: ServerResponse,
-  status: number,
-  text: string,
-): void {
-  const reply = oneFrame(status, headersFor(world, asked, {}), text)
-  sendReply(response, reply, {}, world.timers, () => {})
 }

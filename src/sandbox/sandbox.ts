@@ -12,6 +12,7 @@ import { plainError } from './errors.ts'
 import { createFaultBoard, type FaultLimits, type Scenario } from './fault-board.ts'
 import { type Fault, parseFault } from './faults.ts'
 import { createLimits, type RateLimits } from './limits.ts'
+import { deliver } from './prepared.ts'
 import { createRandom, randomId } from './random.ts'
 import {
   type BilledRequest,
@@ -22,7 +23,7 @@ import {
   type RecordedRequest,
 } from './record.ts'
 import { breakOff, sendReply } from './reply.ts'
-import { answer } from './routes.ts'
+import { prepareAnswer } from './routes.ts'
 import type { Script } from './script.ts'
 import { refusedKeyReply } from './spoiled.ts'
 import { createThreads } from './threads.ts'
@@ -171,7 +172,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   /** A mistake of ours must not end the process that tests and demo share with the sandbox. */
   function serve(asked: Asked, response: ServerResponse): void {
     try {
-      answer(world, asked, response)
+      deliver(world, response, prepareAnswer(world, asked))
     } catch (error) {
       const text = `sandbox: ${error instanceof Error ? error.stack : error}`
       if (response.headersSent) response.destroy()
