@@ -2,6 +2,7 @@ import { accountNote, formatLeft } from '../core/account-state.ts'
 import { formatUsd } from '../core/money.ts'
 import { sparkline } from '../core/spark.ts'
 import { safeText } from '../core/text.ts'
+import type { Model } from './facts.ts'
 import {
   formatAgo,
   formatCount,
@@ -10,7 +11,6 @@ import {
   formatTime,
   formatUptime,
 } from './format.ts'
-import type { Model } from './model.ts'
 
 /** One block of plain text: `ccgate monitor --once`, and what a monitor without a terminal prints. */
 export function statusBlock(

@@ -1,8 +1,9 @@
 import { render } from 'ink'
 import type { MonitorWriter } from './actions.ts'
 import { App } from './app.tsx'
+import type { Snapshot } from './facts.ts'
 import type { Screen } from './keys.ts'
-import { modelOf, type Snapshot } from './model.ts'
+import { modelOf } from './model.ts'
 import type { SnapshotSource } from './use-snapshot.ts'
 
 /** How long the first look may keep the first frame waiting, in ms; after that dashes are shown. */

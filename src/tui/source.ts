@@ -1,5 +1,5 @@
 import type { Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
-import type { Snapshot } from './model.ts'
+import type { Snapshot } from './facts.ts'
 import { KEPT_MINUTES, Traffic } from './traffic.ts'
 
 /** The part of the store that the monitor looks at. */
@@ -14,17 +14,21 @@ export type MonitorReader = Pick<
   | 'listUsers'
 >
 
-const PAGE = 500
-/** Pages of the past per look, so that the first frame and the keys never wait for an hour of rows. */
-const PAGES_PER_LOOK = 4
-/** Beyond this many rows the past is left out of the charts. */
-const MAX_PAST_ROWS = 40_000
+const LIMITS = {
+  /** Rows per question. */
+  page: 500,
+  /** Pages per look, so that the first frame and the keys never wait for an hour of rows. */
+  pagesPerLook: 4,
+  /** Beyond this many rows the past is left out of the charts. */
+  pastRows: 40_000,
+}
 const SLOW_FACTS_MS = 5_000
 
 /** Looks at the database: reads the past once, then only the rows after the last one seen. */
 export class Source {
   readonly #store: MonitorReader
   readonly #clock: () => number
+  readonly #limits: typeof LIMITS
   readonly #traffic = new Traffic()
   /** Rows finish in another order than they begin, so the past and the tail may overlap. */
   readonly #seen = new Set<string>()
@@ -35,7 +39,8 @@ export class Source {
   #slowFactsAtMs = Number.NEGATIVE_INFINITY
   #slowFactsTookMs = 0
 
-  constructor(store: MonitorReader, clock: () => number) {
+  constructor(store: MonitorReader, clock: () => number, limits = LIMITS) {
+    this.#limits = limits
     this.#store = store
     this.#clock = clock
     this.#past = { afterId: null, sinceMs: clock() - KEPT_MINUTES * 60_000, rows: 0 }
@@ -63,25 +68,25 @@ export class Source {
   }
 
   async #readTail(tailId: string): Promise<void> {
-    for (let page = 0; page < PAGES_PER_LOOK; page++) {
-      const rows = await this.#store.usageAfter(this.#tailId ?? tailId, PAGE)
+    for (let page = 0; page < this.#limits.pagesPerLook; page++) {
+      const rows = await this.#store.usageAfter(this.#tailId ?? tailId, this.#limits.page)
       this.#take(rows)
       if (rows.length > 0) this.#tailId = rows[rows.length - 1].requestId
-      if (rows.length < PAGE) return
+      if (rows.length < this.#limits.page) return
     }
   }
 
   async #readPast(): Promise<void> {
-    for (let page = 0; page < PAGES_PER_LOOK && this.#past !== null; page++) {
+    for (let page = 0; page < this.#limits.pagesPerLook && this.#past !== null; page++) {
       const { afterId, sinceMs, rows } = this.#past
-      const filter = { sinceMs, limit: PAGE, ...(afterId === null ? {} : { afterId }) }
+      const filter = { sinceMs, limit: this.#limits.page, ...(afterId === null ? {} : { afterId }) }
       const found = await this.#store.listUsage(filter)
       // An empty database: there is no row yet to go on from.
       if (found.rows.length === 0 && afterId === null) return
       this.#tailId ??= found.rows[0]?.requestId ?? null
       this.#take(found.rows)
       const total = rows + found.rows.length
-      const isMore = found.hasMore && total < MAX_PAST_ROWS
+      const isMore = found.hasMore && total < this.#limits.pastRows
       const oldest = found.rows[found.rows.length - 1]?.requestId
       this.#past = isMore && oldest !== undefined ? { afterId: oldest, sinceMs, rows: total } : null
     }
@@ -93,7 +98,7 @@ export class Source {
     this.#traffic.add(fresh)
     // Only recent rows can come twice; sets keep the order of adding.
     for (const id of this.#seen) {
-      if (this.#seen.size <= MAX_PAST_ROWS + PAGE) break
+      if (this.#seen.size <= this.#limits.pastRows + this.#limits.page) break
       this.#seen.delete(id)
     }
   }

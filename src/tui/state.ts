@@ -1,6 +1,6 @@
+import type { AccountView } from './facts.ts'
 import { type Action, actionOf, type KeyContext, SCREENS, type Screen } from './keys.ts'
 import type { Tone } from './lines.ts'
-import type { AccountView } from './model.ts'
 
 /** How long the result of an action stays in the message line, in ms. */
 export const MESSAGE_MS = 8_000

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { StoreError } from '../store/store.ts'
-import type { Snapshot } from './model.ts'
+import type { Snapshot } from './facts.ts'
 
 /** Where snapshots come from. */
 export interface SnapshotSource {

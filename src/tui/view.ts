@@ -1,4 +1,4 @@
-import type { Model } from './model.ts'
+import type { Model } from './facts.ts'
 import type { UiState } from './state.ts'
 
 /** All that one frame is drawn from. */

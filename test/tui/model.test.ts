@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { daemonOf, modelOf, type Snapshot } from '../../src/tui/model.ts'
+import type { Snapshot } from '../../src/tui/facts.ts'
+import { daemonOf, modelOf } from '../../src/tui/model.ts'
 import { Histogram, percentiles, Traffic } from '../../src/tui/traffic.ts'
 import {
   account,

@@ -1,7 +1,7 @@
 import type { Boot, HealthRow, Hold } from '../../src/core/model.ts'
 import { NO_TOKENS } from '../../src/core/usage.ts'
 import type { AccountSummary, UsageRow, UserSummary } from '../../src/store/store.ts'
-import type { Snapshot } from '../../src/tui/model.ts'
+import type { Snapshot } from '../../src/tui/facts.ts'
 import { Traffic } from '../../src/tui/traffic.ts'
 
 /** The instant of the mock-ups: 2026-11-22 12:04:31 UTC. */

@@ -8,6 +8,7 @@ import { Source } from '../../tui/source.ts'
 import type { Context } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
+import { wantsColor } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 import { ccgateVersion } from '../version.ts'
 
@@ -18,84 +19,89 @@ export async function monitor(context: Context, call: Invocation): Promise<numbe
     throw usageError('The monitor is for people.', 'For scripts: ccgate status --json')
   }
   const isReadOnly = call.flag('read-only')
+  const isOnce = call.flag('once')
+  const isPlain = isOnce || call.flag('plain') || !hasScreen(terminal)
   const options = {
     screen: screenOf(call),
     refreshMs: refreshOf(call),
     isReadOnly,
-    isPlain: call.flag('plain') || call.flag('once') || !hasScreen(terminal),
-    isOnce: call.flag('once'),
-    hasColour:
-      globals.color === 'always' || (globals.color === 'auto' && !terminal.place.env.NO_COLOR),
-    zone: context.calendar().zone,
+    isPlain,
+    isOnce,
   }
-  const store = await context.store(isReadOnly || options.isPlain ? 'read' : 'write')
-  await runMonitor(store, terminal, options)
+  const store = await context.store(isReadOnly || isPlain ? 'read' : 'write')
+  const end = await showMonitor(context, { ...options, store })
+  if (end !== null) {
+    terminal.stdout.write(
+      end.isServing ? 'monitor closed, gateway still serving\n' : 'monitor closed\n',
+    )
+  }
   return EXIT.ok
 }
 
-/** How the monitor is to be shown. */
+/** What is to be shown, and how. */
 export interface MonitorOptions {
-  readonly screen: Screen
-  readonly refreshMs: number
-  readonly isReadOnly: boolean
-  /** Blocks of text instead of a screen. */
-  readonly isPlain: boolean
+  readonly store: Store
+  /** Default: the overview. */
+  readonly screen?: Screen
+  /** Default: 1,000. */
+  readonly refreshMs?: number
+  /** No keys that change something. */
+  readonly isReadOnly?: boolean
+  /** Blocks of text instead of a screen, as where there is no screen. */
+  readonly isPlain?: boolean
   /** One block, then the end. */
-  readonly isOnce: boolean
-  readonly hasColour: boolean
-  /** IANA time zone of the times shown. */
-  readonly zone: string
+  readonly isOnce?: boolean
 }
 
-/** What `ccgate monitor` shows without any option; `ccgate demo --monitor` starts from this. */
-export const MONITOR_DEFAULTS = {
-  screen: 'overview',
-  refreshMs: 1_000,
-  isReadOnly: false,
-  isPlain: false,
-  isOnce: false,
-  hasColour: true,
-  zone: 'UTC',
-} as const satisfies MonitorOptions
-
-/** Shows the store until q, Ctrl-C, SIGTERM or SIGHUP; the terminal is as before when it resolves. */
-export async function runMonitor(
-  store: Store,
-  terminal: Terminal,
-  options: MonitorOptions,
-): Promise<void> {
+/**
+ * Shows the store until q, Ctrl-C, SIGTERM or SIGHUP; the terminal is as before when it resolves. The
+ * answer is what was last seen of the gateway, null when there was no screen.
+ */
+export async function showMonitor(
+  { terminal, globals, ...context }: Pick<Context, 'terminal' | 'globals' | 'calendar'>,
+  { store, ...options }: MonitorOptions,
+): Promise<{ readonly isServing: boolean } | null> {
   const clock = () => terminal.nowMs()
   const source = new Source(store, clock)
-  if (options.isPlain) return printBlocks(source, terminal, options)
+  const view = { refreshMs: options.refreshMs ?? REFRESH_MS, zone: context.calendar().zone }
+  if (options.isPlain || !hasScreen(terminal)) {
+    await printBlocks(source, terminal, { ...view, isOnce: options.isOnce ?? false })
+    return null
+  }
   // React decides by this while it is loaded; in development it would print warnings into the screen.
   process.env.NODE_ENV = 'production'
   const firstLook = source.read()
   // It is awaited once the screen's code is loaded; until then a failure must not count as unhandled.
   firstLook.catch(() => {})
   const { runTui } = await import('../../tui/run.tsx')
-  const { isServing } = await runTui({
-    ...options,
+  return runTui({
+    ...view,
     source,
     store,
     firstLook,
     clock,
+    screen: options.screen ?? FIRST_SCREEN,
+    isReadOnly: options.isReadOnly ?? false,
+    hasColour: wantsColor(terminal.stdout, globals.color, terminal.place.env),
     actor: `tui:${terminal.userName}`,
     version: ccgateVersion(),
     stdin: terminal.stdin,
     stdout: terminal.stdout,
   })
-  terminal.stdout.write(isServing ? 'monitor closed, gateway still serving\n' : 'monitor closed\n')
 }
 
-/** Whether the full screen can be shown: it needs keys, a terminal, and one that can move its cursor. */
-export function hasScreen({ stdin, stdout, place }: Terminal): boolean {
+const FIRST_SCREEN: Screen = 'overview'
+const REFRESH_MS = 1_000
+
+/** The full screen needs keys, a terminal, and one that can move its cursor. */
+function hasScreen({ stdin, stdout, place }: Terminal): boolean {
   return stdin.isTTY === true && stdout.isTTY === true && place.env.TERM !== 'dumb'
 }
 
 async function printBlocks(
   source: Source,
   { stdout, nowMs: clock }: Terminal,
-  { zone, refreshMs, isOnce }: MonitorOptions,
+  { zone, refreshMs, isOnce }: { zone: string; refreshMs: number; isOnce: boolean },
 ): Promise<void> {
   const stop = new AbortController()
   const onSignal = () => stop.abort()
@@ -119,7 +125,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 function screenOf(call: Invocation): Screen {
   const name = call.text('screen')
-  if (name === null) return MONITOR_DEFAULTS.screen
+  if (name === null) return FIRST_SCREEN
   const found = SCREENS.find(({ id }, i) => id === name.toLowerCase() || String(i + 1) === name)
   if (found !== undefined) return found.id
   const names = SCREENS.map(({ id }) => id).join(' or ')
@@ -127,7 +133,7 @@ function screenOf(call: Invocation): Screen {
 }
 
 function refreshOf(call: Invocation): number {
-  const refreshMs = call.read('refresh', parseDuration) ?? MONITOR_DEFAULTS.refreshMs
+  const refreshMs = call.read('refresh', parseDuration) ?? REFRESH_MS
   if (refreshMs >= 250 && refreshMs <= 60_000) return refreshMs
   throw usageError('--refresh: too fast or too slow.', 'Use 250ms to 60s.', 'bad_value')
 }

@@ -1,8 +1,8 @@
 import { accountNote } from '../../core/account-state.ts'
 import { formatUsd } from '../../core/money.ts'
+import type { AccountView, DaemonView, Model } from '../facts.ts'
 import { formatAgo, formatMs, formatShare, shortId } from '../format.ts'
 import { type Column, chart, type Line, type Part, span, type Tone, tableRow } from '../lines.ts'
-import type { AccountView, DaemonView, Model } from '../model.ts'
 
 const STATE_TONES: Readonly<Record<AccountView['state']['word'], Tone>> = {
   healthy: 'ok',

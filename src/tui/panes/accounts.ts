@@ -1,5 +1,6 @@
 import { formatLeft } from '../../core/account-state.ts'
 import { sparkline } from '../../core/spark.ts'
+import type { AccountView } from '../facts.ts'
 import { formatMs, formatShare, formatTime, formatTokens } from '../format.ts'
 import {
   BLANK,
@@ -12,7 +13,6 @@ import {
   tableHead,
   visibleGroups,
 } from '../lines.ts'
-import type { AccountView } from '../model.ts'
 import { selectedIndex } from '../state.ts'
 import type { View } from '../view.ts'
 import { type AccountColumn, accountRow, stateCounts } from './accounts-table.ts'

@@ -2,6 +2,7 @@ import { formatLeft } from '../../core/account-state.ts'
 import { formatUsd } from '../../core/money.ts'
 import { sparkline } from '../../core/spark.ts'
 import { textWidth } from '../../core/text.ts'
+import type { AccountView } from '../facts.ts'
 import { formatCount, formatShare, formatTime } from '../format.ts'
 import {
   BLANK,
@@ -15,7 +16,6 @@ import {
   span,
   spread,
 } from '../lines.ts'
-import type { AccountView } from '../model.ts'
 import type { View } from '../view.ts'
 import { rpmText, stateSpan } from './accounts-table.ts'
 import { daemonSpan } from './header.ts'

@@ -1,8 +1,8 @@
 import { formatUsd } from '../../core/money.ts'
 import { sparkline } from '../../core/spark.ts'
+import type { Model } from '../facts.ts'
 import { formatCount, formatMs, formatShare, formatTokens } from '../format.ts'
 import { BLANK, cell, chart, type Line, line, type Part, span } from '../lines.ts'
-import type { Model } from '../model.ts'
 import { tokensIn } from '../traffic.ts'
 import type { View } from '../view.ts'
 

@@ -1,8 +1,8 @@
 import { cutText, safeText, textWidth } from '../../core/text.ts'
+import type { DaemonView } from '../facts.ts'
 import { formatTime, formatUptime, zoneName } from '../format.ts'
 import { SCREENS } from '../keys.ts'
 import { type Line, line, type Part, rule, type Span, span, spread, textOf } from '../lines.ts'
-import type { DaemonView } from '../model.ts'
 import type { View } from '../view.ts'
 
 /** The first three rows: name and daemon, tabs, rule. */

@@ -1,8 +1,8 @@
 import { formatUsd, formatUsdExact } from '../../core/money.ts'
 import { safeText, textWidth } from '../../core/text.ts'
+import { LOW_BALANCE_MICRO, type Model, type ProblemView } from '../facts.ts'
 import { formatCount, formatTime, formatTokens } from '../format.ts'
 import { BLANK, beside, cell, type Line, line, span } from '../lines.ts'
-import { LOW_BALANCE_MICRO, type Model, type ProblemView } from '../model.ts'
 import type { View } from '../view.ts'
 
 /** Top keys beside recent problems: a heading and `rows` rows. */

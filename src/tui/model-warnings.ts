@@ -1,0 +1,64 @@
+import type { AccountStateWord } from '../core/account-state.ts'
+import { formatUsd, type Micro } from '../core/money.ts'
+import type { UserSummary } from '../store/store.ts'
+import {
+  type AccountView,
+  CHART_MINUTES,
+  LOW_BALANCE_MICRO,
+  type Snapshot,
+  type Warning,
+} from './facts.ts'
+
+const RATE_MINUTES = 10
+
+/** What a person should look at, the most urgent first. */
+export function warningsOf(
+  snapshot: Snapshot,
+  accounts: readonly AccountView[],
+  nowMs: number,
+): Warning[] {
+  const warnings: Warning[] = []
+  const usable = new Set<AccountStateWord>(['healthy', 'full'])
+  if (accounts.length > 0 && !accounts.some((account) => usable.has(account.state.word))) {
+    const text = 'no account is healthy: requests are refused or wait'
+    warnings.push({ tone: 'bad', text, command: 'ccgate accounts list' })
+  }
+  return [...warnings, ...lowBalances(snapshot, nowMs)]
+}
+
+/** Users that spent within the hour and have little left, the poorest first. */
+function lowBalances({ traffic, users }: Snapshot, nowMs: number): Warning[] {
+  const spent = new Map<string, Micro>()
+  for (const minute of traffic.last(CHART_MINUTES, nowMs)) {
+    for (const key of minute.keys.values()) spent.set(key.userId, spent.get(key.userId) ?? 0)
+  }
+  for (const minute of traffic.last(RATE_MINUTES, nowMs)) {
+    for (const key of minute.keys.values()) {
+      spent.set(key.userId, (spent.get(key.userId) ?? 0) + key.costMicro)
+    }
+  }
+  const low: { user: UserSummary; perMinuteMicro: number }[] = []
+  for (const [userId, micro] of spent) {
+    const user = users.get(userId)
+    if (user !== undefined && user.balanceMicro < LOW_BALANCE_MICRO) {
+      low.push({ user, perMinuteMicro: micro / RATE_MINUTES })
+    }
+  }
+  return low
+    .sort(
+      (a, b) => a.user.balanceMicro - b.user.balanceMicro || (a.user.name < b.user.name ? -1 : 1),
+    )
+    .map(({ user, perMinuteMicro }) => ({
+      tone: 'warn',
+      text: `${user.name} has ${formatUsd(user.balanceMicro)} left${timeLeft(user.balanceMicro, perMinuteMicro)}`,
+      command: `ccgate credit grant ${user.name} 20`,
+    }))
+}
+
+function timeLeft(balanceMicro: Micro, perMinuteMicro: number): string {
+  if (perMinuteMicro <= 0 || balanceMicro <= 0) return ''
+  const minutes = Math.floor(balanceMicro / perMinuteMicro)
+  if (minutes > 48 * 60) return ''
+  const time = minutes < 120 ? `${Math.max(1, minutes)} min` : `${Math.floor(minutes / 60)} h`
+  return `, about ${time} at this rate`
+}
