@@ -129,8 +129,8 @@ export interface BodyFacts {
   /** Everything that can become prompt text: the body without the base64 of images and documents. */
   readonly textBytes: number
   /**
-   * Part of `textBytes` that lies in runs of more than 256 bytes of printable ASCII without a blank
-   * or an escape (base64, hex, minified data), signatures and encrypted content aside.
+   * Part of `textBytes` that lies in runs of more than 256 bytes without a blank, a backslash or
+   * non-ASCII text (base64, hex, minified data), signatures and encrypted content aside.
    */
   readonly denseBytes: number
   /** Part of `textBytes` that is signatures, redacted thinking and encrypted content. */
