@@ -158,10 +158,10 @@ function fullState(account: AccountCondition): AccountState | null {
   const { rpmLimit, concurrencyLimit, requests1m, inFlight } = account
   const full = { ...HEALTHY, word: 'full', glyph: '◐', exact: 'full' } as const
   if (concurrencyLimit !== null && inFlight >= concurrencyLimit) {
-    return { ...full, reason: `${inFlight} of ${concurrencyLimit} at the same time` }
+    return { ...full, reason: `all ${concurrencyLimit} in use` }
   }
   if (rpmLimit !== null && requests1m >= rpmLimit) {
-    return { ...full, reason: `${requests1m} of ${rpmLimit} in this minute` }
+    return { ...full, reason: 'at rpm limit' }
   }
   return null
 }

@@ -6,7 +6,7 @@ import { frame, layoutOf } from './frame.ts'
 import { keyName, type Screen } from './keys.ts'
 import { modelOf } from './model.ts'
 import { ScreenLines } from './screen.tsx'
-import { type AccountRef, type Effect, initialState, press, type UiState } from './state.ts'
+import { type AccountRef, type Effect, initialState, pressAll, type UiState } from './state.ts'
 import { themeFor } from './theme.ts'
 import { type SnapshotSource, useSnapshot } from './use-snapshot.ts'
 
@@ -86,7 +86,7 @@ export function App(props: AppProps) {
     const { accounts, daemon } = model
     const context = { accounts, isReadOnly, isDown: daemon.kind === 'down', nowMs: clock() }
     const state = isFull ? newest.current : { ...newest.current, overlay: null }
-    const { ui: next, effect } = press(state, name, context)
+    const { ui: next, effect } = pressAll(state, name, context)
     update(next)
     if (effect !== null) {
       carryOut(effect).catch((error: unknown) => exit(error instanceof Error ? error : undefined))

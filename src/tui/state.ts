@@ -68,14 +68,27 @@ export function selectedIndex(ui: UiState, accounts: readonly AccountView[]): nu
 }
 
 /** What one key press makes of the state, and what is to be done. */
-export function press(
-  ui: UiState,
-  name: string,
-  context: PressContext,
-): { readonly ui: UiState; readonly effect: Effect | null } {
+export interface Pressed {
+  readonly ui: UiState
+  readonly effect: Effect | null
+}
+
+/** Presses one key. */
+export function press(ui: UiState, name: string, context: PressContext): Pressed {
   if (ui.overlay !== null) return pressInOverlay(ui, ui.overlay, name)
   const action = actionOf(name, keyContext(ui, context))
   return action === null ? { ui, effect: null } : act(ui, action, context)
+}
+
+/**
+ * One event of the keyboard: a key, or a key that repeated faster than the terminal delivered. Other text
+ * in one piece was pasted; it may be the name that is asked for, but it never works the keys.
+ */
+export function pressAll(ui: UiState, input: string, context: PressContext): Pressed {
+  if (!/^(j{2,}|k{2,})$/.test(input) || ui.overlay !== null) return press(ui, input, context)
+  let moved = ui
+  for (const key of input) moved = press(moved, key, context).ui
+  return { ui: moved, effect: null }
 }
 
 /** What the table of keys asks about a state. */
@@ -86,7 +99,7 @@ export function keyContext(
   return { screen: ui.screen, isReadOnly, isDown, hasAccounts: accounts.length > 0 }
 }
 
-function act(ui: UiState, action: Action, context: PressContext): ReturnType<typeof press> {
+function act(ui: UiState, action: Action, context: PressContext): Pressed {
   const { accounts } = context
   const index = selectedIndex(ui, accounts)
   const selected = accounts[index]
@@ -146,7 +159,7 @@ function askToDisable(ui: UiState, account: AccountView, context: PressContext):
   }
 }
 
-function pressInOverlay(ui: UiState, overlay: Overlay, name: string): ReturnType<typeof press> {
+function pressInOverlay(ui: UiState, overlay: Overlay, name: string): Pressed {
   const closed = { ...ui, overlay: null }
   if (overlay.kind === 'help') return { ui: name === '' ? ui : closed, effect: null }
   const { accountId, name: accountName, typed } = overlay

@@ -91,7 +91,7 @@ test('an account at its own limits is full, and one limit that is null never fil
   const state = (change: Partial<AccountCondition>) => accountStateOf(account(change), NOW)
   assert.equal(state({ rpmLimit: 50, requests1m: 50 }).word, 'full')
   assert.equal(state({ rpmLimit: 50, requests1m: 49 }).word, 'healthy')
-  assert.equal(state({ concurrencyLimit: 8, inFlight: 8 }).reason, '8 of 8 at the same time')
+  assert.equal(state({ concurrencyLimit: 8, inFlight: 8 }).reason, 'all 8 in use')
   assert.equal(state({ requests1m: 9_999, inFlight: 999 }).word, 'healthy')
 })
 

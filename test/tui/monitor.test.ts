@@ -141,7 +141,14 @@ describe('ccgate monitor on a terminal', { skip: SKIP }, () => {
     const pty = start('--read-only', { columns: 120, rows: 40 }, { NO_COLOR: '1' })
     const screen = await pty.until(/READ-ONLY[\s\S]*LATEST/)
     assert.doesNotMatch(screen, /d disable/)
-    pty.press('dyec')
+    for (const key of 'dyec') {
+      pty.press(key)
+      await sleep(60)
+    }
+    // What arrives in one piece was pasted, not typed: it must not work the keys.
+    pty.press('dy2')
+    await sleep(200)
+    assert.match(pty.screen(), /\[1 Overview\]/)
     pty.press('2')
     await pty.until(/\[2 Accounts\][\s\S]*upstream says/)
     assert.equal(await isDisabled('main'), false)

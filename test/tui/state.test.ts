@@ -8,6 +8,7 @@ import {
   initialState,
   type PressContext,
   press,
+  pressAll,
   selectedIndex,
 } from '../../src/tui/state.ts'
 import { ACCOUNTS, mockupSnapshot, NOW } from './world.ts'
@@ -37,6 +38,17 @@ test('arrows and j k move, g and G go to the ends, and nothing leaves the list',
   assert.equal(at('down', 'k', 'up'), 0)
   assert.equal(at('G'), 4)
   assert.equal(at('G', 'down', 'g'), 0)
+})
+
+test('a key that repeats faster than it is delivered moves as often; pasted text does nothing', () => {
+  const given = context()
+  const at = (input: string) => {
+    const { ui, effect } = pressAll(initialState('overview'), input, given)
+    return [selectedIndex(ui, given.accounts), ui.overlay, effect]
+  }
+  assert.deepEqual(at('jjj'), [3, null, null])
+  assert.deepEqual(at('dy'), [0, null, null])
+  assert.deepEqual(at('jd'), [0, null, null])
 })
 
 test('the selection follows its account when the list is sorted anew', () => {
