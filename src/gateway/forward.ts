@@ -134,7 +134,13 @@ export async function forward(
     const sentAtMs = gateway.clock.nowMs()
     const startedMs = gateway.clock.monotonicMs()
     const beginMs = want.stream ? gateway.policy.firstByteMs : gateway.policy.firstByteUnaryMs
-    const running = send(gateway, want, account, Math.max(1, Math.min(beginMs, remainingMs)))
+    let running: RunningAttempt
+    try {
+      running = send(gateway, want, account, Math.max(1, Math.min(beginMs, remainingMs)))
+    } catch (error) {
+      gateway.pool.attemptCancelled(id)
+      throw error
+    }
     callOff.abort = running.abort
     if (callOff.aborted) running.abort()
     const end = await running.end

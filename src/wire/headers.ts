@@ -49,6 +49,8 @@ const NOT_DOWN = new Set([
   'date',
   'server',
   'set-cookie',
+  // A promise about upstream's host, which a browser would take as one about the operator's.
+  'strict-transport-security',
 ])
 const NOT_DOWN_PREFIXES = [
   'anthropic-fast-',

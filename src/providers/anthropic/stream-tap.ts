@@ -1,4 +1,7 @@
 import type { Usage } from '../../core/usage.ts'
+import { parseEvent, SseFramer } from '../../wire/sse.ts'
+import type { StreamUsage } from './usage.ts'
+import { mergeMessageDelta, mergeMessageStart, noStreamUsage } from './usage.ts'
 
 /** The error event of a stream that upstream broke off. */
 export interface StreamError {
@@ -11,7 +14,7 @@ export interface StreamError {
 
 /** What was produced so far: feeds the estimate for a cut stream (M15). */
 export interface OutputSoFar {
-  /** UTF-8 bytes of text, tool input and shown thinking. */
+  /** UTF-8 bytes of text, tool input and shown thinking, as they stand in the JSON. */
   readonly visibleBytes: number
   /** The last cumulative `output_tokens` of a `message_delta`; before one, 0. */
   readonly seenOutputTokens: number
@@ -24,6 +27,35 @@ export interface OutputSoFar {
   /** How long thinking blocks without text have been open, closed ones included. */
   readonly omittedThinkingMs: number
 }
+
+type Json = Readonly<Record<string, unknown>>
+
+/** What comes before the type of a delta in the events that upstream writes. */
+const DELTA_TYPE = Buffer.from('"delta":{"type":"')
+const EVENT_FIELD = Buffer.from('event: ')
+/** Length of `event: content_block_delta`, which a line feed follows. */
+const DELTA_LINE = 26
+
+/** The event types that matter here; everything else passes unread. */
+type Kind =
+  | 'message_start'
+  | 'message_delta'
+  | 'message_stop'
+  | 'content_block_start'
+  | 'content_block_delta'
+  | 'content_block_stop'
+  | 'error'
+  | 'other'
+
+const KINDS = new Set<string>([
+  'message_start',
+  'message_delta',
+  'message_stop',
+  'content_block_start',
+  'content_block_delta',
+  'content_block_stop',
+  'error',
+])
 
 /** Reads along while the relay passes upstream's bytes; see `push`. */
 export class StreamTap {
@@ -38,9 +70,26 @@ export class StreamTap {
   upstreamMessageId: string | null = null
   /** Length of all chunks pushed. */
   bytesSeen = 0
+  readonly #framer = new SseFramer()
+  #usage: StreamUsage
+  /** Where `message_stop` begins in the stream. */
+  #stopOffset = Number.POSITIVE_INFINITY
+  #isIncomplete = false
+  #visibleBytes = 0
+  #estimatedTokens = 0
+  #nowMs = 0
+  /** The open block. Deltas of text and tool input are measured, not parsed, once one was calibrated. */
+  #isThinking = false
+  #hasShownThinking = false
+  #thinkingSinceMs: number | null = null
+  #omittedMs = 0
+  #hasOmitted = false
+  #overhead = -1
+  #typeAt = 0
+  #typeByte = 0
 
   constructor(options: { readonly requestedModel: string }) {
-    void options
+    this.#usage = noStreamUsage(options.requestedModel)
   }
 
   /**
@@ -48,26 +97,204 @@ export class StreamTap {
    * `message_stop` begins; from there on everything waits for the settle commit.
    */
   push(chunk: Buffer, nowMs: number): number {
-    return chunk.length + nowMs * 0
+    const before = this.bytesSeen
+    this.bytesSeen += chunk.length
+    this.startedJust = false
+    this.#nowMs = nowMs
+    const framer = this.#framer
+    framer.push(chunk)
+    while (framer.next()) this.#event()
+    return Math.min(chunk.length, Math.max(0, this.#stopOffset - before))
   }
 
   /** Usage so far. Exact only when `exact`. */
   usage(): Usage {
-    throw new Error('not yet')
+    return this.#usage
   }
 
   /** The stream ended properly and every figure of it was usable. */
   get exact(): boolean {
-    return false
+    const { deltas, anomalies } = this.#usage
+    return (
+      this.ended && deltas > 0 && anomalies === 0 && !this.#isIncomplete && this.errorEvent === null
+    )
   }
 
   /** What was produced until `nowMs`. */
   outputSoFar(nowMs: number): OutputSoFar {
-    throw new Error(`not yet ${nowMs}`)
+    const isOpen = this.#thinkingSinceMs !== null && !this.#hasShownThinking
+    const openMs = isOpen && this.#thinkingSinceMs !== null ? nowMs - this.#thinkingSinceMs : 0
+    return {
+      visibleBytes: this.#visibleBytes,
+      seenOutputTokens: this.#usage.deltas === 0 ? 0 : this.#usage.tokens.output,
+      omittedThinkingOpen: isOpen,
+      omittedThinking: isOpen || this.#hasOmitted,
+      thinkingEstimatedTokens: this.#estimatedTokens,
+      omittedThinkingMs: this.#omittedMs + openMs,
+    }
   }
 
   /** Bytes of an unfinished event that the tap keeps. */
   get bufferedBytes(): number {
-    return 0
+    return this.#framer.carriedBytes
   }
+
+  #event(): void {
+    const { buffer, start, end, oversized } = this.#framer
+    if (oversized) {
+      this.#isIncomplete = true
+      return
+    }
+    // Nearly all events are these; one whose shape is known is measured without looking inside.
+    const isDelta =
+      end - start > DELTA_LINE &&
+      buffer[start + DELTA_LINE] === 10 &&
+      buffer[start] === 101 && // e
+      buffer[start + 7] === 99 && // c
+      buffer[start + 21] === 100 // d
+    if (isDelta && this.#overhead >= 0 && buffer[start + this.#typeAt] === this.#typeByte) {
+      this.#visibleBytes += Math.max(0, end - start - this.#overhead)
+      return
+    }
+    this.#read(buffer, start, end)
+  }
+
+  #read(buffer: Buffer, start: number, end: number): void {
+    const kind = kindOf(buffer, start, end)
+    if (kind === 'other' || kind === 'content_block_stop') {
+      if (kind === 'content_block_stop') this.#closeBlock()
+      return
+    }
+    if (kind === 'message_stop') {
+      this.ended = true
+      this.#stopOffset = Math.min(this.#stopOffset, this.#framer.offset)
+      return
+    }
+    const event = jsonOf(parseEvent(buffer, start, end).data)
+    if (event === null) {
+      this.#isIncomplete = true
+      if (kind !== 'error') return
+    }
+    this.#take(kind, event ?? {}, buffer, start, end)
+  }
+
+  #take(kind: Kind, event: Json, buffer: Buffer, start: number, end: number): void {
+    switch (kind) {
+      case 'message_start': {
+        this.startedJust = !this.started
+        this.started = true
+        this.#usage = mergeMessageStart(this.#usage, event)
+        const id = recordOf(event.message).id
+        this.upstreamMessageId = typeof id === 'string' ? id.slice(0, 200) : null
+        return
+      }
+      case 'message_delta':
+        this.#usage = mergeMessageDelta(this.#usage, event)
+        return
+      case 'error': {
+        const error = recordOf(event.error)
+        this.errorEvent ??= {
+          type: typeof error.type === 'string' ? error.type.slice(0, 60) : 'api_error',
+          message: typeof error.message === 'string' ? error.message : '',
+          offset: this.#framer.offset,
+        }
+        return
+      }
+      case 'content_block_start':
+        this.#openBlock(recordOf(event.content_block))
+        return
+      case 'content_block_delta':
+        this.#takeDelta(recordOf(event.delta), buffer, start, end)
+        return
+    }
+  }
+
+  #openBlock(block: Json): void {
+    this.#closeBlock()
+    if (block.type !== 'fallback') this.#usage = { ...this.#usage, hasContent: true }
+    this.#isThinking = block.type === 'thinking'
+    this.#overhead = -1
+    if (!this.#isThinking) return
+    this.#thinkingSinceMs = this.#nowMs
+    this.#hasShownThinking = typeof block.thinking === 'string' && block.thinking !== ''
+  }
+
+  #closeBlock(): void {
+    if (this.#thinkingSinceMs !== null && !this.#hasShownThinking) {
+      this.#hasOmitted = true
+      this.#omittedMs += this.#nowMs - this.#thinkingSinceMs
+    }
+    this.#thinkingSinceMs = null
+    this.#isThinking = false
+    this.#overhead = -1
+  }
+
+  #takeDelta(delta: Json, buffer: Buffer, start: number, end: number): void {
+    const text = textOfDelta(delta)
+    if (text !== null) this.#visibleBytes += escapedBytes(text)
+    if (this.#isThinking) {
+      if (typeof delta.thinking === 'string' && delta.thinking !== '') this.#hasShownThinking = true
+      const { estimated_tokens: estimate } = delta
+      if (typeof estimate === 'number' && estimate > 0 && estimate < 1e8)
+        this.#estimatedTokens += Math.floor(estimate)
+      return
+    }
+    if (text === null) return
+    const typeAt = buffer.indexOf(DELTA_TYPE, start)
+    if (typeAt < 0 || typeAt >= end) return
+    this.#overhead = end - start - escapedBytes(text)
+    this.#typeAt = typeAt + DELTA_TYPE.length - start
+    this.#typeByte = buffer[start + this.#typeAt]
+  }
+}
+
+/** The event's type: by its `event` line, or where there is none by the `type` in its data. */
+function kindOf(buffer: Buffer, start: number, end: number): Kind {
+  if (
+    buffer.compare(
+      EVENT_FIELD,
+      0,
+      EVENT_FIELD.length,
+      start,
+      Math.min(end, start + EVENT_FIELD.length),
+    ) === 0
+  ) {
+    let lineEnd = start + EVENT_FIELD.length
+    while (lineEnd < end && buffer[lineEnd] !== 10 && buffer[lineEnd] !== 13) lineEnd++
+    return kindNamed(buffer.toString('latin1', start + EVENT_FIELD.length, lineEnd))
+  }
+  const { event, data } = parseEvent(buffer, start, end)
+  if (event !== '') return kindNamed(event)
+  const type = jsonOf(data)?.type
+  return typeof type === 'string' ? kindNamed(type) : 'other'
+}
+
+function kindNamed(name: string): Kind {
+  return KINDS.has(name) ? (name as Kind) : 'other' // KINDS holds exactly the other members of Kind
+}
+
+function textOfDelta(delta: Json): string | null {
+  if (typeof delta.text === 'string') return delta.text
+  if (typeof delta.partial_json === 'string') return delta.partial_json
+  return typeof delta.thinking === 'string' ? delta.thinking : null
+}
+
+function escapedBytes(text: string): number {
+  return Buffer.byteLength(JSON.stringify(text)) - 2
+}
+
+function jsonOf(data: string | null): Json | null {
+  if (data === null) return null
+  try {
+    const value: unknown = JSON.parse(data)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Json)
+      : null
+  } catch {
+    return null
+  }
+}
+
+function recordOf(value: unknown): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
 }

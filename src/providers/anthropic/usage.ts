@@ -1,4 +1,5 @@
-import type { Usage } from '../../core/usage.ts'
+import type { TokenCounts, Usage, UsageIteration } from '../../core/usage.ts'
+import { NO_TOKENS } from '../../core/usage.ts'
 
 /** Usage of a stream while it runs. Immutable: each step makes the next one. */
 export interface StreamUsage extends Usage {
@@ -6,22 +7,197 @@ export interface StreamUsage extends Usage {
   readonly deltas: number
 }
 
+/** No request uses more tokens of one class; what claims to is a fault (reliability M4). */
+const MAX_TOKENS = 100_000_000
+/** No answer has more iterations or searches than this; further ones are a fault. */
+const MAX_COUNT = 10_000
+const MAX_NAME = 200
+
+type Json = Readonly<Record<string, unknown>>
+
+/** Counts figures that cannot be meant: negative, fractional, huge or of another type. */
+class Anomalies {
+  count = 0
+
+  /** A count that is there and usable, else `fallback`; null and absent are no fault. */
+  read(value: unknown, fallback: number): number {
+    if (value === undefined || value === null) return fallback
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_TOKENS)
+      return value
+    this.count++
+    return fallback
+  }
+}
+
 /** Reads the usage of a whole answer (parsed JSON of a unary body). Never throws. */
 export function readUsage(message: unknown, requestedModel: string): Usage {
-  throw new Error(`not yet ${message} ${requestedModel}`)
+  const anomalies = new Anomalies()
+  const answer = recordOf(message)
+  const usage = recordOf(answer.usage)
+  // These two are in every answer; without them the bill is a guess.
+  if (usage.input_tokens === undefined || usage.input_tokens === null) anomalies.count++
+  if (usage.output_tokens === undefined || usage.output_tokens === null) anomalies.count++
+  const tokens = tokensOf(usage, NO_TOKENS, anomalies)
+  return {
+    model: textOf(answer.model) ?? requestedModel,
+    tokens,
+    iterations: iterationsOf(usage.iterations, tokens, anomalies),
+    webSearchRequests: searchesOf(usage, 0, anomalies),
+    speed: textOf(usage.speed),
+    inferenceGeo: textOf(usage.inference_geo),
+    serviceTier: textOf(usage.service_tier),
+    stopReason: textOf(answer.stop_reason),
+    hasContent: hasContent(answer.content),
+    anomalies: anomalies.count,
+  }
 }
 
 /** Usage before anything was received: no tokens, the requested model. */
 export function noStreamUsage(requestedModel: string): StreamUsage {
-  throw new Error(`not yet ${requestedModel}`)
+  return {
+    model: requestedModel,
+    tokens: NO_TOKENS,
+    iterations: [],
+    webSearchRequests: 0,
+    speed: null,
+    inferenceGeo: null,
+    serviceTier: null,
+    stopReason: null,
+    hasContent: false,
+    anomalies: 0,
+    deltas: 0,
+  }
 }
 
 /** Takes over the usage of a parsed `message_start` event. */
 export function mergeMessageStart(usage: StreamUsage, event: unknown): StreamUsage {
-  throw new Error(`not yet ${usage} ${event}`)
+  const message = recordOf(recordOf(event).message)
+  const start = readUsage(message, usage.model)
+  return {
+    ...start,
+    anomalies: usage.anomalies + start.anomalies,
+    hasContent: usage.hasContent || start.hasContent,
+    deltas: usage.deltas,
+  }
 }
 
 /** Takes over the cumulative usage of a parsed `message_delta` event: replaces, never adds. */
 export function mergeMessageDelta(usage: StreamUsage, event: unknown): StreamUsage {
-  throw new Error(`not yet ${usage} ${event}`)
+  const anomalies = new Anomalies()
+  const delta = recordOf(event)
+  const stopReason = textOf(recordOf(delta.delta).stop_reason) ?? usage.stopReason
+  if (typeof delta.usage !== 'object' || delta.usage === null) return { ...usage, stopReason }
+  const news = recordOf(delta.usage)
+  const tokens = tokensOf(news, usage.tokens, anomalies)
+  const isOutputUsable = typeof news.output_tokens === 'number' && anomalies.count === 0
+  // Totals only grow. One that shrinks is a fault, and the larger figure was already delivered.
+  const first = usage.deltas === 0
+  const output = first ? tokens.output : Math.max(tokens.output, usage.tokens.output)
+  if (output !== tokens.output) anomalies.count++
+  const merged = { ...tokens, output }
+  return {
+    ...usage,
+    tokens: merged,
+    iterations:
+      news.iterations === undefined || news.iterations === null
+        ? usage.iterations
+        : iterationsOf(news.iterations, merged, anomalies),
+    webSearchRequests: searchesOf(news, usage.webSearchRequests, anomalies),
+    stopReason,
+    anomalies: usage.anomalies + anomalies.count,
+    deltas: usage.deltas + (isOutputUsable ? 1 : 0),
+  }
+}
+
+/**
+ * Token counts of a usage object over what was known. The 5m/1h split comes at the start only; cache writes
+ * that appear later are 5-minute ones, for server tools make those (facts 3.3).
+ */
+function tokensOf(usage: Json, known: TokenCounts, anomalies: Anomalies): TokenCounts {
+  const knownWrites = known.cacheWrite5m + known.cacheWrite1h
+  const writes = anomalies.read(usage.cache_creation_input_tokens, knownWrites)
+  const split = recordOf(usage.cache_creation)
+  const hasSplit =
+    split.ephemeral_1h_input_tokens !== undefined || split.ephemeral_5m_input_tokens !== undefined
+  let cacheWrite1h = anomalies.read(split.ephemeral_1h_input_tokens, known.cacheWrite1h)
+  const split5m = anomalies.read(split.ephemeral_5m_input_tokens, 0)
+  const total = hasSplit
+    ? Math.max(writes, cacheWrite1h + split5m)
+    : Math.max(writes, known.cacheWrite1h)
+  cacheWrite1h = Math.min(cacheWrite1h, total)
+  return {
+    input: anomalies.read(usage.input_tokens, known.input),
+    output: anomalies.read(usage.output_tokens, known.output),
+    cacheRead: anomalies.read(usage.cache_read_input_tokens, known.cacheRead),
+    cacheWrite5m: total - cacheWrite1h,
+    cacheWrite1h,
+  }
+}
+
+function iterationsOf(
+  value: unknown,
+  total: TokenCounts,
+  anomalies: Anomalies,
+): readonly UsageIteration[] {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value) || value.length > MAX_COUNT) {
+    anomalies.count++
+    return []
+  }
+  const iterations = value.map((item: unknown): UsageIteration => {
+    const entry = recordOf(item)
+    const tokens = tokensOf(entry, NO_TOKENS, anomalies)
+    return {
+      type: textOf(entry.type) ?? 'message',
+      model: textOf(entry.model),
+      tokens,
+      splitUnknown: entry.cache_creation === null || entry.cache_creation === undefined,
+    }
+  })
+  return splitFromTotal(iterations, total)
+}
+
+/** Where iterations leave the split out, the 1-hour part of the top level is theirs, first come first served. */
+function splitFromTotal(
+  iterations: readonly UsageIteration[],
+  total: TokenCounts,
+): readonly UsageIteration[] {
+  const known = iterations.reduce((sum, { tokens }) => sum + tokens.cacheWrite1h, 0)
+  let rest = Math.max(0, total.cacheWrite1h - known)
+  return iterations.map((entry) => {
+    if (!entry.splitUnknown || rest === 0) return entry
+    const moved = Math.min(rest, entry.tokens.cacheWrite5m)
+    rest -= moved
+    const { cacheWrite5m, cacheWrite1h } = entry.tokens
+    return {
+      ...entry,
+      tokens: {
+        ...entry.tokens,
+        cacheWrite5m: cacheWrite5m - moved,
+        cacheWrite1h: cacheWrite1h + moved,
+      },
+    }
+  })
+}
+
+function searchesOf(usage: Json, known: number, anomalies: Anomalies): number {
+  const count = anomalies.read(recordOf(usage.server_tool_use).web_search_requests, known)
+  if (count <= MAX_COUNT) return count
+  anomalies.count++
+  return known
+}
+
+/** Content that somebody could read; a `fallback` block only says that another model took over. */
+function hasContent(content: unknown): boolean {
+  return (
+    Array.isArray(content) && content.some((block: unknown) => recordOf(block).type !== 'fallback')
+  )
+}
+
+function recordOf(value: unknown): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value.slice(0, MAX_NAME) : null
 }

@@ -1,0 +1,221 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { Config } from '../../config/config.ts'
+import { defaultConfig } from '../../config/config.ts'
+import { parseCount, parseDuration } from '../../core/quantity.ts'
+import type { Daemon } from '../../daemon/serve.ts'
+import { ListenError, startDaemon } from '../../daemon/serve.ts'
+import { createLog } from '../../observe/log.ts'
+import type { Scenario } from '../../sandbox/fault-board.ts'
+import type { Sandbox } from '../../sandbox/sandbox.ts'
+import { startSandbox } from '../../sandbox/sandbox.ts'
+import type { Store } from '../../store/store.ts'
+import type { Context } from '../context.ts'
+import { CliError, EXIT, usageError } from '../errors.ts'
+import type { Invocation } from '../invocation.ts'
+import { untilSignal } from '../signals.ts'
+import { ccgateVersion } from '../version.ts'
+import { furnish } from './demo-data.ts'
+import { DEMO_MODEL, firstRequest } from './demo-request.ts'
+import { startTraffic } from './demo-traffic.ts'
+import { parsePort, scenarioOf } from './sandbox.ts'
+
+const FIRST_PORT = 8787
+const CREDIT_MICRO = 5_000_000
+
+/** `ccgate demo`: gateway, simulated upstream, key and credit, in one process and one temporary folder. */
+export async function demo(context: Context, call: Invocation): Promise<number> {
+  const scenario = scenarioOf(call)
+  const wantedPort = call.read('port', parsePort)
+  const trafficPerMinute = call.read('traffic', parseCount)
+  const endAfterMs = call.read('for', parseDuration)
+  const keep = call.text('keep')
+  const folder =
+    keep === null ? mkdtempSync(join(tmpdir(), 'ccgate-demo-')) : await keptFolder(resolve(keep))
+  const house = await build(context, { folder, scenario, wantedPort })
+  try {
+    if (wantedPort === null && !house.daemon.address.endsWith(`:${FIRST_PORT}`)) {
+      context.print.note(
+        `Port ${FIRST_PORT} is in use; this demo listens on ${house.daemon.address}.`,
+      )
+    }
+    announce(context, house)
+    const first = await firstRequest(context, {
+      url: house.daemon.url,
+      key: house.key,
+      store: house.store,
+    })
+    if (call.flag('once')) return first.isOk ? EXIT.ok : EXIT.upstream
+    explain(context, house, first.requestId, keep !== null)
+    const traffic =
+      trafficPerMinute === null ? null : startTraffic(house.daemon.url, house.key, trafficPerMinute)
+    if (call.flag('monitor')) {
+      const { showMonitor } = await import('./monitor.ts')
+      await showMonitor(context, { store: house.store, isReadOnly: false })
+    } else {
+      await untilSignal(endAfterMs)
+    }
+    await traffic?.stop()
+    return EXIT.ok
+  } finally {
+    await house.close()
+    if (keep === null) rmSync(folder, { recursive: true, force: true })
+    else context.print.note(`Kept in ${folder}`)
+  }
+}
+
+interface House {
+  readonly sandbox: Sandbox
+  readonly daemon: Daemon
+  /** A second connection, as commands have. */
+  readonly store: Store
+  readonly key: string
+  readonly databaseFile: string
+  readonly close: () => Promise<void>
+}
+
+async function build(
+  context: Context,
+  want: { folder: string; scenario: Scenario; wantedPort: number | null },
+): Promise<House> {
+  const sandbox = await startSandbox({
+    scenario: want.scenario,
+    latencyMs: [20, 60],
+    tokenRate: 80,
+    seed: 1,
+  })
+  const databaseFile = join(want.folder, 'ccgate.db')
+  const furnished = await furnish({
+    folder: want.folder,
+    databaseFile,
+    sandbox,
+    creditMicro: want.scenario === 'broke' ? 0 : CREDIT_MICRO,
+    by: context.by(),
+    makeId: context.makeId,
+  })
+  const lines: string[] = []
+  const log = createLog({
+    level: 'warn',
+    format: 'text',
+    // The demo's own lines tell the story; the log speaks up with --verbose, or when something breaks.
+    write: (line) =>
+      context.globals.verbose ? context.terminal.stderr.write(line) : lines.push(line),
+  })
+  const daemon = await listenSomewhere(want.wantedPort, async (port) => {
+    const store = await furnished.openForDaemon()
+    const config = demoConfig(databaseFile, port)
+    return startDaemon({
+      config,
+      store,
+      install: furnished.install,
+      log,
+      version: ccgateVersion(),
+      demo: true,
+    }).catch(async (error: unknown) => {
+      await store.close()
+      throw error
+    })
+  }).catch(async (error: unknown) => {
+    await furnished.store.close()
+    await sandbox.close()
+    throw error
+  })
+  return {
+    sandbox,
+    daemon,
+    store: furnished.store,
+    key: furnished.key,
+    databaseFile,
+    async close() {
+      daemon.cut()
+      await daemon.stop(0)
+      await furnished.store.close()
+      await sandbox.close()
+    },
+  }
+}
+
+/** The wanted port, or the first free one from 8787 on. */
+async function listenSomewhere(
+  wanted: number | null,
+  start: (port: number) => Promise<Daemon>,
+): Promise<Daemon> {
+  for (let port = wanted ?? FIRST_PORT; ; port++) {
+    try {
+      return await start(port)
+    } catch (error) {
+      const isTaken = error instanceof ListenError && error.code === 'EADDRINUSE'
+      if (!isTaken) throw error
+      if (wanted !== null || port >= FIRST_PORT + 100) {
+        throw new CliError({
+          code: 'port_in_use',
+          message: `Port ${port} is in use.`,
+          hint: 'Leave --port out: the demo then takes the next free one.',
+          exitCode: EXIT.failure,
+        })
+      }
+    }
+  }
+}
+
+function demoConfig(databaseFile: string, port: number): Config {
+  const base = defaultConfig()
+  return {
+    ...base,
+    listen: { kind: 'tcp', host: '127.0.0.1', port },
+    publicUrl: `http://127.0.0.1:${port}`,
+    store: { ...base.store, path: databaseFile },
+  }
+}
+
+async function keptFolder(folder: string): Promise<string> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  if ((await readdir(folder)).length > 0) {
+    throw usageError(
+      `--keep: ${folder} is not empty.`,
+      'Name a new folder: ccgate demo --keep ./demo',
+      'bad_value',
+    )
+  }
+  return folder
+}
+
+function announce(context: Context, house: House): void {
+  const { print } = context
+  if (print.json) {
+    print.document({
+      object: 'demo_ready',
+      base_url: house.daemon.url,
+      api_key: house.key,
+      database: house.databaseFile,
+    })
+    return
+  }
+  const count = house.sandbox.accounts.length
+  print.out(`Simulated upstream   ${house.sandbox.url}   (${count} accounts, no internet used)`)
+  print.out(`Gateway              ${house.daemon.url}`)
+  print.out(
+    `Test key             ${house.key.slice(0, 12)}…${house.key.slice(-4)} with its own credit`,
+  )
+  print.out()
+}
+
+function explain(context: Context, house: House, requestId: string, isKept: boolean): void {
+  const { print } = context
+  if (print.json) return
+  const body = `{"model":"${DEMO_MODEL}","max_tokens":256,"stream":true,"messages":[{"role":"user","content":"Tell me a haiku."}]}`
+  print.out()
+  print.out('Try it yourself')
+  print.out(
+    `  curl -N ${house.daemon.url}/v1/messages -H "x-api-key: ${house.key}" -H "anthropic-version: 2023-06-01" -d '${body}'`,
+  )
+  print.out(`  ccgate usage show ${requestId} --db ${house.databaseFile}`)
+  print.out(`  ccgate monitor --db ${house.databaseFile}`)
+  print.out(
+    isKept
+      ? 'Ctrl-C stops the demo; its data stays.'
+      : 'Ctrl-C stops and deletes the demo data. Keep it with: ccgate demo --keep ./demo',
+  )
+}

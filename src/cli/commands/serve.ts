@@ -1,0 +1,239 @@
+import { createWriteStream, statSync } from 'node:fs'
+import { unlink, writeFile } from 'node:fs/promises'
+import type { Config } from '../../config/config.ts'
+import type { ConfigOption } from '../../config/load.ts'
+import type { Daemon, DaemonParts } from '../../daemon/serve.ts'
+import { createLog, type Log } from '../../observe/log.ts'
+import type { StoreError } from '../../store/store.ts'
+import type { Context } from '../context.ts'
+import { notReady } from '../context.ts'
+import { CliError, EXIT } from '../errors.ts'
+import { formatBytes } from '../format.ts'
+import type { Invocation } from '../invocation.ts'
+import { ccgateVersion } from '../version.ts'
+
+/** `ccgate serve`: runs the gateway until a signal ends it. */
+export async function serve(context: Context, call: Invocation): Promise<number> {
+  const startedMs = performance.now()
+  const { config, file } = await context.config(optionsOf(call))
+  const sink = logSink(context, config)
+  const log = createLog({ level: config.logging.level, format: sink.format, write: sink.write })
+  const opened = await openParts(context, config, file, log)
+  const running: { daemon: Daemon | null } = { daemon: null }
+  opened.onFull((isFull) => running.daemon?.storageFull(isFull))
+  const broken = new Promise<StoreError>((resolve) => opened.onFatal(resolve))
+  const daemon = await startOrExplain({ ...opened.parts, log })
+  running.daemon = daemon
+
+  const pidFile = call.text('pid-file')
+  if (pidFile !== null) await writeFile(pidFile, `${process.pid}\n`, { mode: 0o644 })
+  try {
+    printBanner(context, config, daemon, performance.now() - startedMs)
+    log.info({ address: daemon.address, pid: process.pid }, 'serve.ready')
+    if (call.flag('check')) {
+      await daemon.stop(0)
+      context.print.note('Self-test passed: started, checked and stopped.')
+      return EXIT.ok
+    }
+    return await untilStopped(daemon, config, log, broken)
+  } finally {
+    if (pidFile !== null) await unlink(pidFile).catch(() => {})
+    await sink.close()
+  }
+}
+
+function optionsOf(call: Invocation): ConfigOption[] {
+  const options: ConfigOption[] = []
+  for (const [name, path] of [
+    ['listen', 'listen'],
+    ['public-url', 'public_url'],
+    ['log-format', 'logging.format'],
+    ['log-level', 'logging.level'],
+  ] as const) {
+    const value = call.text(name)
+    if (value !== null) options.push({ path, value, name: `--${name}` })
+  }
+  return options
+}
+
+/** Store, install and what tells of the store's trouble. */
+async function openParts(context: Context, config: Config, configFile: string | null, log: Log) {
+  const { openDaemonStore } = await import('../../store/open.ts')
+  let tellFatal: (error: StoreError) => void = () => {}
+  let tellFull: (isFull: boolean) => void = () => {}
+  const opened = await openDaemonStore({
+    ...config.store,
+    onFatal: (error) => tellFatal(error),
+    onFull: (isFull) => {
+      log[isFull ? 'error' : 'info']({}, isFull ? 'store.full' : 'store.has_room')
+      tellFull(isFull)
+    },
+  })
+  if (opened.kind !== 'opened') {
+    const { openError } = await import('../open-store.ts')
+    throw openError(opened)
+  }
+  const { store } = opened
+  const { readMasterKey } = await import('../../vault/master-key.ts')
+  const { openInstall } = await import('../../vault/install.ts')
+  const key = readMasterKey({
+    explicitFile: config.store.masterKeyFile,
+    configFile,
+    databaseFile: config.store.path,
+  })
+  if (key.kind === 'unusable') throw notReady('master_key_unusable', key.message, key.hint)
+  const install = await openInstall(store, key.key)
+  if (install.kind === 'not_initialised') {
+    throw notReady(
+      'not_initialised',
+      `The database ${config.store.path} was never set up.`,
+      'Run: ccgate init',
+    )
+  }
+  if (install.kind !== 'opened') throw notReady('wrong_master_key', install.message, install.hint)
+  for (const warning of key.warnings) context.print.warn(warning)
+  const parts: Omit<DaemonParts, 'log'> = { config, store, install, version: ccgateVersion() }
+  return {
+    parts,
+    onFatal(tell: (error: StoreError) => void) {
+      tellFatal = tell
+    },
+    onFull(tell: (isFull: boolean) => void) {
+      tellFull = tell
+    },
+  }
+}
+
+/** Starts the daemon; what stands in its way becomes one line of what and one of what to do. */
+export async function startOrExplain(parts: DaemonParts): Promise<Daemon> {
+  const { startDaemon, ListenError } = await import('../../daemon/serve.ts')
+  const { VaultError } = await import('../../vault/vault.ts')
+  try {
+    return await startDaemon(parts)
+  } catch (error) {
+    await parts.store.close().catch(() => {})
+    if (error instanceof VaultError) {
+      throw notReady(
+        'cannot_decrypt',
+        'A stored account key cannot be opened with this master key.',
+        'Use the master key that was made with this database, or add the account again: ccgate accounts rotate <name>',
+      )
+    }
+    if (error instanceof ListenError) throw await listenFailure(error, parts.config)
+    throw error
+  }
+}
+
+async function listenFailure(error: Error & { code: string }, config: Config): Promise<CliError> {
+  const at = config.listen
+  const address = at.kind === 'unix' ? at.path : `${at.host}:${at.port}`
+  if (error.code === 'EADDRINUSE' && at.kind === 'tcp') {
+    const { ownerOfPort } = await import('../../daemon/port-owner.ts')
+    const owner = ownerOfPort(at.port)
+    const by = owner === null ? '' : ` by pid ${owner.pid} (${owner.name})`
+    return new CliError({
+      code: 'port_in_use',
+      message: `Port ${at.port} is in use${by}.`,
+      hint: `Pick another: ccgate serve --listen ${at.host}:${at.port + 1}`,
+      exitCode: EXIT.failure,
+    })
+  }
+  const why: Record<string, string> = {
+    EADDRINUSE: 'another program answers there',
+    EACCES: 'permission denied',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    ENOENT: 'its folder does not exist',
+  }
+  return new CliError({
+    code: 'cannot_listen',
+    message: `Cannot listen on ${address}: ${why[error.code] ?? error.message}.`,
+    hint: 'Pick another: ccgate serve --listen 127.0.0.1:8787',
+    exitCode: EXIT.failure,
+  })
+}
+
+function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: number): void {
+  const { print } = context
+  const { healthy, resting, disabled } = daemon.counts.accounts
+  const accounts = [`${healthy} healthy`]
+  if (resting > 0) accounts.push(`${resting} resting`)
+  if (disabled > 0) accounts.push(`${disabled} disabled`)
+  const bytes = statSync(config.store.path, { throwIfNoEntry: false })?.size ?? 0
+  print.note(`ccgate ${ccgateVersion()} · pid ${process.pid} · node ${process.versions.node}`)
+  print.note(`  API        ${config.publicUrl}/v1     (listening on ${daemon.address})`)
+  print.note(`  Accounts   ${accounts.join(', ')}      Keys ${daemon.counts.activeKeys} active`)
+  print.note(`  Data       ${config.store.path} (${formatBytes(bytes)})`)
+  if (healthy + resting + disabled === 0) {
+    print.warn('No upstream account yet. Add one: ccgate accounts add main')
+  }
+  const at = config.listen
+  if (
+    at.kind === 'tcp' &&
+    (at.host === '0.0.0.0' || at.host === '::') &&
+    config.publicUrl.startsWith('http:')
+  ) {
+    print.warn(
+      'Listening on all interfaces without HTTPS: keys travel in clear. Put a reverse proxy in front.',
+    )
+  }
+  print.note(`Ready in ${Math.round(tookMs)} ms. Watch it: ccgate monitor · Stop: Ctrl-C`)
+}
+
+/** Waits for a signal or a dead store; drains, then answers the exit code. */
+async function untilStopped(
+  daemon: Daemon,
+  config: Config,
+  log: Log,
+  broken: Promise<StoreError>,
+): Promise<number> {
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  let onSignal: (signal: NodeJS.Signals) => void = () => {}
+  const signalled = new Promise<NodeJS.Signals>((resolve) => {
+    onSignal = resolve
+  })
+  for (const signal of signals) process.on(signal, onSignal)
+  const cause = await Promise.race([signalled, broken])
+  if (typeof cause !== 'string') {
+    log.fatal({ err: cause }, 'store.broken')
+    daemon.cut()
+    // What the store could not take is on disk as an open hold; the next start recovers it.
+    await Promise.race([daemon.stop(0), new Promise((resolve) => setTimeout(resolve, 2_000))])
+    return EXIT.storeBroken
+  }
+  for (const signal of signals) process.off(signal, onSignal)
+  log.info({ signal: cause, inFlight: daemon.inFlight() }, 'serve.draining')
+  const cut = (signal: NodeJS.Signals) => {
+    log.warn({ signal }, 'serve.cut')
+    daemon.cut()
+  }
+  for (const signal of signals) process.on(signal, cut)
+  const beat = setInterval(() => log.info({ inFlight: daemon.inFlight() }, 'serve.draining'), 5_000)
+  await daemon.stop(config.shutdownGraceMs)
+  clearInterval(beat)
+  for (const signal of signals) process.off(signal, cut)
+  log.info({}, 'serve.stopped')
+  return EXIT.ok
+}
+
+/** Where log lines go: the file that the config names, else stderr. */
+function logSink(context: Context, config: Config) {
+  const { stderr } = context.terminal
+  const { format, file } = config.logging
+  if (file !== null) {
+    const stream = createWriteStream(file, { flags: 'a', mode: 0o600 })
+    stream.on('error', (error) =>
+      stderr.write(`! Cannot write the log ${file}: ${error.message}\n`),
+    )
+    return {
+      format: format === 'text' ? ('text' as const) : ('json' as const),
+      write: (line: string) => void stream.write(line),
+      close: () => new Promise<void>((resolve) => stream.end(resolve)),
+    }
+  }
+  const isText = format === 'text' || (format === 'auto' && stderr.isTTY === true)
+  return {
+    format: isText ? ('text' as const) : ('json' as const),
+    write: (line: string) => void stderr.write(line),
+    close: () => Promise.resolve(),
+  }
+}
