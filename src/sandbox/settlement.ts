@@ -41,7 +41,7 @@ export function settle(world: World, asked: Asked, settlement: Settlement, end: 
     model: answer.finalModel,
     usage,
     outcome: outcomeOf(end, isDone, isLost),
-    isCharged: !answer.free,
+    isCharged: !answer.isFree,
     stream,
     atMs: world.nowMs(),
   })

@@ -49,8 +49,8 @@ export function spoiledReply(
   }
 }
 
-/** The answer to a request whose key upstream does not take. */
-export function refusedKeyReply(requestId: string, error: ApiError): Reply {
+/** An answer given at the door, where no account is known. */
+export function doorReply(requestId: string, error: ApiError): Reply {
   return oneFrame(error.status, baseHeaders(requestId, null), errorBody(error, requestId))
 }
 

@@ -128,7 +128,7 @@ test('a declined request goes to its fallback, and the iterations say what each 
   assert.deepEqual(
     usage?.iterations.map((item) => [item.type, item.output_tokens]),
     [
-      ['message', 6],
+      ['message', 8],
       ['fallback_message', 19],
     ],
   )
