@@ -1,0 +1,317 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { maskCredential } from '../../access/key.ts'
+import { type AccountState, accountNote, accountStateOf } from '../../core/account-state.ts'
+import { formatUsd } from '../../core/money.ts'
+import { parseCount } from '../../core/quantity.ts'
+import { safeText } from '../../core/text.ts'
+import type { AccountChange, AccountSummary } from '../../store/store.ts'
+import { type Context, expectFound } from '../context.ts'
+import { CliError, EXIT, usageError } from '../errors.ts'
+import { formatAgo, formatCount, isoTime } from '../format.ts'
+import type { Invocation } from '../invocation.ts'
+import { modelsText } from '../limits.ts'
+import { notePage, pageOf, pageRequest } from '../page.ts'
+import { parseNote } from '../parse/name.ts'
+import type { Column, Role } from '../print.ts'
+import { accountJson, listJson } from '../records.ts'
+
+const WORDS = [
+  'healthy',
+  'cooling',
+  'limited',
+  'invalid',
+  'no-credit',
+  'blocked',
+  'disabled',
+  'full',
+] as const
+
+export async function listAccounts(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const request = pageRequest(call)
+  const wanted = call.text('state')
+  if (wanted !== null && !WORDS.some((word) => word === wanted)) {
+    throw usageError(
+      `--state: "${wanted}" is not possible.`,
+      `Use ${WORDS.join(', ')}.`,
+      'bad_value',
+    )
+  }
+  const store = await context.store('read')
+  const accounts = (await store.listAccounts(nowMs)).filter(
+    (account) => wanted === null || accountStateOf(account, nowMs).word === wanted,
+  )
+  const page = pageOf(accounts, request, (account) => account.id)
+  if (print.json)
+    return print.document(
+      listJson(
+        page.rows.map((account) => accountJson(account, nowMs)),
+        page,
+      ),
+    )
+  if (print.quiet) return print.outAll(page.rows.map((account) => account.id))
+  if (accounts.length === 0) {
+    return print.note(
+      wanted === null
+        ? 'No upstream accounts yet. Add one: ccgate accounts add main'
+        : `No account is ${wanted}.`,
+    )
+  }
+  print.table(accountColumns(nowMs), page.rows)
+  notePage(context, { shown: page.rows.length, total: accounts.length, nextAfter: page.nextAfter })
+}
+
+/** The colour of a state's word. */
+export function roleOf(state: AccountState): Role {
+  if (state.glyph === '●') return 'ok'
+  if (state.glyph === '◐') return 'warn'
+  return state.glyph === '✕' ? 'bad' : 'dim'
+}
+
+function accountColumns(nowMs: number): readonly Column<AccountSummary>[] {
+  const state = (account: AccountSummary) => accountStateOf(account, nowMs)
+  return [
+    {
+      header: 'STATE',
+      cell: (account) => `${state(account).glyph} ${state(account).word}`,
+      role: (account) => roleOf(state(account)),
+    },
+    { header: 'NAME', cell: (account) => account.name, mayCut: true },
+    { header: 'KEY', cell: (account) => maskCredential(account.credentialLast4), dropOrder: 2 },
+    { header: 'PRI', cell: (account) => String(account.priority), align: 'right', dropOrder: 5 },
+    { header: 'W', cell: (account) => String(account.weight), align: 'right', dropOrder: 6 },
+    { header: 'RPM', cell: rpmCell, align: 'right', dropOrder: 3 },
+    {
+      header: 'IN-FLIGHT',
+      cell: (account) => String(account.inFlight),
+      align: 'right',
+      dropOrder: 4,
+    },
+    { header: 'ERR 5M', cell: errorCell, align: 'right', dropOrder: 3 },
+    {
+      header: 'TODAY',
+      cell: (account) => formatUsd(account.spendTodayMicro),
+      align: 'right',
+      dropOrder: 1,
+    },
+    {
+      header: 'NOTE',
+      cell: (account) => accountNote(state(account), nowMs) || (account.note ?? ''),
+      dropOrder: 1,
+      mayCut: true,
+    },
+  ]
+}
+
+function rpmCell(account: AccountSummary): string {
+  return account.rpmLimit === null
+    ? String(account.requests1m)
+    : `${account.requests1m}/${account.rpmLimit}`
+}
+
+function errorCell(account: AccountSummary): string {
+  return account.requests5m === 0
+    ? '–'
+    : `${((account.errors5m / account.requests5m) * 100).toFixed(1)}%`
+}
+
+export async function showAccount(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const limit = call.read('events', parseCount) ?? 10
+  const store = await context.store('read')
+  const account = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
+  const events = await store.listAccountEvents(account.id, limit)
+  if (print.json) {
+    return print.document({
+      ...accountJson(account, nowMs),
+      events: events.map((event) => ({
+        at: isoTime(event.atMs),
+        kind: event.kind,
+        message: event.message,
+        request_id: event.requestId,
+      })),
+    })
+  }
+  if (print.quiet) return print.out(account.id)
+  const state = accountStateOf(account, nowMs)
+  const calendar = context.calendar()
+  const note = accountNote(state, nowMs)
+  const word = print.style(roleOf(state), `${state.glyph} ${state.word}`)
+  print.out(
+    `${account.name}   ${account.id}   ${maskCredential(account.credentialLast4)}   ${word}${note === '' ? '' : ` (${safeText(note)})`}`,
+  )
+  print.out(
+    `Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`,
+  )
+  const rpm = account.rpmLimit === null ? 'no limit per minute' : `${account.rpmLimit}/min`
+  const parallel =
+    account.concurrencyLimit === null
+      ? 'any number parallel'
+      : `${account.concurrencyLimit} parallel`
+  print.out(
+    `Limits    ${rpm} · ${parallel} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
+  )
+  print.out(
+    `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
+  )
+  print.out(
+    `Today     ${formatCount(account.requestsToday)} requests · ${formatUsd(account.spendTodayMicro)} · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
+  )
+  const { headroom } = account
+  if (headroom !== null) {
+    const part = (label: string, left: number | null, most: number | null) =>
+      left === null
+        ? []
+        : [`${label} ${formatCount(left)}${most === null ? '' : ` of ${formatCount(most)}`}`]
+    const parts = [
+      ...part('requests', headroom.requestsRemaining, headroom.requestsLimit),
+      ...part('input tokens', headroom.inputTokensRemaining, headroom.inputTokensLimit),
+      ...part('output tokens', headroom.outputTokensRemaining, headroom.outputTokensLimit),
+    ]
+    if (parts.length > 0)
+      print.out(`Headroom  ${parts.join(' · ')}, as of ${formatAgo(headroom.updatedAtMs, nowMs)}`)
+  }
+  print.out(`Created   ${calendar.day(account.createdAtMs)}`)
+  if (account.note !== null) print.out(`Note      ${safeText(account.note)}`)
+  if (events.length === 0) return
+  print.out()
+  print.table(
+    [
+      { header: 'TIME', cell: (event) => calendar.second(event.atMs) },
+      { header: 'EVENT', cell: (event) => event.kind },
+      { header: 'WHAT', cell: (event) => event.message, mayCut: true },
+      { header: 'REQUEST', cell: (event) => event.requestId ?? '', dropOrder: 1 },
+    ],
+    events,
+  )
+}
+
+export async function enableAccounts(context: Context, call: Invocation): Promise<void> {
+  await switchAccounts(context, call, 'enable')
+}
+
+export async function disableAccounts(context: Context, call: Invocation): Promise<void> {
+  await switchAccounts(context, call, 'disable')
+}
+
+async function switchAccounts(
+  context: Context,
+  call: Invocation,
+  way: 'enable' | 'disable',
+): Promise<void> {
+  const { print } = context
+  const reason = call.read('reason', (text) => parseNote(text, 200))
+  const store = await context.store()
+  const accounts: AccountSummary[] = []
+  for (const ref of call.args)
+    accounts.push(expectFound(await store.findAccount(ref), 'account', ref))
+  const records: unknown[] = []
+  for (const account of accounts) {
+    const change = expectChange(
+      await store.setAccountDisabled(
+        account.id,
+        way === 'enable' ? null : { reason },
+        context.by(),
+      ),
+      account,
+    )
+    records.push(changeJson(context, account, change))
+    if (print.json || print.quiet) continue
+    print.out(switchLine(account, way, change.kind === 'changed'))
+  }
+  if (way === 'disable' && call.flag('drain')) await drain(context, accounts)
+  if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
+}
+
+function switchLine(
+  account: AccountSummary,
+  way: 'enable' | 'disable',
+  isChanged: boolean,
+): string {
+  if (!isChanged) return `${account.name} is ${way}d already.`
+  if (way === 'enable') return `${account.name} enabled. The next request may use it.`
+  const running =
+    account.inFlight === 0
+      ? ''
+      : ` ${account.inFlight === 1 ? '1 request is' : `${account.inFlight} requests are`} still finishing.`
+  return `${account.name} disabled.${running} Undo: ccgate accounts enable ${account.name}`
+}
+
+/** Waits until no open hold names the accounts any more. */
+async function drain(context: Context, accounts: readonly AccountSummary[]): Promise<void> {
+  const store = await context.store()
+  const ids = new Set(accounts.map((account) => account.id))
+  let told = -1
+  for (;;) {
+    const running = (await store.listOpenHolds()).filter(
+      (hold) => hold.accountId !== null && ids.has(hold.accountId),
+    ).length
+    if (running === 0) return
+    if (running !== told)
+      context.print.note(`Waiting for ${running} ${running === 1 ? 'request' : 'requests'} …`)
+    told = running
+    await sleep(250)
+  }
+}
+
+export async function removeAccount(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const store = await context.store()
+  const found = await store.findAccount(call.arg(0))
+  if (found.kind === 'not_found' && call.flag('if-exists')) {
+    if (print.json) print.document({ object: 'account', name: call.arg(0), changed: false })
+    return print.note(`No account ${call.arg(0)}, nothing to remove.`)
+  }
+  const account = expectFound(found, 'account', call.arg(0))
+  const state = accountStateOf(account, nowMs)
+  const effect = `Remove ${account.name} (${state.word}, ${account.inFlight} in flight)? Its history stays, its API key is erased.`
+  const others = (await store.listAccounts(nowMs)).filter((other) => other.id !== account.id)
+  const isHealthy = (other: AccountSummary) =>
+    ['healthy', 'full'].includes(accountStateOf(other, nowMs).word)
+  if (isHealthy(account) && !others.some(isHealthy)) {
+    await context.ask.confirmName(
+      `${effect} It is the last healthy account: requests will be refused.`,
+      account.name,
+      call.text('confirm'),
+    )
+  } else {
+    await context.ask.confirm(effect)
+  }
+  if (call.flag('drain')) {
+    await store.setAccountDisabled(account.id, { reason: 'being removed' }, context.by())
+    await drain(context, [account])
+  }
+  const change = expectChange(await store.removeAccount(account.id, context.by()), account)
+  if (print.json) print.document({ ...changeJson(context, account, change), removed: true })
+  else if (!print.quiet) print.out('Removed.')
+}
+
+/** The change, or exit 3 when somebody removed the account meanwhile. */
+export function expectChange(
+  change: AccountChange,
+  account: { readonly name: string },
+): Exclude<AccountChange, { kind: 'not_found' }> {
+  if (change.kind !== 'not_found') return change
+  throw new CliError({
+    code: 'account_not_found',
+    message: `The account ${account.name} was removed meanwhile.`,
+    hint: 'List them with: ccgate accounts list',
+    exitCode: EXIT.notFound,
+  })
+}
+
+/** The record after a change, with what it was before. */
+export function changeJson(
+  context: Context,
+  account: AccountSummary,
+  change: Exclude<AccountChange, { kind: 'not_found' }>,
+) {
+  const after = accountJson({ ...account, ...change.after }, context.nowMs)
+  const before = accountJson({ ...account, ...change.before }, context.nowMs)
+  const previous = Object.fromEntries(
+    Object.keys(after)
+      .filter((name) => JSON.stringify(after[name]) !== JSON.stringify(before[name]))
+      .map((name) => [name, before[name]]),
+  )
+  return { ...after, changed: change.kind === 'changed', in_force: 'now', previous }
+}

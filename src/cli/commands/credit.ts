@@ -1,0 +1,71 @@
+import { formatUsd, type Micro } from '../../core/money.ts'
+import { type Context, expectFound } from '../context.ts'
+import { usageError } from '../errors.ts'
+import {
+  checkSize,
+  confirmGrant,
+  type Movement,
+  moveCredit,
+  readGrant,
+  readRefAndNote,
+} from '../grant.ts'
+import { accept, type Invocation } from '../invocation.ts'
+import { parseMoney } from '../parse/money.ts'
+import { entryJson } from '../records.ts'
+
+export async function grantCredit(context: Context, call: Invocation): Promise<void> {
+  const amountMicro = readGrant(call.arg(1), 'amount')
+  const user = await findUser(context, call.arg(0))
+  await confirmGrant(context, amountMicro, user.name)
+  await moveAndPrint(context, { type: 'grant', ...user, amountMicro, ...readRefAndNote(call) })
+}
+
+export async function adjustCredit(context: Context, call: Invocation): Promise<void> {
+  const amountMicro = accept(parseMoney(call.arg(1), { signed: true }), 'amount')
+  checkSize(amountMicro, 'amount')
+  if (amountMicro === 0)
+    throw usageError('amount: nothing to adjust.', 'Example: -4.50', 'bad_value')
+  const { ref, note } = readRefAndNote(call)
+  if (note === null || note.trim() === '') {
+    throw usageError('An adjustment needs a reason.', 'Add --note "why"', 'missing_note')
+  }
+  const user = await findUser(context, call.arg(0))
+  if (amountMicro < 0) {
+    await context.ask.confirm(`Take ${formatUsd(-amountMicro)} from ${user.name}?`)
+  }
+  const allowNegative = call.flag('allow-negative')
+  await moveAndPrint(context, { type: 'adjust', ...user, amountMicro, ref, note, allowNegative })
+}
+
+async function findUser(context: Context, ref: string) {
+  const store = await context.store()
+  const user = expectFound(await store.findUser(ref), 'user', ref)
+  return { userId: user.id, userName: user.name, name: user.name }
+}
+
+async function moveAndPrint(
+  context: Context,
+  movement: Movement & { readonly name: string },
+): Promise<void> {
+  const { print } = context
+  const { name, ...plain } = movement
+  const { entry, duplicate } = await moveCredit(context, plain)
+  if (print.json)
+    return print.document({
+      ...entryJson(entry, name),
+      duplicate,
+      changed: !duplicate,
+      in_force: 'now',
+    })
+  if (print.quiet) return print.out(entry.id)
+  const before: Micro = entry.balanceAfterMicro - entry.amountMicro
+  const balance = `${formatUsd(before)} → ${formatUsd(entry.balanceAfterMicro)}`
+  const source = `(${entry.id}${entry.ref === null ? '' : `, ref ${entry.ref}`})`
+  if (duplicate)
+    print.out(
+      `Done before, nothing changed: ${formatUsd(entry.amountMicro)} for ${name}.   ${source}`,
+    )
+  else if (entry.type === 'grant') {
+    print.out(`Granted ${formatUsd(entry.amountMicro)} to ${name}. Balance ${balance}.   ${source}`)
+  } else print.out(`${name}: balance ${balance}.   ${source}`)
+}

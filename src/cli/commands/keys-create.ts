@@ -1,0 +1,133 @@
+import { makeKeySecret } from '../../access/key.ts'
+import { invariant } from '../../core/invariant.ts'
+import type { Key } from '../../core/model.ts'
+import { formatUsd } from '../../core/money.ts'
+import { keyDigest } from '../../vault/vault.ts'
+import { type Context, expectFound } from '../context.ts'
+import { CliError, EXIT } from '../errors.ts'
+import { confirmGrant, moveCredit, readGrant } from '../grant.ts'
+import { accept, type Invocation } from '../invocation.ts'
+import { readLimit, readModels } from '../limits.ts'
+import { parseKeyName, parseName, parseNote } from '../parse/name.ts'
+import { keyJson } from '../records.ts'
+import { limitsText, readExpiry } from './keys.ts'
+
+/** Makes a key, and where asked its owner and first credit; the secret is printed once and never stored. */
+export async function createKey(context: Context, call: Invocation): Promise<void> {
+  const { print } = context
+  const { user: ownerRef, name } = accept(parseKeyName(call.arg(0)), 'key')
+  const { config } = await context.config()
+  const rpm = readLimit(call, 'rpm', config.limits.defaultRpm) ?? {
+    value: config.limits.defaultRpm,
+  }
+  const concurrency = readLimit(call, 'concurrency', config.limits.defaultConcurrency) ?? {
+    value: config.limits.defaultConcurrency,
+  }
+  const models = readModels(call, context.nowMs) ?? ['*']
+  const expiry = readExpiry(context, call)
+  const note = call.read('note', parseNote)
+  const credit = call.text('credit')
+  const creditMicro = credit === null ? 0 : readGrant(credit, '--credit')
+
+  // Opened first: without the master key nothing may be written.
+  const { pepper } = await context.install()
+  const store = await context.store()
+  const existing = await store.findKey(`${ownerRef}/${name}`)
+  if (existing.kind === 'found' && existing.value.revokedAtMs === null) {
+    return keyExists(context, call, existing.value)
+  }
+  await confirmGrant(context, creditMicro, ownerRef)
+  const owner = await findOrMakeOwner(context, call, ownerRef)
+  const secret = makeKeySecret()
+  const made = await store.createKey(
+    {
+      id: context.makeId('key'),
+      userId: owner.id,
+      name,
+      digest: keyDigest(pepper, secret),
+      last4: secret.slice(-4),
+      rpmLimit: rpm.value,
+      concurrencyLimit: concurrency.value,
+      models,
+      note,
+      expiresAtMs: expiry?.atMs ?? null,
+    },
+    context.by(),
+  )
+  if (made.kind === 'exists') return keyExists(context, call, made.key)
+  invariant(made.kind === 'created', 'a user that was found a moment ago still exists')
+  if (creditMicro > 0) {
+    await moveCredit(context, {
+      type: 'grant',
+      userId: owner.id,
+      userName: owner.name,
+      amountMicro: creditMicro,
+      ref: null,
+      note: null,
+    })
+  }
+  const wallet = await store.getWallet(owner.id)
+  if (print.json) {
+    const record = keyJson(made.key, { userState: owner.state, nowMs: context.nowMs, secret })
+    return print.document({
+      ...record,
+      balance_micro: wallet?.balanceMicro ?? 0,
+      changed: true,
+      in_force: 'now',
+    })
+  }
+  if (call.flag('env')) {
+    print.out(`ANTHROPIC_API_KEY=${secret}`)
+    print.out(`ANTHROPIC_BASE_URL=${config.publicUrl}`)
+  } else {
+    print.out(secret)
+  }
+  const fullName = `${made.key.userName}/${made.key.name}`
+  const facts = [limitsText(made.key), `balance ${formatUsd(wallet?.balanceMicro ?? 0)}`]
+  print.note(`Copy it now; it is not shown again. Key ${fullName}, ${facts.join(', ')}.`)
+  if ((wallet?.balanceMicro ?? 0) <= 0)
+    print.note(`Requests need credit: ccgate credit grant ${owner.name} 25`)
+  print.note(`Test it:  curl ${config.publicUrl}/v1/models -H "x-api-key: <the key>"`)
+}
+
+async function findOrMakeOwner(context: Context, call: Invocation, ref: string) {
+  const store = await context.store()
+  const found = await store.findUser(ref)
+  if (found.kind !== 'not_found') return expectFound(found, 'user', ref)
+  if (!call.flag('create-user')) {
+    const closest = found.nearest.length > 0 ? `Closest match: ${found.nearest.join(', ')}. ` : ''
+    throw new CliError({
+      code: 'user_not_found',
+      message: `no user named "${ref}".`,
+      hint: `${closest}Make the user too: add --create-user`,
+      exitCode: EXIT.notFound,
+    })
+  }
+  const name = accept(parseName(ref), 'user')
+  const created = await store.createUser(
+    { id: context.makeId('user'), name, email: null, note: null },
+    context.by(),
+  )
+  return created.user
+}
+
+function keyExists(context: Context, call: Invocation, key: Key): void {
+  const { print } = context
+  const fullName = `${key.userName}/${key.name}`
+  if (!call.flag('if-not-exists')) {
+    throw new CliError({
+      code: 'key_exists',
+      message: `There is a key ${fullName} already.`,
+      hint: `See it: ccgate keys show ${fullName}   (scripts: --if-not-exists)`,
+      exitCode: EXIT.conflict,
+    })
+  }
+  if (print.json) {
+    print.document({
+      ...keyJson(key, { userState: 'active', nowMs: context.nowMs }),
+      changed: false,
+    })
+    return
+  }
+  print.note(`${fullName} exists already, nothing changed. Its secret cannot be shown again.`)
+}

@@ -1,0 +1,294 @@
+import { maskKey } from '../../access/key.ts'
+import { type Key, type KeyState, keyState } from '../../core/model.ts'
+import { formatUsd } from '../../core/money.ts'
+import type { Parsed } from '../../core/quantity.ts'
+import { safeText } from '../../core/text.ts'
+import type { KeyLimits, KeySummary } from '../../store/store.ts'
+import { type Context, expectFound } from '../context.ts'
+import { usageError } from '../errors.ts'
+import { formatAgo, formatCount, isoTime } from '../format.ts'
+import type { Invocation } from '../invocation.ts'
+import { checkModel, modelsText, readLimit, readModels } from '../limits.ts'
+import { notePage, pageOf, pageRequest } from '../page.ts'
+import { parseNote } from '../parse/name.ts'
+import { parseTime } from '../parse/time.ts'
+import type { Column, Role } from '../print.ts'
+import { keyJson, listJson } from '../records.ts'
+
+const STATES = ['active', 'revoked', 'expired', 'all'] as const
+const LOOKS: Readonly<Record<KeyState, { readonly glyph: string; readonly role: Role }>> = {
+  active: { glyph: '●', role: 'ok' },
+  revoked: { glyph: '✕', role: 'dim' },
+  expired: { glyph: '○', role: 'dim' },
+  suspended: { glyph: '○', role: 'warn' },
+}
+
+export async function listKeys(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const request = pageRequest(call)
+  const state = STATES.find((word) => word === (call.text('status') ?? 'all'))
+  if (state === undefined) {
+    throw usageError(
+      `--status: "${call.text('status')}" is not possible.`,
+      `Use ${STATES.join(', ')}.`,
+      'bad_value',
+    )
+  }
+  const model = call.text('model') ?? undefined
+  if (model !== undefined) checkModel(model, '--model', nowMs)
+  const unusedSinceMs = readTime(context, call, 'unused-since', 'past') ?? undefined
+  const store = await context.store('read')
+  const userRef = call.text('user')
+  const userId =
+    userRef === null ? undefined : expectFound(await store.findUser(userRef), 'user', userRef).id
+  const keys = await store.listKeys({ userId, state, model, unusedSinceMs, nowMs })
+  const page = pageOf(keys, request, (key) => key.id)
+  if (print.json) {
+    return print.document(
+      listJson(
+        page.rows.map((key) => summaryJson(key, nowMs)),
+        page,
+      ),
+    )
+  }
+  if (print.quiet) return print.outAll(page.rows.map((key) => key.id))
+  if (keys.length === 0) {
+    return print.note(
+      'No keys match. Make one: ccgate keys create alice/laptop --create-user --credit 25',
+    )
+  }
+  print.table(keyColumns(context), page.rows)
+  notePage(context, { shown: page.rows.length, total: keys.length, nextAfter: page.nextAfter })
+}
+
+function keyColumns(context: Context): readonly Column<KeySummary>[] {
+  const { nowMs } = context
+  const look = (key: KeySummary) => LOOKS[keyState(key, key.userState, nowMs)]
+  return [
+    {
+      header: 'STATE',
+      cell: (key) => `${look(key).glyph} ${keyState(key, key.userState, nowMs)}`,
+      role: (key) => look(key).role,
+    },
+    { header: 'NAME', cell: (key) => `${key.userName}/${key.name}`, mayCut: true },
+    { header: 'KEY', cell: (key) => maskKey(key.last4) },
+    { header: 'RPM', cell: (key) => limitCell(key.rpmLimit), align: 'right', dropOrder: 3 },
+    { header: '24 H', cell: (key) => formatUsd(key.spent24hMicro), align: 'right', dropOrder: 2 },
+    {
+      header: 'MONTH',
+      cell: (key) => formatUsd(key.spentMonthMicro),
+      align: 'right',
+      dropOrder: 1,
+    },
+    { header: 'LAST USED', cell: (key) => formatAgo(key.lastUsedAtMs, nowMs), dropOrder: 4 },
+    {
+      header: 'EXPIRES',
+      cell: (key) => (key.revokedAtMs === null ? expiryText(context, key) : '–'),
+      dropOrder: 5,
+    },
+  ]
+}
+
+export async function showKey(context: Context, call: Invocation): Promise<void> {
+  const store = await context.store('read')
+  const key = expectFound(await store.findKey(call.arg(0)), 'key', call.arg(0))
+  await printKey(context, key)
+}
+
+async function printKey(context: Context, key: KeySummary): Promise<void> {
+  const { print, nowMs } = context
+  if (print.json) return print.document(summaryJson(key, nowMs))
+  if (print.quiet) return print.out(key.id)
+  const state = keyState(key, key.userState, nowMs)
+  const wallet = await (await context.store('read')).getWallet(key.userId)
+  const calendar = context.calendar()
+  const look = LOOKS[state]
+  print.out(
+    `${key.userName}/${key.name}   ${key.id}   ${maskKey(key.last4)}   ${print.style(look.role, `${look.glyph} ${state}`)}`,
+  )
+  print.out(`Limits    ${[perMinute(key), parallel(key), modelsText(key.models)].join(' · ')}`)
+  print.out(`Owner     ${key.userName}, balance ${formatUsd(wallet?.balanceMicro ?? 0)}`)
+  print.out(
+    `Created   ${calendar.day(key.createdAtMs)} by ${safeText(key.createdBy)} · expires ${expiryText(context, key)}`,
+  )
+  const from = key.lastIp === null ? '' : ` from ${safeText(key.lastIp)}`
+  print.out(`Last used ${formatAgo(key.lastUsedAtMs, nowMs)}${from}`)
+  print.out(
+    `Spent     ${formatUsd(key.spent24hMicro)} in 24 h · ${formatUsd(key.spentMonthMicro)} this month`,
+  )
+  if (key.revokedAtMs !== null) {
+    const reason = key.revokedReason === null ? '' : `: ${safeText(key.revokedReason)}`
+    print.out(`Revoked   ${calendar.stamp(key.revokedAtMs, nowMs)}${reason}`)
+  }
+  if (key.note !== null) print.out(`Note      ${safeText(key.note)}`)
+}
+
+export async function limitKey(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const { config } = await context.config()
+  const rpm = readLimit(call, 'rpm', config.limits.defaultRpm)
+  const concurrency = readLimit(call, 'concurrency', config.limits.defaultConcurrency)
+  const models = readModels(call, nowMs)
+  const expiry = readExpiry(context, call)
+  const note = call.read('note', parseNote)
+  const change: KeyLimits = {
+    ...(rpm === null ? {} : { rpmLimit: rpm.value }),
+    ...(concurrency === null ? {} : { concurrencyLimit: concurrency.value }),
+    ...(models === null ? {} : { models }),
+    ...(expiry === null ? {} : { expiresAtMs: expiry.atMs }),
+    ...(note === null ? {} : { note: note === 'none' ? null : note }),
+  }
+  const isShow = Object.keys(change).length === 0
+  const store = await context.store(isShow ? 'read' : 'write')
+  const key = expectFound(await store.findKey(call.arg(0)), 'key', call.arg(0))
+  if (isShow) return printKey(context, key)
+  const result = await store.limitKey(key.id, change, context.by())
+  if (result.kind === 'not_found')
+    throw usageError(`The key ${call.arg(0)} is gone.`, 'List them with: ccgate keys list')
+  const isChanged = result.kind === 'changed'
+  if (print.json) {
+    const before = keyJson(result.before, { userState: key.userState, nowMs })
+    const after = keyJson(result.after, { userState: key.userState, nowMs, activity: key })
+    const previous = Object.fromEntries(
+      ['rpm_limit', 'concurrency_limit', 'models', 'expires_at', 'note']
+        .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
+        .map((name) => [name, before[name]]),
+    )
+    return print.document({ ...after, changed: isChanged, in_force: 'now', previous })
+  }
+  if (print.quiet) return
+  const changes = describeChanges(context, result.before, result.after)
+  print.out(
+    isChanged
+      ? `${key.userName}/${key.name}  ${changes.join(' · ')}.   In force now.`
+      : `${key.userName}/${key.name} is set like that already.`,
+  )
+}
+
+function describeChanges(context: Context, before: Key, after: Key): readonly string[] {
+  const fields: readonly (readonly [string, (key: Key) => string])[] = [
+    ['requests/min', (key) => limitWord(key.rpmLimit)],
+    ['parallel', (key) => limitWord(key.concurrencyLimit)],
+    ['models', (key) => key.models.join(',')],
+    ['expires', (key) => expiryText(context, key)],
+    ['note', (key) => safeText(key.note ?? 'none')],
+  ]
+  return fields
+    .filter(([, text]) => text(before) !== text(after))
+    .map(([name, text]) => `${name} ${text(before)} → ${text(after)}`)
+}
+
+export async function revokeKeys(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const reason = call.read('reason', parseNote)
+  const store = await context.store()
+  const keys: KeySummary[] = []
+  for (const ref of call.args) {
+    const found = await store.findKey(ref)
+    if (found.kind === 'not_found' && call.flag('if-exists')) {
+      print.note(`No key ${ref}, nothing to revoke.`)
+      continue
+    }
+    keys.push(expectFound(found, 'key', ref))
+  }
+  const live = keys.filter((key) => key.revokedAtMs === null)
+  for (const key of live) {
+    const { total } = await store.listUsage({ keyId: key.id, sinceMs: nowMs - 60_000, limit: 1 })
+    print.note(
+      `Key ${key.userName}/${key.name} (${maskKey(key.last4)}) made ${formatCount(total)} requests in the last minute.`,
+    )
+  }
+  if (live.length > 0) {
+    const what =
+      live.length === 1 ? 'Revoke it? It stops' : `Revoke these ${live.length} keys? They stop`
+    await context.ask.confirm(`${what} working at once and cannot be brought back.`)
+  }
+  const records: unknown[] = []
+  for (const key of keys) {
+    const result = await store.revokeKey(key.id, reason, context.by())
+    if (result.kind === 'not_found') continue
+    const isChanged = result.kind === 'revoked'
+    records.push({
+      ...keyJson(result.key, { userState: key.userState, nowMs, activity: key }),
+      changed: isChanged,
+      in_force: 'now',
+    })
+    const when = isoTime(result.key.revokedAtMs)?.slice(0, 10)
+    if (!print.json && !print.quiet) {
+      print.out(
+        isChanged
+          ? `Revoked ${key.userName}/${key.name}. In force from the next request.`
+          : `${key.userName}/${key.name} was revoked on ${when} already.`,
+      )
+    }
+  }
+  if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
+}
+
+/** `--expires`: a time ahead, or never. Null when it was not given. */
+export function readExpiry(
+  context: Context,
+  call: Invocation,
+): { readonly atMs: number | null } | null {
+  const text = call.text('expires')
+  if (text === null) return null
+  if (text === 'never' || text === 'none') return { atMs: null }
+  const atMs = readTime(context, call, 'expires', 'future')
+  if (atMs !== null && atMs <= context.nowMs) {
+    throw usageError(
+      `--expires: "${text}" is in the past.`,
+      'Example: 30d, 2027-01-31 or never. To stop a key now: ccgate keys revoke',
+      'bad_value',
+    )
+  }
+  return { atMs }
+}
+
+/** A time option, read in the person's time zone. */
+export function readTime(
+  context: Context,
+  call: Invocation,
+  name: string,
+  direction: 'past' | 'future',
+): number | null {
+  return call.read(
+    name,
+    (text): Parsed<number> =>
+      parseTime(text, { nowMs: context.nowMs, calendar: context.calendar(), direction }),
+  )
+}
+
+/** `60 requests/min, 50 parallel`: the limits of a key in a sentence. */
+export function limitsText(key: Key): string {
+  const rpm =
+    key.rpmLimit === null ? 'no limit per minute' : `${formatCount(key.rpmLimit)} requests/min`
+  return key.models.includes('*') ? rpm : `${rpm}, ${modelsText(key.models)}`
+}
+
+function summaryJson(key: KeySummary, nowMs: number) {
+  return keyJson(key, { userState: key.userState, nowMs, activity: key })
+}
+
+function expiryText(context: Context, key: Key): string {
+  return key.expiresAtMs === null
+    ? 'never'
+    : context.calendar().stamp(key.expiresAtMs, context.nowMs)
+}
+
+function limitCell(limit: number | null): string {
+  return limit === null ? '–' : formatCount(limit)
+}
+
+function limitWord(limit: number | null): string {
+  return limit === null ? 'none' : formatCount(limit)
+}
+
+function perMinute(key: Key): string {
+  return key.rpmLimit === null ? 'no limit per minute' : `${formatCount(key.rpmLimit)}/min`
+}
+
+function parallel(key: Key): string {
+  return key.concurrencyLimit === null
+    ? 'any number parallel'
+    : `${formatCount(key.concurrencyLimit)} parallel`
+}

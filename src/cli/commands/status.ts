@@ -1,0 +1,264 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { accountStateOf, formatLeft } from '../../core/account-state.ts'
+import type { Boot } from '../../core/model.ts'
+import { formatUsd, type Micro } from '../../core/money.ts'
+import { parseDuration } from '../../core/quantity.ts'
+import { sparkline } from '../../core/spark.ts'
+import { safeText } from '../../core/text.ts'
+import type { TokenCounts } from '../../core/usage.ts'
+import type { AccountSummary } from '../../store/store.ts'
+import type { Context } from '../context.ts'
+import { EXIT, usageError } from '../errors.ts'
+import { formatCount, formatMs, formatSpan } from '../format.ts'
+import type { Invocation } from '../invocation.ts'
+
+const MINUTE_MS = 60_000
+const SPARK_MINUTES = 12
+const FIRST_TOKEN_ROWS = 200
+
+/** One screen: daemon, accounts, traffic, today. Exit 7 when the daemon is down. */
+export async function status(context: Context, call: Invocation): Promise<number> {
+  const { print } = context
+  // `--watch` may stand alone; the library then says true instead of a text.
+  const everyMs =
+    call.text('watch') === null
+      ? call.flag('watch')
+        ? 2_000
+        : null
+      : call.read('watch', parseDuration)
+  if (everyMs !== null && everyMs < 100)
+    throw usageError('--watch: at least 100ms.', 'Example: --watch 2s', 'bad_value')
+  for (;;) {
+    const facts = await gather(context, context.terminal.nowMs())
+    if (print.json) print.document(statusJson(facts))
+    else if (!print.quiet) print.outAll(statusLines(context, facts))
+    if (everyMs === null) {
+      if (facts.boot === null) return EXIT.daemon
+      return call.flag('strict') && facts.attention.length > 0 ? EXIT.problems : EXIT.ok
+    }
+    await sleep(everyMs)
+    if (!print.json) print.out()
+  }
+}
+
+interface Attention {
+  readonly code: string
+  readonly message: string
+  readonly command: string
+}
+
+interface Facts {
+  readonly nowMs: number
+  /** The living boot, or null. */
+  readonly boot: Boot | null
+  readonly lastBoot: Boot | null
+  readonly accounts: readonly AccountSummary[]
+  readonly inFlight: number
+  /** Requests per minute, oldest first; the last is the running minute's. */
+  readonly perMinute: readonly number[]
+  readonly rpm: number
+  /** Of the last five minutes; null without requests. */
+  readonly errorRate: number | null
+  readonly firstTokenMs: number | null
+  readonly today: {
+    readonly requests: number
+    readonly costMicro: Micro
+    readonly cacheHit: number | null
+  }
+  readonly attention: readonly Attention[]
+}
+
+async function gather(context: Context, nowMs: number): Promise<Facts> {
+  const store = await context.store('read')
+  const boot = await context.daemon()
+  const [lastBoot = null] = await store.listBoots()
+  const accounts = await store.listAccounts(nowMs)
+  const perMinute: number[] = []
+  for (let i = SPARK_MINUTES; i > 0; i--) {
+    const window = { sinceMs: nowMs - i * MINUTE_MS, untilMs: nowMs - (i - 1) * MINUTE_MS }
+    perMinute.push((await store.sumUsage(window)).requests)
+  }
+  const recent = await store.sumUsage({ sinceMs: nowMs - 5 * MINUTE_MS, untilMs: nowMs + 1 })
+  const today = await store.sumUsage({
+    sinceMs: context.calendar().startOfDay(nowMs),
+    untilMs: nowMs + 1,
+  })
+  const rows = await store.listUsage({
+    sinceMs: nowMs - 5 * MINUTE_MS,
+    stream: true,
+    httpStatus: '2xx',
+    limit: FIRST_TOKEN_ROWS,
+  })
+  return {
+    nowMs,
+    boot,
+    lastBoot,
+    accounts,
+    inFlight: (await store.listOpenHolds()).length,
+    perMinute,
+    rpm: perMinute[perMinute.length - 1],
+    errorRate: recent.requests === 0 ? null : recent.errors / recent.requests,
+    firstTokenMs: median(rows.rows.flatMap((row) => row.firstByteMs ?? [])),
+    today: {
+      requests: today.requests,
+      costMicro: today.costMicro,
+      cacheHit: cacheHit(today.tokens),
+    },
+    attention: attentionOf(boot, accounts, nowMs),
+  }
+}
+
+function attentionOf(
+  boot: Boot | null,
+  accounts: readonly AccountSummary[],
+  nowMs: number,
+): readonly Attention[] {
+  const found: Attention[] = []
+  if (boot === null)
+    found.push({
+      code: 'daemon_down',
+      message: 'the gateway does not run',
+      command: 'ccgate serve',
+    })
+  if (accounts.length === 0) {
+    found.push({
+      code: 'no_accounts',
+      message: 'no upstream account yet',
+      command: 'ccgate accounts add main',
+    })
+  } else if (
+    !accounts.some((account) => ['healthy', 'full'].includes(accountStateOf(account, nowMs).word))
+  ) {
+    found.push({
+      code: 'no_healthy_account',
+      message: 'no account is healthy',
+      command: 'ccgate accounts list',
+    })
+  }
+  for (const account of accounts) {
+    const state = accountStateOf(account, nowMs)
+    if (state.word === 'invalid') {
+      found.push({
+        code: 'account_invalid',
+        message: `${account.name}: ${state.reason}`,
+        command: `ccgate accounts rotate ${account.name}`,
+      })
+    }
+    if (state.word === 'no-credit' || (state.word === 'blocked' && state.modelClass === null)) {
+      found.push({
+        code: 'account_blocked',
+        message: `${account.name}: ${state.reason}`,
+        command: `ccgate accounts show ${account.name}`,
+      })
+    }
+  }
+  return found
+}
+
+function statusLines(context: Context, facts: Facts): readonly string[] {
+  const { style } = context.print
+  const { boot, lastBoot, nowMs, accounts, today } = facts
+  const lines: string[] = []
+  if (boot !== null) {
+    const word = boot.state === 'draining' ? style('warn', '◐ draining') : style('ok', '● serving')
+    const up = formatSpan(nowMs - boot.startedAtMs)
+    const demo = boot.demo ? '   DEMO' : ''
+    lines.push(
+      `${word}   ${safeText(boot.publicUrl)}   up ${up}   ${safeText(boot.version)}   pid ${boot.pid}${demo}`,
+    )
+  } else {
+    const last =
+      lastBoot === null
+        ? 'never ran here'
+        : `last seen ${formatSpan(nowMs - lastBoot.heartbeatAtMs)} ago`
+    lines.push(`${style('bad', '○ down')}   ${last}   start it: ccgate serve`)
+  }
+  lines.push(`Accounts    ${accountsText(accounts, nowMs)}`)
+  const errors =
+    facts.errorRate === null
+      ? 'no requests in 5 min'
+      : `${(facts.errorRate * 100).toFixed(1)}% errors`
+  const first =
+    facts.firstTokenMs === null ? '' : ` · p50 first byte ${formatMs(facts.firstTokenMs)}`
+  lines.push(
+    `Traffic     ${formatCount(facts.rpm)} req/min ${sparkline(facts.perMinute)} · ${errors} · ${facts.inFlight} in flight${first}`,
+  )
+  const hit = today.cacheHit === null ? '' : ` · cache hit ${Math.round(today.cacheHit * 100)}%`
+  lines.push(
+    `Today       ${formatCount(today.requests)} requests · ${formatUsd(today.costMicro)}${hit}`,
+  )
+  const others = facts.attention.filter((item) => item.code !== 'daemon_down')
+  if (others.length > 0) {
+    lines.push(
+      `Attention   ${others.map((item) => `${safeText(item.message)}: ${item.command}`).join(' · ')}`,
+    )
+  }
+  return lines
+}
+
+function accountsText(accounts: readonly AccountSummary[], nowMs: number): string {
+  if (accounts.length === 0) return 'none yet'
+  const words = new Map<string, string[]>()
+  for (const account of accounts) {
+    const state = accountStateOf(account, nowMs)
+    const left = state.untilMs === null ? '' : `, ${formatLeft(state.untilMs - nowMs)}`
+    words.set(state.word, [...(words.get(state.word) ?? []), `${account.name}${left}`])
+  }
+  return [...words]
+    .map(([word, names]) => {
+      const isPlain = word === 'healthy' || word === 'disabled'
+      return `${names.length} ${word}${isPlain ? '' : ` (${names.slice(0, 3).join('; ')})`}`
+    })
+    .join(' · ')
+}
+
+function statusJson(facts: Facts) {
+  const { boot, nowMs } = facts
+  const count = (word: string) =>
+    facts.accounts.filter((account) => accountStateOf(account, nowMs).word === word).length
+  return {
+    object: 'status',
+    daemon: {
+      running: boot !== null,
+      state: boot?.state ?? 'stopped',
+      pid: boot?.pid ?? null,
+      version: boot?.version ?? null,
+      uptime_s: boot === null ? null : Math.floor((nowMs - boot.startedAtMs) / 1000),
+      listen: boot?.listen ?? null,
+      public_url: boot?.publicUrl ?? null,
+      demo: boot?.demo ?? false,
+    },
+    accounts: {
+      healthy: count('healthy'),
+      cooling: count('cooling'),
+      limited: count('limited'),
+      full: count('full'),
+      invalid: count('invalid'),
+      no_credit: count('no-credit'),
+      blocked: count('blocked'),
+      disabled: count('disabled'),
+    },
+    traffic: {
+      rpm: facts.rpm,
+      error_rate: facts.errorRate,
+      in_flight: facts.inFlight,
+      p50_ttft_ms: facts.firstTokenMs,
+    },
+    today: {
+      requests: facts.today.requests,
+      cost_micro: facts.today.costMicro,
+      cache_hit: facts.today.cacheHit,
+    },
+    attention: facts.attention,
+  }
+}
+
+function cacheHit(tokens: TokenCounts): number | null {
+  const all = tokens.input + tokens.cacheRead + tokens.cacheWrite5m + tokens.cacheWrite1h
+  return all === 0 ? null : tokens.cacheRead / all
+}
+
+function median(values: readonly number[]): number | null {
+  if (values.length === 0) return null
+  return [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]
+}

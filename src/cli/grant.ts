@@ -1,0 +1,109 @@
+import { invariant, unreachable } from '../core/invariant.ts'
+import type { LedgerEntry } from '../core/model.ts'
+import { formatUsd, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
+import type { Context } from './context.ts'
+import { CliError, EXIT, usageError } from './errors.ts'
+import type { Invocation } from './invocation.ts'
+import { MAX_GRANT_TEXT, parseMoney } from './parse/money.ts'
+import { parseNote, parseRef } from './parse/name.ts'
+
+/** From here on a grant is asked about. */
+const ASK_FROM_MICRO: Micro = 1_000_000_000
+
+/** One movement of credit by an operator. */
+export interface Movement {
+  readonly type: 'grant' | 'adjust'
+  readonly userId: string
+  readonly userName: string
+  readonly amountMicro: Micro
+  readonly ref: string | null
+  readonly note: string | null
+  readonly allowNegative?: boolean
+}
+
+/** Reads an amount for a grant: positive, and at most what one grant may be. */
+export function readGrant(text: string, what: string): Micro {
+  const parsed = parseMoney(text)
+  if (parsed.kind === 'bad')
+    throw usageError(`${what}: ${parsed.problem}.`, 'Example: 25 or 25.50', 'bad_value')
+  if (parsed.value === 0) throw usageError(`${what}: nothing to grant.`, 'Example: 25', 'bad_value')
+  checkSize(parsed.value, what)
+  return parsed.value
+}
+
+/** Refuses what is more than one movement may be. */
+export function checkSize(amountMicro: Micro, what: string): void {
+  if (Math.abs(amountMicro) > MAX_GRANT_MICRO) {
+    throw usageError(
+      `${what}: ${formatUsd(amountMicro)} is more than ${MAX_GRANT_TEXT} at a time.`,
+      'Check the number of zeros.',
+      'bad_value',
+    )
+  }
+}
+
+/** `--ref` and `--note`. */
+export function readRefAndNote(call: Invocation): { ref: string | null; note: string | null } {
+  return { ref: call.read('ref', parseRef), note: call.read('note', parseNote) }
+}
+
+/** Asks when the grant is large. */
+export async function confirmGrant(
+  context: Context,
+  amountMicro: Micro,
+  userName: string,
+): Promise<void> {
+  if (amountMicro >= ASK_FROM_MICRO) {
+    await context.ask.confirm(`Grant ${formatUsd(amountMicro)} to ${userName}?`)
+  }
+}
+
+/** Writes the movement once; a reference is made, and told, before anything is written (M20). */
+export async function moveCredit(
+  context: Context,
+  movement: Movement,
+): Promise<{ readonly entry: LedgerEntry; readonly duplicate: boolean }> {
+  const store = await context.store()
+  const id = context.makeId('entry')
+  const ref = movement.ref ?? `${movement.type}-${id.slice(-12)}`
+  if (movement.ref === null) {
+    context.print.note(`Reference ${ref} (to repeat this safely, add --ref ${ref})`)
+  }
+  const { userName, ...credit } = movement
+  const result = await store.addCredit({ ...credit, id, ref }, context.by())
+  switch (result.kind) {
+    case 'added':
+    case 'duplicate':
+      return { entry: result.entry, duplicate: result.kind === 'duplicate' }
+    case 'conflict': {
+      const { entry } = result
+      throw new CliError({
+        code: 'ref_conflict',
+        message: `The reference ${ref} was used before, for another movement (${entry.type} ${formatUsd(entry.amountMicro)}, ${entry.id}).`,
+        hint: 'Nothing was changed. Use a new --ref, or repeat the first command exactly.',
+        exitCode: EXIT.conflict,
+      })
+    }
+    case 'insufficient': {
+      const { balanceMicro, heldMicro } = result.wallet
+      throw new CliError({
+        code: 'insufficient_credit',
+        message: `${userName} has ${formatUsd(balanceMicro - heldMicro)} available (balance ${formatUsd(balanceMicro)}, held ${formatUsd(heldMicro)}).`,
+        hint: 'Take less, or add --allow-negative.',
+        exitCode: EXIT.conflict,
+      })
+    }
+    case 'out_of_range':
+      throw new CliError({
+        code: 'out_of_range',
+        message: `The balance of ${userName} would be more than the books can hold.`,
+        hint: 'Nothing was changed.',
+        exitCode: EXIT.conflict,
+      })
+    case 'no_user':
+      invariant(false, 'a user that was found a moment ago still exists')
+      break
+    default:
+      return unreachable(result)
+  }
+}

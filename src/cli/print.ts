@@ -1,0 +1,167 @@
+import { styleText } from 'node:util'
+import { cutText, safeText, textWidth } from '../core/text.ts'
+import type { CliError } from './errors.ts'
+import type { Output, Terminal } from './terminal.ts'
+
+/** Roles of colour; a word or glyph always says the same. */
+const STYLES = {
+  ok: 'green',
+  warn: 'yellow',
+  bad: 'red',
+  dim: 'gray',
+  accent: 'cyan',
+  heading: 'bold',
+} as const
+
+export type Role = keyof typeof STYLES
+
+/** One column of a list. Cells are made safe for the terminal here. */
+export interface Column<T> {
+  readonly header: string
+  readonly cell: (row: T) => string
+  readonly align?: 'left' | 'right'
+  readonly role?: (row: T) => Role | null
+  /** Columns with a higher number leave first when the terminal is narrow; 0 stays. */
+  readonly dropOrder?: number
+  /** May be cut in the middle when nothing is left to drop. */
+  readonly mayCut?: boolean
+}
+
+export interface PrintOptions {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly verbose: boolean
+  readonly color: 'auto' | 'always' | 'never'
+}
+
+/** Writes results to stdout and everything else to stderr, in the form that was asked for. */
+export interface Printer extends PrintOptions {
+  /** A line of the result, for people; trusted text (cells of outside text: `safeText`). */
+  out(line?: string): void
+  /** Several lines of the result. */
+  outAll(lines: readonly string[]): void
+  /** The whole result for machines: one document. */
+  document(value: unknown): void
+  /** A remark for people on stderr; silent with `--quiet` and `--json`. */
+  note(line: string): void
+  /** A warning on stderr; also with `--quiet`. */
+  warn(line: string): void
+  debug(line: string): void
+  table<T>(columns: readonly Column<T>[], rows: readonly T[]): void
+  style(role: Role, text: string): string
+  error(error: CliError): void
+}
+
+/** A printer on the terminal's streams. */
+export function createPrinter(terminal: Terminal, options: PrintOptions): Printer {
+  const { stdout, stderr } = terminal
+  const { env } = terminal.place
+  const outColor = wantsColor(stdout, options.color, env)
+  const errColor = wantsColor(stderr, options.color, env)
+  const paint = (colored: boolean, role: Role, text: string) =>
+    colored ? styleText(STYLES[role], text, { validateStream: false }) : text
+  const outLine = (line: string) => stdout.write(`${line}\n`)
+  const errLine = (line: string) => stderr.write(`${line}\n`)
+
+  return {
+    ...options,
+    out: (line = '') => outLine(line),
+    outAll(lines) {
+      for (const line of lines) outLine(line)
+    },
+    document(value) {
+      outLine(stdout.isTTY ? JSON.stringify(value, null, 2) : JSON.stringify(value))
+    },
+    note(line) {
+      if (!options.quiet && !options.json) errLine(line)
+    },
+    warn: (line) => errLine(`${paint(errColor, 'warn', '!')} ${line}`),
+    debug(line) {
+      if (options.verbose) errLine(paint(errColor, 'dim', line))
+    },
+    table(columns, rows) {
+      const width = stdout.isTTY ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY
+      for (const line of layOut(columns, rows, width, (role, text) =>
+        paint(outColor, role, text),
+      )) {
+        outLine(line)
+      }
+    },
+    style: (role, text) => paint(outColor, role, text),
+    error(error) {
+      if (options.json) {
+        const { code, message, hint, exitCode } = error
+        errLine(
+          JSON.stringify({
+            error: { code, message, hint, exit_code: exitCode, docs: `errors#${code}` },
+          }),
+        )
+        return
+      }
+      errLine(`${paint(errColor, 'bad', 'ccgate:')} ${safeText(error.message)}`)
+      // Hints may hold several lines of our own making (lists of candidates).
+      for (const line of error.hint.split('\n')) if (line !== '') errLine(safeText(line))
+    },
+  }
+}
+
+/** Whether a stream gets colour: the option, then FORCE_COLOR, NO_COLOR, TERM and whether it is a terminal. */
+export function wantsColor(
+  stream: Output,
+  option: PrintOptions['color'],
+  env: Readonly<Record<string, string | undefined>>,
+): boolean {
+  if (option !== 'auto') return option === 'always'
+  const forced = env.FORCE_COLOR ?? env.CLICOLOR_FORCE
+  if (forced !== undefined && forced !== '' && forced !== '0') return true
+  if (env.NO_COLOR) return false
+  return stream.isTTY === true && env.TERM !== 'dumb'
+}
+
+function layOut<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  width: number,
+  paint: (role: Role, text: string) => string,
+): readonly string[] {
+  const cells = rows.map((row) => columns.map((column) => safeText(column.cell(row))))
+  const widths = columns.map((column, i) =>
+    Math.max(textWidth(column.header), ...cells.map((line) => textWidth(line[i]))),
+  )
+  const shown = columns.map((_, i) => i)
+  const total = () => shown.reduce((sum, i) => sum + widths[i], 0) + 2 * (shown.length - 1)
+  while (total() > width && shown.length > 1) {
+    const order = (i: number) => columns[i].dropOrder ?? 0
+    const victim = shown.reduce((worst, i) => (order(i) >= order(worst) ? i : worst), shown[0])
+    if (order(victim) === 0) break
+    shown.splice(shown.indexOf(victim), 1)
+  }
+  for (const i of shown) {
+    if (total() <= width) break
+    if (columns[i].mayCut) widths[i] = Math.max(8, widths[i] - (total() - width))
+  }
+
+  function line(texts: readonly string[], role: (i: number) => Role | null): string {
+    let text = ''
+    let gap = ''
+    for (const i of shown) {
+      const cut = cutText(texts[i], widths[i], 'middle')
+      const fill = ' '.repeat(Math.max(0, widths[i] - textWidth(cut)))
+      const painted = role(i) === null ? cut : paint(role(i) ?? 'dim', cut)
+      text += columns[i].align === 'right' ? gap + fill + painted : gap + painted
+      gap = columns[i].align === 'right' ? '  ' : `${fill}  `
+    }
+    return text
+  }
+
+  const headers = columns.map((column) => column.header)
+  return [
+    line(headers, () => 'heading'),
+    ...cells.map((texts, r) => line(texts, (i) => columns[i].role?.(rows[r]) ?? null)),
+  ].map((text) => cutLine(text, width))
+}
+
+/** The last resort on a very narrow terminal; escape sequences only ever surround whole cells. */
+function cutLine(text: string, width: number): string {
+  return text.includes('\x1b') ? text : cutText(text, width).trimEnd()
+}

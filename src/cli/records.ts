@@ -1,0 +1,234 @@
+import { maskCredential, maskKey } from '../access/key.ts'
+import { accountStateOf } from '../core/account-state.ts'
+import { type Account, type Key, keyState, type LedgerEntry, type User } from '../core/model.ts'
+import type {
+  AccountSummary,
+  KeySummary,
+  PendingUsage,
+  UsageRow,
+  UserSummary,
+} from '../store/store.ts'
+import { isoTime } from './format.ts'
+
+/** Records as `--json` shows them: snake_case, times in RFC 3339, money in micro-dollars, absent is null. */
+export type Json = Readonly<Record<string, unknown>>
+
+export function userJson(user: UserSummary): Json {
+  return {
+    object: 'user',
+    id: user.id,
+    name: user.name,
+    email: user.email,
+    state: user.state,
+    balance_micro: user.balanceMicro,
+    held_micro: user.heldMicro,
+    low_balance_micro: null,
+    totp: false,
+    keys: user.activeKeys,
+    spent_30d_micro: user.spent30dMicro,
+    note: user.note,
+    created_at: isoTime(user.createdAtMs),
+    last_login_at: null,
+  }
+}
+
+export function keyJson(
+  key: Key,
+  facts: {
+    readonly userState: User['state']
+    readonly nowMs: number
+    readonly secret?: string
+    readonly activity?: KeySummary
+  },
+): Json {
+  const { activity } = facts
+  return {
+    object: 'key',
+    id: key.id,
+    user: key.userName,
+    user_id: key.userId,
+    name: key.name,
+    key_masked: maskKey(key.last4),
+    secret: facts.secret ?? null,
+    state: keyState(key, facts.userState, facts.nowMs),
+    rpm_limit: key.rpmLimit,
+    concurrency_limit: key.concurrencyLimit,
+    spend_limit: null,
+    models: key.models,
+    allow_ips: [],
+    expires_at: isoTime(key.expiresAtMs),
+    created_at: isoTime(key.createdAtMs),
+    created_by: key.createdBy,
+    last_used_at: isoTime(activity?.lastUsedAtMs ?? null),
+    last_ip: activity?.lastIp ?? null,
+    spent_24h_micro: activity?.spent24hMicro ?? 0,
+    spent_month_micro: activity?.spentMonthMicro ?? 0,
+    revoked_at: isoTime(key.revokedAtMs),
+    revoked_reason: key.revokedReason,
+    note: key.note,
+  }
+}
+
+/** A summary from an account that just came into being: it has done nothing yet. */
+export function idleSummary(account: Account): AccountSummary {
+  return {
+    ...account,
+    health: [],
+    headroom: null,
+    inFlight: 0,
+    requests1m: 0,
+    requests5m: 0,
+    errors5m: 0,
+    requestsToday: 0,
+    spendTodayMicro: 0,
+    lastUsedAtMs: null,
+  }
+}
+
+export function accountJson(account: AccountSummary, nowMs: number): Json {
+  const state = accountStateOf(account, nowMs)
+  const { headroom } = account
+  return {
+    object: 'account',
+    id: account.id,
+    name: account.name,
+    provider: account.provider,
+    state: state.exact,
+    state_reason: state.reason,
+    state_model_class: state.modelClass,
+    cooldown_until: isoTime(state.untilMs),
+    cooldown_step: state.step,
+    key_masked: maskCredential(account.credentialLast4),
+    key_fingerprint: account.credentialFingerprint,
+    base_url: account.baseUrl,
+    allow_private: account.allowPrivate,
+    priority: account.priority,
+    weight: account.weight,
+    rpm_limit: account.rpmLimit,
+    rpm_now: account.requests1m,
+    concurrency_limit: account.concurrencyLimit,
+    in_flight: account.inFlight,
+    models: account.models,
+    upstream_limits:
+      headroom === null
+        ? null
+        : {
+            requests_limit: headroom.requestsLimit,
+            requests_remaining: headroom.requestsRemaining,
+            input_tokens_limit: headroom.inputTokensLimit,
+            input_tokens_remaining: headroom.inputTokensRemaining,
+            output_tokens_limit: headroom.outputTokensLimit,
+            output_tokens_remaining: headroom.outputTokensRemaining,
+            reset_at: isoTime(headroom.resetAtMs),
+          },
+    requests_today: account.requestsToday,
+    requests_5m: account.requests5m,
+    errors_5m: account.errors5m,
+    spend_today_micro: account.spendTodayMicro,
+    last_used_at: isoTime(account.lastUsedAtMs),
+    created_at: isoTime(account.createdAtMs),
+    disabled_at: isoTime(account.disabledAtMs),
+    disabled_by: account.disabledBy,
+    disabled_reason: account.disabledReason,
+    note: account.note,
+  }
+}
+
+export function entryJson(entry: LedgerEntry, userName: string): Json {
+  return {
+    object: 'ledger_entry',
+    id: entry.id,
+    user: userName,
+    type: entry.type,
+    amount_micro: entry.amountMicro,
+    balance_after_micro: entry.balanceAfterMicro,
+    request_id: entry.requestId,
+    ref: entry.ref,
+    note: entry.note,
+    actor: entry.actor,
+    created_at: isoTime(entry.createdAtMs),
+  }
+}
+
+/** The fields of `GET /v1/usage/{id}`, then what only operators see. */
+export function usageJson(row: UsageRow): Json {
+  return {
+    object: 'usage',
+    request_id: row.requestId,
+    input_tokens: row.tokens.input,
+    output_tokens: row.tokens.output,
+    cache_read_input_tokens: row.tokens.cacheRead,
+    cache_creation: {
+      ephemeral_5m_input_tokens: row.tokens.cacheWrite5m,
+      ephemeral_1h_input_tokens: row.tokens.cacheWrite1h,
+    },
+    cost_micro: row.costMicro,
+    model: row.responseModel ?? row.model,
+    status: row.status,
+    created_at: isoTime(row.createdAtMs),
+    stream: row.stream,
+    upstream_request_id: row.upstreamRequestId,
+    account_id: row.accountId,
+    key: row.keyName,
+    user: row.userName,
+    key_id: row.keyId,
+    requested_model: row.model,
+    dialect: row.dialect,
+    http_status: row.httpStatus,
+    error_code: row.errorCode,
+    account: row.accountName,
+    attempts: row.attempts.map((attempt) => ({
+      account_id: attempt.accountId,
+      account: row.accountNames[attempt.accountId] ?? null,
+      outcome: attempt.outcome,
+      http_status: attempt.httpStatus,
+      duration_ms: attempt.durationMs,
+      upstream_request_id: attempt.upstreamRequestId,
+    })),
+    web_search_requests: row.webSearchRequests,
+    hold_micro: row.holdMicro,
+    balance_after_micro: row.balanceAfterMicro,
+    source: row.source,
+    anomalies: row.anomalies,
+    receipt: row.receipt,
+    first_byte_ms: row.firstByteMs,
+    duration_ms: row.durationMs,
+    gateway_ms: row.gatewayUs / 1000,
+    ip: row.clientIp,
+    client: row.clientAgent,
+  }
+}
+
+export function pendingJson(pending: PendingUsage): Json {
+  const { hold } = pending
+  const tokens = hold.progress?.tokens
+  return {
+    object: 'usage',
+    request_id: hold.requestId,
+    input_tokens: tokens?.input ?? null,
+    output_tokens: tokens?.output ?? null,
+    cache_read_input_tokens: tokens?.cacheRead ?? null,
+    cache_creation: {
+      ephemeral_5m_input_tokens: tokens?.cacheWrite5m ?? null,
+      ephemeral_1h_input_tokens: tokens?.cacheWrite1h ?? null,
+    },
+    cost_micro: null,
+    model: hold.progress?.responseModel ?? hold.model,
+    status: 'pending',
+    created_at: isoTime(hold.openedAtMs),
+    stream: hold.stream,
+    upstream_request_id: hold.progress?.upstreamRequestId ?? null,
+    account_id: hold.accountId,
+    key: pending.keyName,
+    key_id: hold.keyId,
+    hold_micro: hold.amountMicro,
+  }
+}
+
+/** A list document. */
+export function listJson(
+  data: readonly unknown[],
+  page: { hasMore: boolean; nextAfter: string | null } = { hasMore: false, nextAfter: null },
+): Json {
+  return { object: 'list', data, has_more: page.hasMore, next_after: page.nextAfter }
+}

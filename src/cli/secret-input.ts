@@ -1,0 +1,124 @@
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { KEY_PREFIX } from '../access/key.ts'
+import { readAll, readHidden } from './ask.ts'
+import type { Context } from './context.ts'
+import { CliError, EXIT, usageError } from './errors.ts'
+import type { Invocation } from './invocation.ts'
+
+const WAYS = 'Use --key-stdin, --key-file FILE or --key-env NAME.'
+// A secret of ours or of Anthropic's: the prefix alone begins an argument, or the prefix goes on inside one.
+const SECRET = /^(sk-ant-|cc_user_)|(sk-ant-|cc_user_)[\w-]{8}/
+
+/** Refuses a command line that holds a secret, before anything can print or keep it. */
+export function refuseSecrets(argv: readonly string[]): void {
+  for (const [i, argument] of argv.entries()) {
+    const isKeyOption = argument === '--key' || argument.startsWith('--key=')
+    const value = /^--?[a-z-]+=(.*)$/s.exec(argument)?.[1] ?? argument
+    if (isKeyOption || SECRET.test(value)) {
+      const place = isKeyOption ? '--key' : `argument ${i + 1}`
+      throw usageError(
+        `Keys on the command line leak into shell history (${place}).`,
+        `${WAYS} Then replace the key: others may have seen it.`,
+        'secret_in_arguments',
+      )
+    }
+  }
+}
+
+/** An account's credential from where the operator says: prompt, stdin, file or environment. */
+export async function readCredential(context: Context, call: Invocation): Promise<string> {
+  const file = call.text('key-file')
+  const name = call.text('key-env')
+  const given = [call.flag('key-stdin'), file !== null, name !== null].filter(Boolean).length
+  if (given > 1) throw usageError('The key was given in more than one way.', WAYS)
+  if (call.flag('key-stdin') || file === '-') return checkCredential(await fromStdin(context))
+  if (file !== null) return checkCredential(fromFile(resolve(context.terminal.place.cwd, file)))
+  if (name !== null) return checkCredential(fromEnvironment(context, name))
+  if (!context.ask.canAsk) {
+    throw new CliError({
+      code: 'key_needed',
+      message: 'No key was given, and there is nobody to ask.',
+      hint: WAYS,
+      exitCode: EXIT.usage,
+    })
+  }
+  return checkCredential(await context.ask.secret('Anthropic API key (input hidden)'))
+}
+
+async function fromStdin(context: Context): Promise<string> {
+  if (context.terminal.stdin.isTTY !== true) return readAll(context.terminal)
+  context.terminal.stderr.write('Paste the key, then Enter: ')
+  return readHidden(context.terminal)
+}
+
+function fromFile(file: string): string {
+  let fd: number
+  try {
+    fd = openSync(file, 'r')
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    throw usageError(
+      `The key file ${file} cannot be read (${code}).`,
+      'Check the path and its permissions.',
+    )
+  }
+  try {
+    const stat = fstatSync(fd)
+    if ((stat.mode & 0o004) !== 0) {
+      throw usageError(
+        `Everybody on this machine can read ${file}.`,
+        `Close it first: chmod 600 ${file}`,
+        'key_file_open',
+      )
+    }
+    if (!stat.isFile() || stat.size > 65_536)
+      throw usageError(`${file} is not a key file.`, 'It must hold the key and nothing else.')
+    return readFileSync(fd, 'utf8')
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function fromEnvironment(context: Context, name: string): string {
+  const value = context.terminal.place.env[name]
+  if (value === undefined || value === '') {
+    throw usageError(
+      `The environment has no ${name}.`,
+      'Give --key-env the name of the variable, not the key.',
+    )
+  }
+  return value
+}
+
+/** Trims and judges a credential; complaints never quote it. */
+export function checkCredential(text: string): string {
+  const key = text.trim()
+  const refuse = (message: string, hint: string) => usageError(message, hint, 'bad_key')
+  const paste = 'Paste the key and nothing else.'
+  if (key === '') throw refuse('The key is empty.', paste)
+  if (/["'`]/.test(key)) throw refuse('The key has quotes in it.', paste)
+  if (/[\r\n]/.test(key)) throw refuse('The key has more than one line.', paste)
+  if (/[\x00-\x1f\x7f-\x9f]/.test(key)) throw refuse('The key has control characters in it.', paste)
+  if (/\s/.test(key)) throw refuse('The key has spaces in it.', paste)
+  if (!/^[\x21-\x7e]+$/.test(key)) throw refuse('The key has characters that no key has.', paste)
+  if (key.startsWith(KEY_PREFIX)) {
+    throw refuse(
+      'This is a key of ccgate (cc_user_…), not one of Anthropic.',
+      'Make an Anthropic key at https://platform.claude.com/settings/keys',
+    )
+  }
+  if (key.startsWith('sk-ant-oat')) {
+    throw refuse(
+      'This is the login of a claude.ai plan, not an API key.',
+      'ccgate pools API keys only: https://platform.claude.com/settings/keys',
+    )
+  }
+  if (key.length < 8 || key.length > 256) {
+    throw refuse(
+      `The key has ${key.length} characters; 8 to 256 are possible.`,
+      'It may have been cut off when copied.',
+    )
+  }
+  return key
+}
