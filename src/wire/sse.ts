@@ -85,37 +85,19 @@ export class SseFramer {
     return true
   }
 
-  /** Where the next event begins in the pushed chunk, when nothing is carried and lines end in LF; else -1. */
-  get plainPosition(): number {
-    return this.#hasCr || this.carriedBytes > 0 ? -1 : this.#position
-  }
-
-  /** Steps over events that the caller has framed itself; only where `plainPosition` was not -1. */
-  skipTo(position: number): void {
-    this.#position = position
-  }
-
-  /** The first bytes of the unfinished event, at most `HEAD_BYTES`. */
-  carriedHead(): Buffer {
-    return this.#carried.length === 0 ? NOTHING : headOf(this.#carried)
-  }
-
   /** Blank lines between events belong to none. */
   #skipBlankLines(): void {
     const chunk = this.#chunk
     let p = this.#position
     while (p < chunk.length && (chunk[p] === LF || chunk[p] === CR)) p += 1
-    if (p > this.#position) this.#afterCr = false
     this.#position = p
   }
 
   /** The end of the event at `from`, behind LF LF; -1 when it is not in the chunk. */
   #endByLf(from: number): number {
     const chunk = this.#chunk
-    // A carried beginning may end in the first LF of the two.
-    if (this.carriedBytes > 0 && !this.#lineIsEmpty) {
-      // The beginning ended inside a line.
-    } else if (this.carriedBytes > 0 && chunk[from] === LF) return from + 1
+    // The carried beginning may end in the first LF of the two.
+    if (this.carriedBytes > 0 && this.#lineIsEmpty && chunk[from] === LF) return from + 1
     for (let p = from; ; ) {
       const lf = chunk.indexOf(LF, p)
       if (lf === -1) {
@@ -127,7 +109,7 @@ export class SseFramer {
     }
   }
 
-  /** As `#endByLf` where lines may end in LF, CR LF or CR. An LF after the blank line's CR is no part. */
+  /** As `#endByLf` where lines may end in LF, CR LF or CR. */
   #endByLines(from: number): number {
     const chunk = this.#chunk
     let lineIsEmpty = this.#lineIsEmpty
@@ -138,11 +120,9 @@ export class SseFramer {
         afterCr = false
       } else if (c === LF || c === CR) {
         if (lineIsEmpty) {
-          this.#afterCr = c === CR
+          this.#afterCr = false
           // Its LF goes along when it is here already; a later one is skipped as a blank line.
-          const takesLf = c === CR && chunk[p + 1] === LF
-          if (takesLf) this.#afterCr = false
-          return takesLf ? p + 2 : p + 1
+          return c === CR && chunk[p + 1] === LF ? p + 2 : p + 1
         }
         lineIsEmpty = true
         afterCr = c === CR
@@ -158,9 +138,9 @@ export class SseFramer {
 
   #carry(rest: Buffer): void {
     // A copy, so that a few bytes do not keep the whole chunk alive. Beyond the limit they only count.
-    if (this.carriedBytes <= MAX_EVENT_BYTES) this.#carried.push(Buffer.from(rest))
-    else if (this.#carried.length > 1) this.#carried = [headOf(this.#carried)]
+    this.#carried.push(Buffer.from(rest))
     this.carriedBytes += rest.length
+    if (this.carriedBytes > MAX_EVENT_BYTES) this.#carried = [headOf(this.#carried)]
   }
 }
 
