@@ -43,7 +43,9 @@ export interface AccountBook {
 /** A sandbox key for `name`: `sk-ant-api03-sandbox-<name>-…`, as long as a real one. */
 export function sandboxKey(name: string): string {
   const head = `${KEY_PREFIXES[0]}${name}-`
-  return `${head}${'notARealKey'.repeat(9)}`.slice(0, Math.max(108, head.length + 8))
+  const filling = 'notARealKey'.repeat(9).slice(0, Math.max(8, 104 - head.length))
+  // People tell keys apart by their last four characters.
+  return `${head}${filling}${hexOf(name, 4)}`
 }
 
 /** An account book that starts with `list`. */

@@ -25,6 +25,7 @@ export function createIntake(
     count(response)
     const early = account ? faults.chooseAtConnect(account.name) : null
     if (early) {
+      counters.faults++
       record(request, requestId, account, Buffer.alloc(0))
       breakOff(response, early, false)
       return

@@ -48,6 +48,7 @@ test('keys can name an organisation and a workspace to share', async (t) => {
   assert.notEqual(of('e').organizationId, of('f').organizationId)
   assert.ok(sandbox.accounts[0].key.startsWith('sk-ant-api03-'))
   assert.equal(sandbox.accounts[0].key.length, 108)
+  assert.notEqual(sandbox.accounts[0].key.slice(-4), sandbox.accounts[1].key.slice(-4))
 })
 
 test('answers carry what a gateway must strip, and the limits of organisation and model', async (t) => {
