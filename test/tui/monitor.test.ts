@@ -30,7 +30,7 @@ describe('ccgate monitor on a terminal', { skip: SKIP }, () => {
   })
 
   function start(args = '', size = { columns: 80, rows: 24 }, env = {}): Pty {
-    const command = ccgate(`monitor --utc --db '${world.path}' ${args}`)
+    const command = ccgate(`monitor --utc --refresh 250ms --db '${world.path}' ${args}`)
     const pty = onTerminal(`cd '${ROOT}'; ${command}`, { ...size, env })
     open.push(pty)
     return pty
@@ -110,6 +110,22 @@ describe('ccgate monitor on a terminal', { skip: SKIP }, () => {
         assert.equal(await pty.ended, 0, String(signal))
         assert.equal(pty.isAlternate(), false, String(signal))
         assert.match(pty.screen(), /^monitor closed/m)
+      }),
+    )
+  })
+
+  test('a bug gives the terminal back first and is told after that', async () => {
+    await Promise.all(
+      ['reading', 'drawing', 'timer'].map(async (kind) => {
+        const script = join(ROOT, 'test/tui/failing-monitor.ts')
+        const command = `cd '${ROOT}'; exec '${process.execPath}' --import tsx '${script}' ${kind}`
+        const pty = onTerminal(command, { columns: 80, rows: 24 })
+        open.push(pty)
+        assert.equal(await pty.ended, 1, kind)
+        assert.ok(pty.raw().includes('\x1b[?1049h'), kind)
+        assert.equal(pty.isAlternate(), false, kind)
+        assert.match(pty.screen(), /ended by TypeError/, kind)
+        assert.doesNotMatch(pty.screen(), /ACCOUNTS/, kind)
       }),
     )
   })
