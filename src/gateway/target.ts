@@ -3,11 +3,12 @@ import type { Target } from '../providers/provider.ts'
 
 /** Where a request to this account goes. */
 export function targetOf(live: LiveAccount, workspaceId: string | null): Target {
-  const url = new URL(live.account.baseUrl)
+  const { id, baseUrl } = live.account
+  // `https://host` or `https://host/prefix`, without a slash at the end.
+  const path = baseUrl.indexOf('/', baseUrl.indexOf('://') + 3)
   return {
-    accountId: live.account.id,
-    origin: url.origin,
-    pathPrefix: url.pathname === '/' ? '' : url.pathname,
+    accountId: id,
+    pathPrefix: path < 0 ? '' : baseUrl.slice(path),
     credential: live.credential,
     workspaceId,
   }

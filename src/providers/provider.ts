@@ -3,8 +3,6 @@ import type { Attempt } from '../core/model.ts'
 /** Where one attempt goes, with the credential already opened. */
 export interface Target {
   readonly accountId: string
-  /** Scheme, host and port. */
-  readonly origin: string
   /** '' or a path prefix such as `/anthropic`. */
   readonly pathPrefix: string
   /** Goes into one header of the attempt and nowhere else. */

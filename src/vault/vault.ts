@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto'
 import { invariant } from '../core/invariant.ts'
 import { MASTER_KEY_BYTES } from './master-key.ts'
 
@@ -93,6 +93,30 @@ export function createVault(setup: {
 export function keyDigest(pepper: Uint8Array, secret: string): Uint8Array {
   return createHmac('sha256', pepper).update(secret).digest()
 }
+
+/**
+ * The same digest for many secrets under one pepper, several times cheaper: HMAC by its definition
+ * (RFC 2104), with the one-shot hash instead of a key object and a stream for each call.
+ */
+export function createKeyDigest(pepper: Uint8Array): (secret: string) => Buffer {
+  const blockBytes = 64
+  invariant(pepper.length <= blockBytes, 'a pepper fits into one block of SHA-256')
+  const inner = Buffer.alloc(blockBytes + MAX_SECRET_BYTES, 0x36)
+  const outer = Buffer.alloc(blockBytes + 32, 0x5c)
+  for (const [i, byte] of pepper.entries()) {
+    inner[i] = byte ^ 0x36
+    outer[i] = byte ^ 0x5c
+  }
+  return (secret) => {
+    const length = inner.write(secret, blockBytes, 'utf8')
+    invariant(length === Buffer.byteLength(secret), 'a secret is checked for its length before')
+    hash('sha256', inner.subarray(0, blockBytes + length), 'buffer').copy(outer, blockBytes)
+    return hash('sha256', outer, 'buffer')
+  }
+}
+
+/** Longer than any key of ours. */
+const MAX_SECRET_BYTES = 128
 
 /** Where an account's credential lives. */
 export function credentialPlace(accountId: string): Place {
