@@ -67,8 +67,8 @@ export function accountNote(state: AccountState, nowMs: number): string {
   if (state.untilMs === null) return state.reason
   // A status says enough beside the time that is left; words are kept whole.
   const brief = /^[1-5]\d\d(?= )/.exec(state.reason)?.[0] ?? state.reason
-  const scope = state.modelClass === null ? brief : `${state.modelClass} ${brief}`
-  return `${scope}, ${formatLeft(state.untilMs - nowMs)} left`
+  const scope = state.modelClass === null ? '' : ` (${state.modelClass})`
+  return `${brief}, ${formatLeft(state.untilMs - nowMs)} left${scope}`
 }
 
 /** `0:42`, `12:05`, `3 h 20 min`, `2 d`: a rest that still lasts `ms` milliseconds, rounded up. */

@@ -10,6 +10,8 @@ import {
 } from './facts.ts'
 
 const RATE_MINUTES = 10
+const DAY_MINUTES = 24 * 60
+const NEARLY_NOTHING_MICRO: Micro = 1_000_000
 
 /** What a person should look at, the most urgent first. */
 export function warningsOf(
@@ -40,8 +42,9 @@ function lowBalances({ traffic, users }: Snapshot, nowMs: number): Warning[] {
   const low: { user: UserSummary; perMinuteMicro: number }[] = []
   for (const [userId, micro] of spent) {
     const user = users.get(userId)
-    if (user !== undefined && user.balanceMicro < LOW_BALANCE_MICRO) {
-      low.push({ user, perMinuteMicro: micro / RATE_MINUTES })
+    const perMinuteMicro = micro / RATE_MINUTES
+    if (user !== undefined && isRunningOut(user.balanceMicro, perMinuteMicro)) {
+      low.push({ user, perMinuteMicro })
     }
   }
   return low
@@ -55,10 +58,16 @@ function lowBalances({ traffic, users }: Snapshot, nowMs: number): Warning[] {
     }))
 }
 
+/** Little is left, and it will not last the day, or is as good as nothing. */
+function isRunningOut(balanceMicro: Micro, perMinuteMicro: number): boolean {
+  if (balanceMicro >= LOW_BALANCE_MICRO) return false
+  return balanceMicro < NEARLY_NOTHING_MICRO || balanceMicro < perMinuteMicro * DAY_MINUTES
+}
+
 function timeLeft(balanceMicro: Micro, perMinuteMicro: number): string {
   if (perMinuteMicro <= 0 || balanceMicro <= 0) return ''
   const minutes = Math.floor(balanceMicro / perMinuteMicro)
-  if (minutes > 48 * 60) return ''
+  if (minutes > 2 * DAY_MINUTES) return ''
   const time = minutes < 120 ? `${Math.max(1, minutes)} min` : `${Math.floor(minutes / 60)} h`
   return `, about ${time} at this rate`
 }

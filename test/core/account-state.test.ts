@@ -108,7 +108,7 @@ test('notes name the cause, and the time that is left', () => {
   const note = (change: Partial<AccountCondition>) =>
     accountNote(accountStateOf(account(change), NOW), NOW)
   assert.equal(note({ health: [row()] }), '529, 0:42 left')
-  assert.equal(note({ health: [row({ modelClass: 'opus' })] }), 'opus 529, 0:42 left')
+  assert.equal(note({ health: [row({ modelClass: 'opus' })] }), '529, 0:42 left (opus)')
   assert.equal(
     note({ health: [row({ reason: 'connect timed out' })] }),
     'connect timed out, 0:42 left',

@@ -116,10 +116,13 @@ test('keys are ranked by what they spent within the hour and carry the balance o
 })
 
 test('a user with little left is warned of, with the time it lasts at the rate of ten minutes', () => {
-  const rows = [row({ costMicro: 1_000_000, createdAtMs: NOW - 2 * 60_000 })]
-  const warn = (dollars: number) =>
-    modelOf(snapshot(rows, { users: new Map([['usr_alice', user('alice', dollars)]]) }), NOW)
-      .warnings
+  const warn = (dollars: number, costMicro = 1_000_000) =>
+    modelOf(
+      snapshot([row({ costMicro, createdAtMs: NOW - 2 * 60_000 })], {
+        users: new Map([['usr_alice', user('alice', dollars)]]),
+      }),
+      NOW,
+    ).warnings
   assert.deepEqual(warn(3), [
     {
       tone: 'warn',
@@ -128,6 +131,12 @@ test('a user with little left is warned of, with the time it lasts at the rate o
     },
   ])
   assert.deepEqual(warn(5), [])
+  // It lasts for days: the mark beside the balance is enough.
+  assert.deepEqual(warn(3, 10), [])
+  assert.deepEqual(
+    warn(0.5, 10).map(({ text }) => text),
+    ['alice has $0.50 left'],
+  )
 })
 
 test('a pool without a healthy account is the first warning', () => {
