@@ -1,5 +1,6 @@
 import type { Usage } from '../../core/usage.ts'
 import { parseEvent, SseFramer } from '../../wire/sse.ts'
+import { beginsWith, deltaHead, NO_HEAD, textBytes } from './delta-text.ts'
 import type { StreamUsage } from './usage.ts'
 import { mergeMessageDelta, mergeMessageStart, noStreamUsage } from './usage.ts'
 
@@ -14,7 +15,7 @@ export interface StreamError {
 
 /** What was produced so far: feeds the estimate for a cut stream (M15). */
 export interface OutputSoFar {
-  /** UTF-8 bytes of text, tool input and shown thinking, as they stand in the JSON. */
+  /** UTF-8 bytes of text, tool input and shown thinking, unescaped. */
   readonly visibleBytes: number
   /** The last cumulative `output_tokens` of a `message_delta`; before one, 0. */
   readonly seenOutputTokens: number
@@ -30,11 +31,7 @@ export interface OutputSoFar {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What comes before the type of a delta in the events that upstream writes. */
-const DELTA_TYPE = Buffer.from('"delta":{"type":"')
 const EVENT_FIELD = Buffer.from('event: ')
-/** Length of `event: content_block_delta`, which a line feed follows. */
-const DELTA_LINE = 26
 
 /** The event types that matter here; everything else passes unread. */
 type Kind =
@@ -78,15 +75,13 @@ export class StreamTap {
   #visibleBytes = 0
   #estimatedTokens = 0
   #nowMs = 0
-  /** The open block. Deltas of text and tool input are measured, not parsed, once one was calibrated. */
   #isThinking = false
   #hasShownThinking = false
   #thinkingSinceMs: number | null = null
   #omittedMs = 0
   #hasOmitted = false
-  #overhead = -1
-  #typeAt = 0
-  #typeByte = 0
+  /** What the deltas of the open block begin with, up to their text; empty until one was parsed. */
+  #deltaHead: Buffer = NO_HEAD
 
   constructor(options: { readonly requestedModel: string }) {
     this.#usage = noStreamUsage(options.requestedModel)
@@ -115,9 +110,8 @@ export class StreamTap {
   /** The stream ended properly and every figure of it was usable. */
   get exact(): boolean {
     const { deltas, anomalies } = this.#usage
-    return (
-      this.ended && deltas > 0 && anomalies === 0 && !this.#isIncomplete && this.errorEvent === null
-    )
+    const isWhole = this.started && this.ended && this.errorEvent === null
+    return isWhole && deltas > 0 && anomalies === 0 && !this.#isIncomplete
   }
 
   /** What was produced until `nowMs`. */
@@ -141,20 +135,18 @@ export class StreamTap {
 
   #event(): void {
     const { buffer, start, end, oversized } = this.#framer
+    if (this.ended) return
     if (oversized) {
       this.#isIncomplete = true
       return
     }
-    // Nearly all events are these; one whose shape is known is measured without looking inside.
-    const isDelta =
-      end - start > DELTA_LINE &&
-      buffer[start + DELTA_LINE] === 10 &&
-      buffer[start] === 101 && // e
-      buffer[start + 7] === 99 && // c
-      buffer[start + 21] === 100 // d
-    if (isDelta && this.#overhead >= 0 && buffer[start + this.#typeAt] === this.#typeByte) {
-      this.#visibleBytes += Math.max(0, end - start - this.#overhead)
-      return
+    // Nearly all events are deltas that differ from the block's first one only in their text.
+    if (this.#deltaHead.length > 0 && beginsWith(buffer, start, end, this.#deltaHead)) {
+      const bytes = textBytes(buffer, start + this.#deltaHead.length, end)
+      if (bytes >= 0) {
+        this.#visibleBytes += bytes
+        return
+      }
     }
     this.#read(buffer, start, end)
   }
@@ -181,7 +173,12 @@ export class StreamTap {
   #take(kind: Kind, event: Json, buffer: Buffer, start: number, end: number): void {
     switch (kind) {
       case 'message_start': {
-        this.startedJust = !this.started
+        // A second one could only take back what the first one said.
+        if (this.started) {
+          this.#isIncomplete = true
+          return
+        }
+        this.startedJust = true
         this.started = true
         this.#usage = mergeMessageStart(this.#usage, event)
         const id = recordOf(event.message).id
@@ -212,11 +209,17 @@ export class StreamTap {
   #openBlock(block: Json): void {
     this.#closeBlock()
     if (block.type !== 'fallback') this.#usage = { ...this.#usage, hasContent: true }
+    // A block of these kinds may arrive whole, or begin with some of its text.
+    if (typeof block.text === 'string') this.#visibleBytes += Buffer.byteLength(block.text)
+    if (block.type === 'redacted_thinking' && typeof block.data === 'string') {
+      this.#visibleBytes += Math.floor(block.data.length * 0.75)
+    }
     this.#isThinking = block.type === 'thinking'
-    this.#overhead = -1
+    this.#deltaHead = NO_HEAD
     if (!this.#isThinking) return
     this.#thinkingSinceMs = this.#nowMs
     this.#hasShownThinking = typeof block.thinking === 'string' && block.thinking !== ''
+    if (typeof block.thinking === 'string') this.#visibleBytes += Buffer.byteLength(block.thinking)
   }
 
   #closeBlock(): void {
@@ -226,25 +229,22 @@ export class StreamTap {
     }
     this.#thinkingSinceMs = null
     this.#isThinking = false
-    this.#overhead = -1
+    this.#deltaHead = NO_HEAD
   }
 
   #takeDelta(delta: Json, buffer: Buffer, start: number, end: number): void {
     const text = textOfDelta(delta)
-    if (text !== null) this.#visibleBytes += escapedBytes(text)
+    if (text !== null) this.#visibleBytes += Buffer.byteLength(text)
     if (this.#isThinking) {
       if (typeof delta.thinking === 'string' && delta.thinking !== '') this.#hasShownThinking = true
       const { estimated_tokens: estimate } = delta
-      if (typeof estimate === 'number' && estimate > 0 && estimate < 1e8)
+      if (typeof estimate === 'number' && estimate > 0 && estimate < 1e8) {
         this.#estimatedTokens += Math.floor(estimate)
+      }
       return
     }
-    if (text === null) return
-    const typeAt = buffer.indexOf(DELTA_TYPE, start)
-    if (typeAt < 0 || typeAt >= end) return
-    this.#overhead = end - start - escapedBytes(text)
-    this.#typeAt = typeAt + DELTA_TYPE.length - start
-    this.#typeByte = buffer[start + this.#typeAt]
+    if (text !== null)
+      this.#deltaHead = deltaHead(buffer.subarray(start, end), Buffer.byteLength(text))
   }
 }
 
@@ -277,10 +277,6 @@ function textOfDelta(delta: Json): string | null {
   if (typeof delta.text === 'string') return delta.text
   if (typeof delta.partial_json === 'string') return delta.partial_json
   return typeof delta.thinking === 'string' ? delta.thinking : null
-}
-
-function escapedBytes(text: string): number {
-  return Buffer.byteLength(JSON.stringify(text)) - 2
 }
 
 function jsonOf(data: string | null): Json | null {

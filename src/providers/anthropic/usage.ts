@@ -41,7 +41,7 @@ export function readUsage(message: unknown, requestedModel: string): Usage {
   return {
     model: textOf(answer.model) ?? requestedModel,
     tokens,
-    iterations: iterationsOf(usage.iterations, tokens, anomalies),
+    iterations: iterationsOf(usage.iterations, [], anomalies),
     webSearchRequests: searchesOf(usage, 0, anomalies),
     speed: textOf(usage.speed),
     inferenceGeo: textOf(usage.inference_geo),
@@ -94,14 +94,10 @@ export function mergeMessageDelta(usage: StreamUsage, event: unknown): StreamUsa
   const first = usage.deltas === 0
   const output = first ? tokens.output : Math.max(tokens.output, usage.tokens.output)
   if (output !== tokens.output) anomalies.count++
-  const merged = { ...tokens, output }
   return {
     ...usage,
-    tokens: merged,
-    iterations:
-      news.iterations === undefined || news.iterations === null
-        ? usage.iterations
-        : iterationsOf(news.iterations, merged, anomalies),
+    tokens: { ...tokens, output },
+    iterations: iterationsOf(news.iterations, usage.iterations, anomalies),
     webSearchRequests: searchesOf(news, usage.webSearchRequests, anomalies),
     stopReason,
     anomalies: usage.anomalies + anomalies.count,
@@ -134,50 +130,33 @@ function tokensOf(usage: Json, known: TokenCounts, anomalies: Anomalies): TokenC
   }
 }
 
+/**
+ * Iterations as upstream listed them; a list with an unusable figure says nothing, and the totals stand.
+ * Where an entry leaves the 5m/1h split out, all its writes count as 5m and `billing/cost.ts` moves the
+ * 1-hour total of the answer to such entries.
+ */
 function iterationsOf(
   value: unknown,
-  total: TokenCounts,
+  known: readonly UsageIteration[],
   anomalies: Anomalies,
 ): readonly UsageIteration[] {
-  if (value === undefined || value === null) return []
-  if (!Array.isArray(value) || value.length > MAX_COUNT) {
-    anomalies.count++
-    return []
-  }
-  const iterations = value.map((item: unknown): UsageIteration => {
+  if (value === undefined || value === null) return known
+  const own = new Anomalies()
+  const list = Array.isArray(value) && value.length <= MAX_COUNT ? value : null
+  const iterations = list?.map((item: unknown): UsageIteration => {
     const entry = recordOf(item)
-    const tokens = tokensOf(entry, NO_TOKENS, anomalies)
+    if (entry.input_tokens === undefined && entry.output_tokens === undefined) own.count++
+    const split = entry.cache_creation
     return {
       type: textOf(entry.type) ?? 'message',
       model: textOf(entry.model),
-      tokens,
-      splitUnknown: entry.cache_creation === null || entry.cache_creation === undefined,
+      tokens: tokensOf(entry, NO_TOKENS, own),
+      splitUnknown: split === null || split === undefined,
     }
   })
-  return splitFromTotal(iterations, total)
-}
-
-/** Where iterations leave the split out, the 1-hour part of the top level is theirs, first come first served. */
-function splitFromTotal(
-  iterations: readonly UsageIteration[],
-  total: TokenCounts,
-): readonly UsageIteration[] {
-  const known = iterations.reduce((sum, { tokens }) => sum + tokens.cacheWrite1h, 0)
-  let rest = Math.max(0, total.cacheWrite1h - known)
-  return iterations.map((entry) => {
-    if (!entry.splitUnknown || rest === 0) return entry
-    const moved = Math.min(rest, entry.tokens.cacheWrite5m)
-    rest -= moved
-    const { cacheWrite5m, cacheWrite1h } = entry.tokens
-    return {
-      ...entry,
-      tokens: {
-        ...entry.tokens,
-        cacheWrite5m: cacheWrite5m - moved,
-        cacheWrite1h: cacheWrite1h + moved,
-      },
-    }
-  })
+  if (iterations !== undefined && own.count === 0) return iterations
+  anomalies.count += Math.max(1, own.count)
+  return known
 }
 
 function searchesOf(usage: Json, known: number, anomalies: Anomalies): number {
