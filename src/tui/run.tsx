@@ -30,9 +30,10 @@ export interface RunOptions {
 
 /**
  * Shows the monitor until q, Ctrl-C, SIGTERM or SIGHUP, and gives the terminal back as it was. Resolves
- * with what was last seen of the daemon; rejects with the error that ended it, once the terminal is back.
+ * with what was last seen of the daemon, or null when the terminal itself went away; rejects with the error
+ * that ended it, once the terminal is back.
  */
-export async function runTui(options: RunOptions): Promise<{ readonly isServing: boolean }> {
+export async function runTui(options: RunOptions): Promise<{ readonly isServing: boolean } | null> {
   const { source, stdin, stdout, clock } = options
   let newest = await firstLook(options.firstLook ?? source.read())
   const instance = render(
@@ -55,15 +56,25 @@ export async function runTui(options: RunOptions): Promise<{ readonly isServing:
       patchConsole: true,
     },
   )
-  const failure: { error: Error | null } = { error: null }
+  const end: { error: Error | null; isTerminalGone: boolean } = {
+    error: null,
+    isTerminalGone: false,
+  }
   const stop = () => instance.unmount()
-  const crash = (error: unknown) => {
-    failure.error ??= error instanceof Error ? error : new Error(String(error))
+  const gone = () => {
+    end.isTerminalGone = true
     instance.unmount()
   }
-  // With SIGHUP the terminal itself may be gone: writing to it must not become a second failure.
-  const ignore = () => {}
-  stdout.on('error', ignore)
+  const crash = (error: unknown) => {
+    end.error ??= error instanceof Error ? error : new Error(String(error))
+    instance.unmount()
+  }
+  // A closed window takes the terminal away: that ends the monitor and is nobody's bug. Others that listen
+  // would make it one, and nothing can be written any more that could interest them.
+  const others = stdout.listeners('error') as ((error: Error) => void)[]
+  stdout.removeAllListeners('error')
+  stdout.on('error', gone)
+  stdin.on('error', gone)
   for (const signal of SIGNALS) process.on(signal, stop)
   process.on('uncaughtException', crash)
   process.on('unhandledRejection', crash)
@@ -73,11 +84,16 @@ export async function runTui(options: RunOptions): Promise<{ readonly isServing:
     for (const signal of SIGNALS) process.off(signal, stop)
     process.off('uncaughtException', crash)
     process.off('unhandledRejection', crash)
-    stdout.off('error', ignore)
+    if (!end.isTerminalGone) {
+      stdout.off('error', gone)
+      stdin.off('error', gone)
+      for (const listener of others) stdout.on('error', listener)
+    }
     // Ink lets the input go on; without this the process would wait for a key after the end.
     stdin.pause()
   }
-  if (failure.error !== null) throw failure.error
+  if (end.error !== null) throw end.error
+  if (end.isTerminalGone) return null
   return { isServing: modelOf(newest, clock()).daemon.kind === 'serving' }
 }
 

@@ -55,7 +55,7 @@ export interface MonitorOptions {
 
 /**
  * Shows the store until q, Ctrl-C, SIGTERM or SIGHUP; the terminal is as before when it resolves. The
- * answer is what was last seen of the gateway, null when there was no screen.
+ * answer is what was last seen of the gateway, null when there is no screen to say it on.
  */
 export async function showMonitor(
   { terminal, globals, ...context }: Pick<Context, 'terminal' | 'globals' | 'calendar'>,
