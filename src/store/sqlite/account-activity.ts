@@ -10,6 +10,7 @@ import {
   toHealth,
 } from './account-rows.ts'
 import type { Context } from './context.ts'
+import { detailAt } from './usage-rows.ts'
 
 interface Today {
   readonly startMs: number
@@ -92,7 +93,7 @@ export function accountActivity({ sql }: Context) {
       counts.requests5m += row.five
     }
     const others = sql(
-      `SELECT attempts, request_id >= @one AS is_newer FROM usage
+      `SELECT details -> ${detailAt('attempts')} AS attempts, request_id >= @one AS is_newer FROM usage
        WHERE request_id >= @five AND attempt_count > 0 AND (attempt_count > 1 OR http_status >= 400)`,
     ).all(floors) as { attempts: string; is_newer: number }[]
     for (const row of others) {

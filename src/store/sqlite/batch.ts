@@ -72,6 +72,7 @@ export function createBatchRunner(db: Database, operations: Operations) {
       case OP.cold: {
         const [name, args] = payload as readonly [ColdWrite, readonly unknown[]]
         reply.values.push([index, callWrite(operations, name, args)])
+        operations.forgetWallets()
       }
     }
     reply.numbers.push(STATUS.none, 0, 0)
@@ -96,6 +97,7 @@ export function createBatchRunner(db: Database, operations: Operations) {
       } catch (error) {
         if (!db.inTransaction || isWholeBatch(error)) throw error
         undo.run()
+        operations.forgetWallets()
         reply.numbers.length = (i / 2) * 3
         reply.numbers.push(STATUS.none, 0, 0)
         reply.errors.push([i / 2, encodeError(error)])
@@ -107,6 +109,7 @@ export function createBatchRunner(db: Database, operations: Operations) {
 
   function inTransaction(run: (batch: Batch) => BatchReply, batch: Batch): BatchReply {
     begin.run()
+    operations.forgetWallets()
     try {
       const reply = run(batch)
       commit.run()

@@ -1,20 +1,32 @@
-import { availableMicro, type Balance, chargeIdOf, settle } from '../../billing/ledger.ts'
+import {
+  availableMicro,
+  type Balance,
+  chargeIdOf,
+  isStorable,
+  settle,
+} from '../../billing/ledger.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Hold } from '../../core/model.ts'
 import type { HoldResult, SettleResult } from '../store.ts'
 import type { Context } from './context.ts'
 import {
+  type Cell,
   HOLD_AT,
   HOLD_COLUMNS,
   type HoldRow,
   type Tuple,
   toHold,
   USAGE_AT,
+  USAGE_COLUMN_COUNT,
   USAGE_COLUMNS,
 } from './usage-rows.ts'
 
 type WalletCells = readonly [balanceMicro: number, heldMicro: number, lastEntryId: string | null]
 type HoldCells = readonly [userId: string, amountMicro: number]
+
+interface WalletState extends Balance {
+  readonly lastEntryId: string | null
+}
 
 /** A key's last use is written at most this often; the usage rows know it exactly. */
 const KEY_ACTIVITY_MS = 60_000
@@ -34,23 +46,28 @@ export function exchangeOperations({ db }: Context) {
       'SELECT balance_micro, held_micro, last_entry_id FROM wallets WHERE user_id = ?',
     )
     .raw()
-  const writeWallet = db.prepare<[number, number, string | null, string]>(
-    'UPDATE wallets SET balance_micro = ?, held_micro = ?, last_entry_id = ? WHERE user_id = ?',
+  // Writes what `billing/ledger.ts` made of the balance that was read, and only if it is still that one.
+  const writeWallet = db.prepare<[number, number, string | null, string, number]>(
+    `UPDATE wallets SET balance_micro = CAST(? AS INTEGER), held_micro = held_micro - CAST(? AS INTEGER),
+       last_entry_id = ? WHERE user_id = ? AND balance_micro = CAST(? AS INTEGER)`,
   )
-  const insertHold = db.prepare<[Tuple]>(
+  const insertHold = db.prepare<Cell[]>(
     `INSERT INTO holds (${HOLD_COLUMNS}, state, phase) VALUES (${marks(HOLD_COLUMNS)}, 'open', 'sent')`,
   )
-  const readHold = db
-    .prepare<[string], HoldCells>('SELECT user_id, amount_micro FROM holds WHERE request_id = ?')
-    .raw()
-  const closeHold = db.prepare<[string, string]>(
-    `UPDATE holds SET state = ? WHERE request_id = ? AND state = 'open'`,
+  const closeHold = db.prepare<[string, string, string, number]>(
+    `UPDATE holds SET state = ?
+     WHERE request_id = ? AND state = 'open' AND user_id = ? AND amount_micro = CAST(? AS INTEGER)`,
   )
+  const readHold = db
+    .prepare<[string], HoldCells>(
+      `SELECT user_id, amount_micro FROM holds WHERE request_id = ? AND state = 'open'`,
+    )
+    .raw()
   const insertCharge = db.prepare<[string, string, number, number, string | null, string, number]>(
     `INSERT INTO ledger (id, user_id, type, amount_micro, balance_after_micro, previous_id, request_id,
        actor, created_at_ms) VALUES (?, ?, 'charge', ?, ?, ?, ?, 'system', ?)`,
   )
-  const insertUsage = db.prepare<[Tuple]>(
+  const insertUsage = db.prepare<Cell[]>(
     `INSERT INTO usage (${USAGE_COLUMNS}) VALUES (${marks(USAGE_COLUMNS)})`,
   )
   const moveHold = db.prepare<[string, string]>(
@@ -64,9 +81,22 @@ export function exchangeOperations({ db }: Context) {
     'INSERT OR REPLACE INTO key_activity (key_id, last_used_at_ms, last_ip) VALUES (?, ?, ?)',
   )
   const touchedAtMs = new Map<string, number>()
+  // Wallets as this transaction has left them: nobody else can change them while it holds the lock. What
+  // they say decides no admission; it saves reading back what was just written.
+  const wallets = new Map<string, WalletState>()
+
+  function walletOf(userId: string): WalletState {
+    const known = wallets.get(userId)
+    if (known) return known
+    const cells = readWallet.get(userId)
+    invariant(cells, `user ${userId} has a wallet`)
+    const wallet = { balanceMicro: cells[0], heldMicro: cells[1], lastEntryId: cells[2] }
+    wallets.set(userId, wallet)
+    return wallet
+  }
 
   function writeUsage(usage: Tuple): void {
-    insertUsage.run(usage)
+    insertUsage.run(...usage.slice(0, USAGE_COLUMN_COUNT))
     const keyId = usage[USAGE_AT.keyId] as string
     const createdAtMs = usage[USAGE_AT.createdAtMs] as number
     if (createdAtMs - (touchedAtMs.get(keyId) ?? 0) < KEY_ACTIVITY_MS) return
@@ -74,74 +104,93 @@ export function exchangeOperations({ db }: Context) {
     touchedAtMs.set(keyId, createdAtMs)
   }
 
-  function balanceOf(userId: string): Balance & { readonly lastEntryId: string | null } {
-    const wallet = readWallet.get(userId)
-    invariant(wallet, `user ${userId} has a wallet`)
-    return { balanceMicro: wallet[0], heldMicro: wallet[1], lastEntryId: wallet[2] }
+  /** Closes the open hold of a request; answers what it held, or null when it is closed already. */
+  function close(usage: Tuple, state: 'settled' | 'voided'): number | null {
+    const requestId = usage[USAGE_AT.requestId] as string
+    const userId = usage[USAGE_AT.userId] as string
+    const expectedMicro = usage[USAGE_AT.holdMicro] as number
+    if (closeHold.run(state, requestId, userId, expectedMicro).changes === 1) return expectedMicro
+    const hold = readHold.get(requestId)
+    if (!hold) return null
+    // Open, but not as the caller remembers it: the row's amount is what the wallet holds.
+    const [holder, holdMicro] = hold
+    invariant(holder === userId, 'a request is charged to the user who holds for it')
+    closeHold.run(state, requestId, userId, holdMicro)
+    return holdMicro
   }
 
-  return {
-    openHold(hold: Tuple): HoldResult {
-      const userId = hold[HOLD_AT.userId] as string
-      const amountMicro = hold[HOLD_AT.amountMicro] as number
-      invariant(
-        Number.isSafeInteger(amountMicro) && amountMicro >= 0,
-        'a hold is an integer of at least 0',
-      )
-      if (reserve.run(amountMicro, userId, amountMicro).changes === 0) {
-        const balance = balanceOf(userId)
-        return {
-          kind: 'insufficient_credit',
-          availableMicro: availableMicro(balance),
-          balanceMicro: balance.balanceMicro,
-        }
-      }
-      insertHold.run(hold)
-      const after = balanceOf(userId)
-      return { kind: 'held', balanceMicro: after.balanceMicro, heldMicro: after.heldMicro }
-    },
-
-    settleHold(usage: Tuple): SettleResult {
-      const requestId = usage[USAGE_AT.requestId] as string
-      const hold = readHold.get(requestId)
-      if (!hold || closeHold.run('settled', requestId).changes === 0)
-        return { kind: 'already_closed' }
-      const [userId, holdMicro] = hold
-      invariant(
-        userId === usage[USAGE_AT.userId],
-        'a request is charged to the user who holds for it',
-      )
-      const costMicro = usage[USAGE_AT.costMicro] as number
-      const before = balanceOf(userId)
-      const after = settle(before, { holdMicro, costMicro })
-      const chargeId = chargeIdOf(requestId)
+  /** Takes a closed hold and a cost off the wallet; `chargeId` null leaves no trace in the ledger. */
+  function release(usage: Tuple, holdMicro: number, chargeId: string | null): number {
+    const userId = usage[USAGE_AT.userId] as string
+    const costMicro = usage[USAGE_AT.costMicro] as number
+    const before = walletOf(userId)
+    const after = settle(before, { holdMicro, costMicro })
+    if (chargeId !== null) {
       insertCharge.run(
         chargeId,
         userId,
         0 - costMicro,
         after.balanceMicro,
         before.lastEntryId,
-        requestId,
+        usage[USAGE_AT.requestId] as string,
         // An entry is made when the request ends: only so are a wallet's entries in the order of time.
         (usage[USAGE_AT.createdAtMs] as number) + (usage[USAGE_AT.durationMs] as number),
       )
-      writeWallet.run(after.balanceMicro, after.heldMicro, chargeId, userId)
+    }
+    const lastEntryId = chargeId ?? before.lastEntryId
+    const { changes } = writeWallet.run(
+      after.balanceMicro,
+      holdMicro,
+      lastEntryId,
+      userId,
+      before.balanceMicro,
+    )
+    invariant(changes === 1, 'a wallet changes only inside the transaction that read it')
+    wallets.set(userId, { ...after, lastEntryId })
+    return after.balanceMicro
+  }
+
+  return {
+    /** Call when a transaction begins, and when anything else may have changed wallets within it. */
+    forgetWallets(): void {
+      wallets.clear()
+    },
+
+    openHold(hold: Tuple): HoldResult {
+      const userId = hold[HOLD_AT.userId] as string
+      const amountMicro = hold[HOLD_AT.amountMicro] as number
+      invariant(isStorable(amountMicro) && amountMicro >= 0, 'a hold is an integer of at least 0')
+      const isHeld = reserve.run(amountMicro, userId, amountMicro).changes === 1
+      const known = wallets.get(userId)
+      if (!isHeld) {
+        const { balanceMicro, heldMicro } = known ?? walletOf(userId)
+        const available = availableMicro({ balanceMicro, heldMicro })
+        return { kind: 'insufficient_credit', availableMicro: available, balanceMicro }
+      }
+      insertHold.run(...hold)
+      const after = known
+        ? { ...known, heldMicro: known.heldMicro + amountMicro }
+        : walletOf(userId)
+      wallets.set(userId, after)
+      return { kind: 'held', balanceMicro: after.balanceMicro, heldMicro: after.heldMicro }
+    },
+
+    settleHold(usage: Tuple): SettleResult {
+      const holdMicro = close(usage, 'settled')
+      if (holdMicro === null) return { kind: 'already_closed' }
+      const chargeId = chargeIdOf(usage[USAGE_AT.requestId] as string)
+      const balanceMicro = release(usage, holdMicro, chargeId)
       writeUsage(usage)
-      return { kind: 'closed', balanceMicro: after.balanceMicro }
+      return { kind: 'closed', balanceMicro }
     },
 
     voidHold(usage: Tuple): SettleResult {
-      const requestId = usage[USAGE_AT.requestId] as string
-      const hold = readHold.get(requestId)
-      if (!hold || closeHold.run('voided', requestId).changes === 0)
-        return { kind: 'already_closed' }
-      const [userId, holdMicro] = hold
+      const holdMicro = close(usage, 'voided')
+      if (holdMicro === null) return { kind: 'already_closed' }
       invariant(usage[USAGE_AT.costMicro] === 0, 'a voided request costs nothing')
-      const before = balanceOf(userId)
-      const after = settle(before, { holdMicro, costMicro: 0 })
-      writeWallet.run(after.balanceMicro, after.heldMicro, before.lastEntryId, userId)
+      const balanceMicro = release(usage, holdMicro, null)
       writeUsage(usage)
-      return { kind: 'closed', balanceMicro: after.balanceMicro }
+      return { kind: 'closed', balanceMicro }
     },
 
     /** `progress` is JSON; null when only the account changed. */

@@ -3,6 +3,7 @@ import { type Key, keyState, type User } from '../../core/model.ts'
 import { matchesModel } from '../../core/model-glob.ts'
 import type { By, Found, KeyCredential, KeyLimits, KeyStore, KeySummary, NewKey } from '../store.ts'
 import { type Context, isIdPrefix, nearestNames, prefixEnd, snapshot } from './context.ts'
+import { detailAt } from './usage-rows.ts'
 
 interface KeyRow {
   readonly id: string
@@ -86,7 +87,9 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
   }
 
   function clientIpOf(requestId: string): string | null {
-    const row = sql('SELECT client_ip FROM usage WHERE request_id = ?').get(requestId)
+    const row = sql(
+      `SELECT details ->> ${detailAt('clientIp')} AS client_ip FROM usage WHERE request_id = ?`,
+    ).get(requestId)
     return (row as { client_ip: string | null }).client_ip
   }
 

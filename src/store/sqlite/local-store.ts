@@ -46,6 +46,7 @@ export function createLocalStore(db: Database, nowMs: () => number = Date.now): 
   function write<T>(operation: () => T): T {
     if (isClosed) throw new StoreError('closed', 'The store is closed.')
     try {
+      operations.forgetWallets()
       return db.transaction(operation).immediate()
     } catch (error) {
       throw toStoreError(error)

@@ -199,23 +199,8 @@ CREATE TABLE usage (
   cache_read_tokens INTEGER NOT NULL,
   cache_write_5m_tokens INTEGER NOT NULL,
   cache_write_1h_tokens INTEGER NOT NULL,
-  dialect TEXT NOT NULL,
-  response_model TEXT,
-  status TEXT NOT NULL,
-  error_code TEXT,
-  web_search_requests INTEGER NOT NULL,
-  receipt TEXT,
-  hold_micro INTEGER NOT NULL CHECK (hold_micro BETWEEN 0 AND ${MAX}),
-  source TEXT NOT NULL,
-  anomalies INTEGER NOT NULL,
-  upstream_request_id TEXT,
-  attempts TEXT NOT NULL,
-  created_at_ms INTEGER NOT NULL,
-  first_byte_ms INTEGER,
-  duration_ms INTEGER NOT NULL,
-  gateway_us INTEGER NOT NULL,
-  client_ip TEXT,
-  client_agent TEXT
+  -- What no list filters or sums by: a JSON array in the order of DETAILS in usage-rows.ts.
+  details TEXT NOT NULL
 ) STRICT;
 -- Narrow copy of each row in the order of requests: lists, sums and the monitor read only this.
 CREATE INDEX usage_by_request ON usage (

@@ -1,10 +1,10 @@
 // The two hot records as flat tuples in the order of their columns: what is bound to the statements is
 // also what crosses the thread border, so nothing is taken apart and put together again on the way.
-import type { Attempt, Hold, HoldProgress, UsageRecord } from '../../core/model.ts'
-import type { Receipt, UsageSource } from '../../core/usage.ts'
+import type { Hold, HoldProgress, UsageRecord } from '../../core/model.ts'
 import type { NewHold } from '../store.ts'
 
-type Cell = string | number | null
+/** What a statement is given for one column. */
+export type Cell = string | number | null
 export type Tuple = readonly Cell[]
 
 export const HOLD_COLUMNS =
@@ -28,47 +28,85 @@ export function holdTuple(hold: NewHold): Tuple {
 /** Where `holdTuple` keeps what the operations need. */
 export const HOLD_AT = { requestId: 0, userId: 1, amountMicro: 7 } as const
 
-export const USAGE_COLUMNS = `request_id, user_id, key_id, cost_micro, created_at_ms, client_ip, duration_ms,
-  account_id, model, http_status, stream, attempt_count, input_tokens, output_tokens, cache_read_tokens,
-  cache_write_5m_tokens, cache_write_1h_tokens, dialect, response_model, status, error_code,
-  web_search_requests, receipt, hold_micro, source, anomalies, upstream_request_id, attempts,
-  first_byte_ms, gateway_us, client_agent`
+export const USAGE_COLUMNS = `request_id, user_id, key_id, account_id, model, http_status, stream,
+  attempt_count, cost_micro, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
+  cache_write_1h_tokens, details`
 
-/** A usage record in the order of `USAGE_COLUMNS`. */
+/** How many cells of `usageTuple` are columns; the rest is for closing the hold. */
+export const USAGE_COLUMN_COUNT = USAGE_COLUMNS.split(',').length
+
+/**
+ * The fields without a column, in the order of the JSON array `details`. An array, because the names would
+ * be a quarter of every row; new fields go to the end, and old rows have `undefined` there.
+ */
+const DETAILS = [
+  'dialect',
+  'responseModel',
+  'status',
+  'errorCode',
+  'webSearchRequests',
+  'receipt',
+  'holdMicro',
+  'source',
+  'anomalies',
+  'upstreamRequestId',
+  'attempts',
+  'createdAtMs',
+  'firstByteMs',
+  'durationMs',
+  'gatewayUs',
+  'clientIp',
+  'clientAgent',
+] as const satisfies readonly (keyof UsageRecord)[]
+
+type Details = Pick<UsageRecord, (typeof DETAILS)[number]>
+
+/** Index in `details`, for the few statements that look inside. */
+export function detailAt(name: keyof Details): number {
+  return DETAILS.indexOf(name)
+}
+
+/** A usage record in the order of `USAGE_COLUMNS`, then what closing a hold needs besides. */
 export function usageTuple(record: UsageRecord): Tuple {
-  const { tokens, attempts } = record
+  const { tokens } = record
   return [
     record.requestId,
     record.userId,
     record.keyId,
-    record.costMicro,
-    record.createdAtMs,
-    record.clientIp,
-    record.durationMs,
     record.accountId,
     record.model,
     record.httpStatus,
     record.stream ? 1 : 0,
-    attempts.length,
+    record.attempts.length,
+    record.costMicro,
     tokens.input,
     tokens.output,
     tokens.cacheRead,
     tokens.cacheWrite5m,
     tokens.cacheWrite1h,
-    record.dialect,
-    record.responseModel,
-    record.status,
-    record.errorCode,
-    record.webSearchRequests,
-    record.receipt === null ? null : JSON.stringify(record.receipt),
+    JSON.stringify([
+      record.dialect,
+      record.responseModel,
+      record.status,
+      record.errorCode,
+      record.webSearchRequests,
+      record.receipt,
+      record.holdMicro,
+      record.source,
+      record.anomalies,
+      record.upstreamRequestId,
+      record.attempts,
+      record.createdAtMs,
+      record.firstByteMs,
+      record.durationMs,
+      record.gatewayUs,
+      record.clientIp,
+      record.clientAgent,
+    ]),
+    record.createdAtMs,
+    record.durationMs,
     record.holdMicro,
-    record.source,
-    record.anomalies,
-    record.upstreamRequestId,
-    attempts.length === 0 ? '[]' : JSON.stringify(attempts),
-    record.firstByteMs,
-    record.gatewayUs,
-    record.clientAgent,
+    record.clientIp,
   ]
 }
 
@@ -77,10 +115,11 @@ export const USAGE_AT = {
   requestId: 0,
   userId: 1,
   keyId: 2,
-  costMicro: 3,
-  createdAtMs: 4,
-  clientIp: 5,
-  durationMs: 6,
+  costMicro: 8,
+  createdAtMs: 15,
+  durationMs: 16,
+  holdMicro: 17,
+  clientIp: 18,
 } as const
 
 /** A row of `usage`. */
@@ -89,49 +128,37 @@ export interface UsageDetails {
   readonly request_id: string
   readonly user_id: string
   readonly key_id: string
-  readonly cost_micro: number
-  readonly created_at_ms: number
-  readonly client_ip: string | null
   readonly account_id: string | null
   readonly model: string
   readonly http_status: number
   readonly stream: number
   readonly attempt_count: number
+  readonly cost_micro: number
   readonly input_tokens: number
   readonly output_tokens: number
   readonly cache_read_tokens: number
   readonly cache_write_5m_tokens: number
   readonly cache_write_1h_tokens: number
-  readonly dialect: string
-  readonly response_model: string | null
-  readonly status: UsageRecord['status']
-  readonly error_code: string | null
-  readonly web_search_requests: number
-  readonly receipt: string | null
-  readonly hold_micro: number
-  readonly source: UsageSource
-  readonly anomalies: number
-  readonly upstream_request_id: string | null
-  readonly attempts: string
-  readonly first_byte_ms: number | null
-  readonly duration_ms: number
-  readonly gateway_us: number
-  readonly client_agent: string | null
+  readonly details: string
 }
 
 /** The record that `usageTuple` was made from. */
 export function toUsageRecord(row: UsageDetails): UsageRecord {
+  const cells = JSON.parse(row.details) as readonly unknown[]
+  // What `usageTuple` put there: the names are checked against the record, the cells are its own.
+  const details = Object.fromEntries(
+    DETAILS.map((name, index) => [name, cells[index]]),
+  ) as unknown as Details
   return {
+    ...details,
     requestId: row.request_id,
     userId: row.user_id,
     keyId: row.key_id,
-    dialect: row.dialect,
+    accountId: row.account_id,
     model: row.model,
-    responseModel: row.response_model,
-    stream: row.stream === 1,
-    status: row.status,
     httpStatus: row.http_status,
-    errorCode: row.error_code,
+    stream: row.stream === 1,
+    costMicro: row.cost_micro,
     tokens: {
       input: row.input_tokens,
       output: row.output_tokens,
@@ -139,21 +166,6 @@ export function toUsageRecord(row: UsageDetails): UsageRecord {
       cacheWrite5m: row.cache_write_5m_tokens,
       cacheWrite1h: row.cache_write_1h_tokens,
     },
-    webSearchRequests: row.web_search_requests,
-    costMicro: row.cost_micro,
-    receipt: row.receipt === null ? null : (JSON.parse(row.receipt) as Receipt),
-    holdMicro: row.hold_micro,
-    source: row.source,
-    anomalies: row.anomalies,
-    accountId: row.account_id,
-    upstreamRequestId: row.upstream_request_id,
-    attempts: JSON.parse(row.attempts) as Attempt[],
-    createdAtMs: row.created_at_ms,
-    firstByteMs: row.first_byte_ms,
-    durationMs: row.duration_ms,
-    gatewayUs: row.gateway_us,
-    clientIp: row.client_ip,
-    clientAgent: row.client_agent,
   }
 }
 

@@ -1,7 +1,7 @@
 import { ID_PREFIX, idFloor } from '../../core/ids.ts'
 import type { Page, PendingUsage, UsageFilter, UsageRow, UsageTotals } from '../store.ts'
 import { type Context, prefixEnd, snapshot } from './context.ts'
-import { type HoldRow, toHold, toUsageRecord, type UsageDetails } from './usage-rows.ts'
+import { detailAt, type HoldRow, toHold, toUsageRecord, type UsageDetails } from './usage-rows.ts'
 
 interface NamedDetails extends UsageDetails {
   readonly user_name: string
@@ -66,12 +66,15 @@ export function usageOperations({ db, sql }: Context) {
 
     findUsageByUpstreamId(upstreamRequestId: string): UsageRow | null {
       // Newest first and without an index: people look up what just happened, and every index is paid
-      // for by every request. Ids of failed attempts stand in `attempts` only.
+      // for by every request. The text search leaves few candidates; the fields themselves decide.
+      const quoted = JSON.stringify(upstreamRequestId)
       const rows = snapshot(db, () =>
         sql(
-          `${SELECT} WHERE u.seq = (SELECT seq FROM usage WHERE upstream_request_id = @id
-             OR (attempt_count > 1 AND instr(attempts, @quoted) > 0) ORDER BY seq DESC LIMIT 1)`,
-        ).all({ id: upstreamRequestId, quoted: JSON.stringify(upstreamRequestId) }),
+          `${SELECT} WHERE u.seq = (SELECT seq FROM usage WHERE instr(details, @quoted) > 0 AND
+             (details ->> ${detailAt('upstreamRequestId')} = @id OR EXISTS (SELECT 1
+               FROM json_each(details, '$[${detailAt('attempts')}]') a
+               WHERE a.value ->> 'upstreamRequestId' = @id)) ORDER BY seq DESC LIMIT 1)`,
+        ).all({ id: upstreamRequestId, quoted }),
       ) as NamedDetails[]
       return named(rows)[0] ?? null
     },
@@ -79,7 +82,8 @@ export function usageOperations({ db, sql }: Context) {
     findUsageIds(prefix: string): readonly string[] {
       const rows = sql(
         `SELECT request_id FROM usage WHERE request_id >= @prefix AND request_id < @end
-         UNION SELECT request_id FROM holds WHERE request_id >= @prefix AND request_id < @end LIMIT 20`,
+         UNION SELECT request_id FROM holds WHERE state = 'open' AND request_id >= @prefix
+           AND request_id < @end LIMIT 20`,
       ).all({ prefix, end: prefixEnd(prefix) }) as { request_id: string }[]
       return rows.map((row) => row.request_id)
     },

@@ -30,7 +30,7 @@ export const MOST_QUEUED_FOR_NOTES = 1_000
 /** One commit takes at most this many: more brings no speed and delays the first. */
 const MOST_PER_BATCH = 128
 /** Two, so that the writer has its next batch when one is committed. */
-const MOST_IN_FLIGHT = 2
+const MOST_IN_FLIGHT = 1
 
 /**
  * The daemon's side of the writer's thread. Collects what one turn of the event loop brings into one
