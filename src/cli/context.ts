@@ -95,7 +95,7 @@ export function createContext(terminal: Terminal, globals: Globals): Context {
       opened = null
       const { config } = await context.config()
       const { openForCommand } = await import('./open-store.ts')
-      opened = { store: await openForCommand(config.store, access), access }
+      opened = { store: await openForCommand(config.store, access, () => terminal.nowMs()), access }
       return opened.store
     },
     async install() {

@@ -67,7 +67,10 @@ export async function moveCredit(
   const id = context.makeId('entry')
   const ref = movement.ref ?? `${movement.type}-${id.slice(-12)}`
   if (movement.ref === null) {
-    context.print.note(`Reference ${ref} (to repeat this safely, add --ref ${ref})`)
+    // Also with --quiet: it is what a person needs when the command dies before its answer.
+    const { print, terminal } = context
+    const text = `Reference ${ref} (to repeat this safely, add --ref ${ref})`
+    if (!print.json) terminal.stderr.write(`${text}\n`)
   }
   const { userName, ...credit } = movement
   const result = await store.addCredit({ ...credit, id, ref }, context.by())

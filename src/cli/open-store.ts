@@ -8,8 +8,10 @@ import { CliError, EXIT } from './errors.ts'
 export async function openForCommand(
   options: { readonly path: string; readonly busyTimeoutMs: number },
   mode: 'read' | 'write',
+  nowMs: () => number,
 ): Promise<Store> {
-  const result = await openStore({ ...options, mode })
+  const { path, busyTimeoutMs } = options
+  const result = await openStore({ path, busyTimeoutMs, mode, nowMs })
   if (result.kind === 'opened') return result.store
   throw openError(result)
 }

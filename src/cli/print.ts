@@ -70,7 +70,7 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
       for (const line of lines) outLine(line)
     },
     document(value) {
-      outLine(stdout.isTTY ? JSON.stringify(value, null, 2) : JSON.stringify(value))
+      outLine(safeJson(stdout.isTTY ? JSON.stringify(value, null, 2) : JSON.stringify(value)))
     },
     note(line) {
       if (!options.quiet && !options.json) errLine(line)
@@ -116,6 +116,14 @@ export function wantsColor(
   if (forced !== undefined && forced !== '' && forced !== '0') return true
   if (env.NO_COLOR) return false
   return stream.isTTY === true && env.TERM !== 'dumb'
+}
+
+/** JSON already escapes C0; this escapes what else could steer a terminal. The document means the same. */
+function safeJson(json: string): string {
+  return json.replace(
+    /[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function layOut<T>(

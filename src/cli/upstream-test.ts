@@ -81,7 +81,6 @@ export async function testAccount(target: TestTarget): Promise<TestResult> {
         [],
         {
           accountId: target.account.id,
-          origin: url.origin,
           pathPrefix,
           credential: target.credential,
           workspaceId: null,

@@ -1,7 +1,7 @@
 import { maskKey } from '../../access/key.ts'
 import { formatUsdExact, type Micro } from '../../core/money.ts'
 import { safeText } from '../../core/text.ts'
-import type { Receipt } from '../../core/usage.ts'
+import type { Receipt, ReceiptLine } from '../../core/usage.ts'
 import type { PendingUsage, UsageFilter, UsageRow } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
@@ -16,7 +16,7 @@ import { readTime } from './keys.ts'
 export async function showUsage(context: Context, call: Invocation): Promise<void> {
   const { print } = context
   const usage = await findUsage(context, call.arg(0))
-  if (call.flag('raw')) return print.out(JSON.stringify(usage, null, 2))
+  if (call.flag('raw')) return print.document(usage)
   if (usage.kind === 'pending') {
     return print.json ? print.document(pendingJson(usage)) : showPending(context, usage)
   }
@@ -71,15 +71,15 @@ function usageLines(context: Context, row: UsageRow): readonly string[] {
   const stamp = context.calendar().stamp(row.createdAtMs, nowMs)
   const seconds = context.calendar().second(row.createdAtMs).slice(-3)
   const lines = [
-    `${print.style('heading', row.requestId)}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
+    `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
     `Key        ${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelText(row)}`,
   ]
   const account = accountText(row)
   const upstream = row.upstreamRequestId === null ? '' : `   Upstream id  ${row.upstreamRequestId}`
   if (account !== '') lines.push(`Account    ${account}${upstream}`)
-  const first = row.firstByteMs === null ? '' : `first byte ${formatMs(row.firstByteMs)} · `
+  const begin = row.firstByteMs === null ? '' : `first byte ${formatMs(row.firstByteMs)} · `
   lines.push(
-    `Time       ${first}total ${formatMs(row.durationMs)} · gateway ${(row.gatewayUs / 1000).toFixed(1)} ms`,
+    `Time       ${begin}total ${formatMs(row.durationMs)} · gateway ${(row.gatewayUs / 1000).toFixed(1)} ms`,
   )
   const { tokens } = row
   lines.push(
@@ -103,13 +103,15 @@ function usageLines(context: Context, row: UsageRow): readonly string[] {
     lines.push(
       `Client     ${row.clientIp}${row.clientAgent === null ? '' : ` · ${row.clientAgent}`}`,
     )
-  return lines.map((line) => (line.includes('\x1b') ? line : safeText(line)))
+  // Everything above may hold words of clients and upstream; our own colours come last.
+  const [first, ...rest] = lines.map(safeText)
+  return [print.style('heading', first), ...rest]
 }
 
 function modelText(row: UsageRow): string {
   return row.responseModel === null || row.responseModel === row.model
-    ? safeText(row.model)
-    : safeText(`${row.model} (answered by ${row.responseModel})`)
+    ? row.model
+    : `${row.model} (answered by ${row.responseModel})`
 }
 
 /** `main, after spare answered 529`. */
@@ -134,24 +136,32 @@ function costText(row: UsageRow): string {
 }
 
 function receiptTerms(receipt: Receipt): readonly string[] {
-  const classes = [
-    ['input', 'input'],
-    ['cacheWrite5m', 'cache write 5m'],
-    ['cacheWrite1h', 'cache write 1h'],
-    ['cacheRead', 'cache read'],
-    ['output', 'output'],
-  ] as const
-  const terms: string[] = []
-  for (const [name, label] of classes) {
-    // Sums of tokens x rate in millionths of a micro-dollar: shown to the micro, exact in the total.
+  const priced = receipt.lines.filter((line) => line.note !== 'declined_before_output')
+  const byRatio = Map.groupBy(priced, (line) => (line.ratio ?? receipt.ratio).join('/'))
+  const terms = [...byRatio].flatMap(([ratio, lines]) => {
+    const plain = classTerms(lines)
+    const [numerator, denominator] = ratio.split('/')
+    if (numerator === denominator || plain.length === 0) return plain
+    return [`(${plain.join(' + ')}) × ${ratio}`]
+  })
+  return receipt.feesMicro > 0 ? [...terms, `fees ${formatUsdExact(receipt.feesMicro)}`] : terms
+}
+
+const CLASSES = [
+  ['input', 'input'],
+  ['cacheWrite5m', 'cache write 5m'],
+  ['cacheWrite1h', 'cache write 1h'],
+  ['cacheRead', 'cache read'],
+  ['output', 'output'],
+] as const
+
+function classTerms(lines: readonly ReceiptLine[]): readonly string[] {
+  return CLASSES.flatMap(([name, label]) => {
+    // Sums of tokens x rate in millionths of a micro-dollar, so that nothing is rounded here.
     let parts = 0n
-    for (const line of receipt.lines) parts += BigInt(line.tokens[name]) * BigInt(line.rates[name])
-    if (parts > 0n) terms.push(`${label} ${exactDollars(parts)}`)
-  }
-  const [numerator, denominator] = receipt.ratio
-  const priced =
-    numerator === denominator ? terms : [`(${terms.join(' + ')}) × ${numerator}/${denominator}`]
-  return receipt.feesMicro > 0 ? [...priced, `fees ${formatUsdExact(receipt.feesMicro)}`] : priced
+    for (const line of lines) parts += BigInt(line.tokens[name]) * BigInt(line.rates[name])
+    return parts > 0n ? [`${label} ${exactDollars(parts)}`] : []
+  })
 }
 
 /** Millionths of a micro-dollar with as many decimals as they need, six at least. */

@@ -48,6 +48,7 @@ export function parseTime(text: string, context: TimeContext): Parsed<number> {
   )
   // 30 February or 25:00 would silently become another time.
   if (
+    wall.year < 1970 ||
     asUtc.getUTCMonth() + 1 !== wall.month ||
     asUtc.getUTCDate() !== wall.day ||
     wall.hour > 23 ||
