@@ -37,10 +37,18 @@ export type AttemptEnd =
   | { readonly kind: 'stream'; readonly stream: LiveStream }
   | { readonly kind: 'failed'; readonly outcome: Outcome; readonly timedOut: boolean }
 
+/** How much of a chunk may go where. */
+export interface ChunkPart {
+  /** Bytes that may go to the client now; the rest waits for the settlement. */
+  readonly safe: number
+  /** Bytes that end events; what follows is the beginning of an unfinished one. */
+  readonly whole: number
+}
+
 /** Where a flowing stream goes. */
 export interface StreamSink {
-  /** `safe` leading bytes may go to the client now; the rest waits for the settlement. */
-  data(chunk: Buffer, safe: number): void
+  /** `safe` and `whole` count the chunk's leading bytes. */
+  data(chunk: Buffer, part: ChunkPart): void
   /** Upstream ended the body properly. */
   end(): void
   /** Upstream broke off; `reason` is for people. */
@@ -87,7 +95,7 @@ export function startAttempt(request: AttemptRequest): RunningAttempt {
   return { end: call.ended, abort: () => call.abort() }
 }
 
-type EarlyEvent = { readonly chunk: Buffer; readonly safe: number } | { readonly broken: string }
+type EarlyEvent = { readonly chunk: Buffer; readonly part: ChunkPart } | { readonly broken: string }
 
 class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
   readonly ended: Promise<AttemptEnd>
@@ -144,9 +152,9 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#phase === 'flowing') {
-      const safe = this.tap.push(chunk, this.#request.nowMs())
-      if (this.#sink !== null) this.#sink.data(chunk, safe)
-      else this.#early.push({ chunk, safe })
+      const part = this.#read(chunk)
+      if (this.#sink !== null) this.#sink.data(chunk, part)
+      else this.#early.push({ chunk, part })
     } else if (this.#phase === 'collecting') {
       this.#collect(chunk)
     } else if (this.#phase === 'priming') {
@@ -194,7 +202,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     for (const event of early) {
       if (event === 'end') sink.end()
       else if ('broken' in event) sink.broken(event.broken)
-      else sink.data(event.chunk, event.safe)
+      else sink.data(event.chunk, event.part)
     }
   }
 
@@ -234,7 +242,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
 
   /** Until `message_start` is here another account may still serve, so nothing goes out before. */
   #prime(chunk: Buffer): void {
-    const safe = this.tap.push(chunk, this.#request.nowMs())
+    const part = this.#read(chunk)
     const { tap } = this
     if (tap.errorEvent !== null && !tap.started) {
       const overloaded = tap.errorEvent.type === 'overloaded_error'
@@ -251,10 +259,18 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     }
     this.#phase = 'flowing'
     this.#clearTimer()
-    for (const before of this.#chunks) this.#early.push({ chunk: before, safe: before.length })
+    // `message_start` is the first event, so what came before it goes out with it.
+    for (const before of this.#chunks) {
+      this.#early.push({ chunk: before, part: { safe: before.length, whole: before.length } })
+    }
     this.#chunks = []
-    this.#early.push({ chunk, safe })
+    this.#early.push({ chunk, part })
     this.#resolve({ kind: 'stream', stream: this })
+  }
+
+  #read(chunk: Buffer): ChunkPart {
+    const safe = this.tap.push(chunk, this.#request.nowMs())
+    return { safe, whole: Math.max(0, chunk.length - this.tap.bufferedBytes) }
   }
 
   #answer(): void {

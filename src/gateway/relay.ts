@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
 import { attemptOf } from '../providers/provider.ts'
-import type { LiveStream, StreamSink } from './attempt.ts'
+import type { ChunkPart, LiveStream, StreamSink } from './attempt.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
 import { noteHeadroom, observe } from './forward.ts'
@@ -83,7 +83,7 @@ class Relay implements StreamSink, RunningExchange {
     return done
   }
 
-  data(chunk: Buffer, safe: number): void {
+  data(chunk: Buffer, { safe, whole }: ChunkPart): void {
     const { tap } = this.#stream
     if (tap.startedJust || this.#notedMs === 0) this.#noteProgress()
     if (safe < chunk.length || this.#holding) {
@@ -100,7 +100,7 @@ class Relay implements StreamSink, RunningExchange {
         this.#held.push(chunk.subarray(safe))
       }
     } else {
-      this.#passWholeEvents(chunk)
+      this.#passWholeEvents(chunk, whole)
     }
     if (tap.ended) this.#complete()
     else if (this.#clientGoneMs !== null && tap.outputSoFar(this.#nowMs()).seenOutputTokens > 0) {
@@ -273,8 +273,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#done()
   }
 
-  #passWholeEvents(chunk: Buffer): void {
-    const end = wholeEventsEnd(chunk)
+  #passWholeEvents(chunk: Buffer, end: number): void {
     if (end === chunk.length) {
       this.#write(chunk)
       return
@@ -356,20 +355,4 @@ class Relay implements StreamSink, RunningExchange {
   #nowMs(): number {
     return this.#gateway.clock.monotonicMs()
   }
-}
-
-const BLANK_LINE = Buffer.from('\n\n')
-const BLANK_LINE_CRLF = Buffer.from('\r\n\r\n')
-
-/** How many leading bytes of a chunk are whole events, as far as blank lines tell. */
-function wholeEventsEnd(chunk: Buffer): number {
-  const last = chunk.length - 1
-  if (last > 0 && chunk[last] === 10) {
-    if (chunk[last - 1] === 10) return chunk.length
-    if (last > 1 && chunk[last - 1] === 13 && chunk[last - 2] === 10) return chunk.length
-  }
-  const lf = chunk.lastIndexOf(BLANK_LINE)
-  if (lf >= 0) return lf + 2
-  const crlf = chunk.lastIndexOf(BLANK_LINE_CRLF)
-  return crlf >= 0 ? crlf + 4 : 0
 }
