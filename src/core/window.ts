@@ -1,37 +1,44 @@
+/** Sums of 60,000 / limit carry rounding of far less than this, which must not refuse anybody. */
+const ROUNDING_MS = 1e-6
+
 /**
  * Exact requests per minute: the generic cell rate algorithm with a burst of `limit`. Over any minute at
- * most `limit` plus what refills in it pass; a full rest gives the whole burst back. Holds one number.
+ * most `limit` plus what refills in it pass; a full rest gives the whole burst back.
  */
 export class RateWindow {
-  /** Theoretical arrival time: when the bucket would be full again, on the caller's monotonic clock. */
-  #fullAtMs = 0
+  /**
+   * How long the bucket needed at `#atMs` to be full again. Kept as a duration: added to a clock that has
+   * run for months, fractions of a millisecond would be lost, and with them the last request of a burst.
+   */
+  #usedMs = 0
+  /** On the caller's monotonic clock. */
+  #atMs = 0
 
   /** Milliseconds until one more request may pass; 0 is now. Takes nothing. */
   waitMs(limit: number, nowMs: number): number {
-    const stepMs = 60_000 / limit
-    const wait = Math.max(this.#fullAtMs, nowMs) + stepMs - nowMs - 60_000
-    // Sums of 60,000 / limit carry rounding of far less than a microsecond, which must not refuse anybody.
-    return wait <= 1e-6 ? 0 : wait
+    const wait = this.resetMs(nowMs) + 60_000 / limit - 60_000
+    return wait <= ROUNDING_MS ? 0 : wait
   }
 
   /** Takes one request; call only when `waitMs` is 0. */
   take(limit: number, nowMs: number): void {
-    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + 60_000 / limit
+    this.#usedMs = this.resetMs(nowMs) + 60_000 / limit
+    this.#atMs = nowMs
   }
 
   /** Gives one request back (it never left). */
   giveBack(limit: number): void {
-    this.#fullAtMs -= 60_000 / limit
+    this.#usedMs -= 60_000 / limit
   }
 
   /** How many more requests may pass now. */
   remaining(limit: number, nowMs: number): number {
-    const usedMs = Math.max(0, this.#fullAtMs - nowMs)
-    return Math.max(0, Math.floor(limit - (usedMs * limit) / 60_000 + 1e-9))
+    const freeMs = 60_000 - this.resetMs(nowMs) + ROUNDING_MS
+    return Math.max(0, Math.floor((freeMs * limit) / 60_000))
   }
 
   /** Milliseconds until the whole burst is there again. */
   resetMs(nowMs: number): number {
-    return Math.max(0, this.#fullAtMs - nowMs)
+    return Math.max(0, this.#usedMs - (nowMs - this.#atMs))
   }
 }

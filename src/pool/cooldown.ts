@@ -67,11 +67,25 @@ export interface Evidence {
 /** A rate limit that names a reset is believed up to an hour; longer ones come back by trying. */
 const RESET_CAP_MS = 3_600_000
 const FORBIDDEN_MS = 3_600_000
+/** Spend limits end with the month: a date beyond that is a mistake. */
+const CREDIT_CAP_MS = 31 * 86_400_000
+const SHORTEST_TOLD_MS = 1_000
 /** How many recent ends are remembered, and how many failures among them rest the account. */
 const RECENT_MASK = 0b11_1111_1111
 const RECENT_TRIP = 5
-/** A success this long after the rest began takes one step back. */
+/** So long without a new rest after a success takes one step back. */
 const STEP_DOWN_MS = 60_000
+
+/** Which state says more, where two answers to requests of one burst disagree. */
+const WEIGHT: Readonly<Record<Health['state'], number>> = {
+  healthy: 0,
+  cooling: 1,
+  rate_limited: 1,
+  forbidden: 2,
+  out_of_credit: 3,
+  unauthorized: 4,
+  disabled_upstream: 5,
+}
 
 /** Which part of an account an outcome concerns. */
 export function scopeOf(kind: Evidence['kind']): 'account' | 'model' | 'none' {
@@ -107,9 +121,11 @@ export function afterAttempt(
   context: { readonly nowMs: number; readonly jitter: number; readonly policy: CooldownPolicy },
 ): Health {
   const { nowMs, jitter, policy } = context
-  // A burst that fails together is one episode: what was sent before the rest began does not lengthen it.
-  const stale = health.state !== 'healthy' && evidence.sentAtMs < health.sinceMs
+  // Evidence counts only when it was sent after the present state began: a burst that fails together is one
+  // episode, and what comes late from before a recovery is no relapse. Dates and graver states still tell.
+  if (evidence.sentAtMs <= health.sinceMs && !tellsMore(evidence, health)) return health
 
+  const stepNow = stepAt(health, nowMs)
   const rest = (state: Health['state'], untilMs: number | null, step: number): Health => ({
     state,
     reason: evidence.reason,
@@ -122,62 +138,80 @@ export function afterAttempt(
     recent: 0,
   })
   const doubling = (base: { firstMs: number; maxMs: number }): number => {
-    const full = Math.min(base.firstMs * 2 ** Math.min(health.step, 30), base.maxMs)
+    const full = Math.min(base.firstMs * 2 ** Math.min(stepNow, 30), base.maxMs)
     return Math.max(1, Math.round(full / 2 + (full / 2) * jitter))
   }
 
   switch (evidence.kind) {
     case 'ok': {
       const recent = (health.recent << 1) & RECENT_MASK
-      if (health.state === 'healthy')
-        return health.failures === 0 && health.recent === recent
-          ? health
-          : { ...health, failures: 0, recent }
-      if (stale) return health
-      const step =
-        nowMs - health.sinceMs >= STEP_DOWN_MS ? Math.max(0, health.step - 1) : health.step
-      return { ...HEALTHY, step, sinceMs: nowMs }
+      if (health.state === 'healthy') {
+        const isSame = health.failures === 0 && health.recent === recent
+        return isSame ? health : { ...health, failures: 0, recent }
+      }
+      return { ...HEALTHY, step: health.step, sinceMs: nowMs }
     }
     case 'client_fault':
     case 'abandoned':
       return health
-    case 'rate_limited':
-      if (stale && evidence.restMs === null) return health
-      if (evidence.restMs !== null) {
-        const untilMs = nowMs + Math.min(Math.max(evidence.restMs, 1_000), RESET_CAP_MS)
-        // Two answers of one burst may name two ends: the later one holds.
-        const later = health.state === 'rate_limited' && (health.untilMs ?? 0) > untilMs
-        return later ? health : rest('rate_limited', untilMs, health.step)
-      }
-      return rest('cooling', nowMs + doubling(policy.rateLimited), health.step + 1)
+    case 'rate_limited': {
+      const toldMs = boundedRest(evidence.restMs, RESET_CAP_MS)
+      if (toldMs === null) return rest('cooling', nowMs + doubling(policy.rateLimited), stepNow + 1)
+      const untilMs = nowMs + toldMs
+      // Two answers of one burst may name two ends: the later one holds.
+      const lastsLonger =
+        rests(health, nowMs) && (health.untilMs === null || health.untilMs >= untilMs)
+      return lastsLonger ? health : rest('rate_limited', untilMs, stepNow)
+    }
     case 'overloaded':
-      if (stale) return health
-      return rest('cooling', nowMs + doubling(policy.overloaded), health.step + 1)
+      return rest('cooling', nowMs + doubling(policy.overloaded), stepNow + 1)
     case 'server_error':
     case 'unreachable': {
-      if (stale) return health
       const failures = health.failures + 1
       const recent = ((health.recent << 1) | 1) & RECENT_MASK
-      if (failures < policy.serverError.tripAfter && bitCount(recent) < RECENT_TRIP) {
-        const past = rests(health, nowMs)
-          ? health
-          : { ...HEALTHY, step: health.step, sinceMs: health.sinceMs }
-        return { ...past, failures, recent }
-      }
-      return rest('cooling', nowMs + doubling(policy.serverError), health.step + 1)
+      if (failures < policy.serverError.tripAfter && bitCount(recent) < RECENT_TRIP)
+        return { ...health, failures, recent }
+      return rest('cooling', nowMs + doubling(policy.serverError), stepNow + 1)
     }
     case 'unauthorized':
     case 'disabled_upstream':
-      return rest(evidence.kind, null, health.step)
-    case 'out_of_credit':
-      return rest(
-        'out_of_credit',
-        evidence.restMs === null ? null : nowMs + evidence.restMs,
-        health.step,
-      )
+      return rest(evidence.kind, null, stepNow)
+    case 'out_of_credit': {
+      const toldMs = boundedRest(evidence.restMs, CREDIT_CAP_MS)
+      return rest('out_of_credit', toldMs === null ? null : nowMs + toldMs, stepNow)
+    }
     case 'forbidden':
-      return rest('forbidden', nowMs + FORBIDDEN_MS, health.step)
+      return rest('forbidden', nowMs + FORBIDDEN_MS, stepNow)
   }
+}
+
+/** Whether evidence from before the present state began changes it all the same. */
+function tellsMore(evidence: Evidence, health: Health): boolean {
+  switch (evidence.kind) {
+    case 'rate_limited':
+      return boundedRest(evidence.restMs, RESET_CAP_MS) !== null
+    case 'forbidden':
+    case 'out_of_credit':
+    case 'unauthorized':
+    case 'disabled_upstream':
+      // What answered well since then is newer, and right.
+      return health.state !== 'healthy' && WEIGHT[evidence.kind] > WEIGHT[health.state]
+    default:
+      return false
+  }
+}
+
+/** The exponent of the next rest: a healthy time since the last one takes steps back. */
+function stepAt(health: Health, nowMs: number): number {
+  if (health.state !== 'healthy') return health.step
+  const calm = Math.floor(Math.max(0, nowMs - health.sinceMs) / STEP_DOWN_MS)
+  return Math.max(0, health.step - calm)
+}
+
+/** A told rest in whole ms, at least a second and at most `capMs`; null when there is no usable figure. */
+function boundedRest(restMs: number | null, capMs: number): number | null {
+  if (restMs === null || Number.isNaN(restMs)) return null
+  return Math.ceil(Math.min(Math.max(restMs, SHORTEST_TOLD_MS), capMs))
 }
 
 function bitCount(bits: number): number {

@@ -16,11 +16,15 @@ interface Entry {
   live: LiveAccount
   readonly window: RateWindow
   inFlight: number
-  lastUsedAtMs: number
+  /** On the monotonic clock. */
+  lastUsedMs: number
   /** By model class; '' is the account as a whole. */
   readonly health: Map<string, Health>
   headroom: HeadroomRow | null
 }
+
+/** A wall clock that moves this much against the monotonic one was set, not slewed. */
+const JUMP_MS = 1_000
 
 /** What the daemon writes down after health or headroom changed. */
 export interface PoolChanges {
@@ -41,11 +45,14 @@ export class Pool {
   readonly #dirtyHealth = new Map<string, HealthRow>()
   readonly #dirtyHeadroom = new Set<string>()
   #events: AccountEvent[] = []
+  /** Wall time less monotonic time, when last asked. */
+  #gapMs: number
 
   constructor(options: { clock: Clock; random: () => number; policy: CooldownPolicy }) {
     this.#clock = options.clock
     this.#random = options.random
     this.#policy = options.policy
+    this.#gapMs = options.clock.nowMs() - options.clock.monotonicMs()
   }
 
   /**
@@ -53,6 +60,7 @@ export class Pool {
    * cleared, and what an older credential earned, no longer counts.
    */
   reload(accounts: readonly LiveAccount[], stored: readonly HealthRow[]): void {
+    const nowMs = this.#nowMs()
     const keep = new Set(accounts.map((live) => live.account.id))
     for (const id of this.#entries.keys()) if (!keep.has(id)) this.#entries.delete(id)
     for (const live of accounts) {
@@ -63,13 +71,13 @@ export class Pool {
           live,
           window: new RateWindow(),
           inFlight: 0,
-          lastUsedAtMs: 0,
+          lastUsedMs: Number.NEGATIVE_INFINITY,
           health: new Map(),
           headroom: null,
         }
         for (const row of stored) {
           if (row.accountId === account.id && row.credentialVersion === account.credentialVersion) {
-            entry.health.set(row.modelClass, { ...HEALTHY, ...healthOf(row) })
+            entry.health.set(row.modelClass, healthOf(row, nowMs))
           }
         }
         this.#entries.set(account.id, entry)
@@ -101,7 +109,7 @@ export class Pool {
 
   /** Every enabled account as selection sees it, for a model and its class. */
   candidates(model: string, modelClass: string): Candidate[] {
-    const nowMs = this.#clock.nowMs()
+    const nowMs = this.#nowMs()
     const monotonicMs = this.#clock.monotonicMs()
     const list: Candidate[] = []
     for (const entry of this.#entries.values()) {
@@ -117,7 +125,7 @@ export class Pool {
           account.rpmLimit === null ? 0 : entry.window.waitMs(account.rpmLimit, monotonicMs),
         rest: restOf(entry, ['', modelClass, model], nowMs),
         servesModel: matchesModel(account.models, model),
-        lastUsedAtMs: entry.lastUsedAtMs,
+        idleMs: monotonicMs - entry.lastUsedMs,
       })
     }
     return list
@@ -128,9 +136,10 @@ export class Pool {
     const entry = this.#entries.get(id)
     if (entry === undefined) return
     entry.inFlight++
-    entry.lastUsedAtMs = this.#clock.nowMs()
+    const monotonicMs = this.#clock.monotonicMs()
+    entry.lastUsedMs = monotonicMs
     const limit = entry.live.account.rpmLimit
-    if (limit !== null) entry.window.take(limit, this.#clock.monotonicMs())
+    if (limit !== null) entry.window.take(limit, monotonicMs)
   }
 
   /** The attempt never left: slot and RPM go back. */
@@ -164,7 +173,7 @@ export class Pool {
     const part = scope === 'account' ? '' : evidence.kind === 'forbidden' ? about.model : modelClass
     const before = entry.health.get(part) ?? HEALTHY
     const after = afterAttempt(before, evidence, {
-      nowMs: this.#clock.nowMs(),
+      nowMs: this.#nowMs(),
       jitter: this.#random(),
       policy: this.#policy,
     })
@@ -174,7 +183,7 @@ export class Pool {
       const whole = entry.health.get('')
       if (whole !== undefined && whole !== HEALTHY) {
         const better = afterAttempt(whole, evidence, {
-          nowMs: this.#clock.nowMs(),
+          nowMs: this.#nowMs(),
           jitter: 0,
           policy: this.#policy,
         })
@@ -216,11 +225,11 @@ export class Pool {
 
   /** Counts for people, for `modelClass` or any. */
   counts(): { healthy: number; resting: number; disabled: number } {
-    const nowMs = this.#clock.nowMs()
+    const nowMs = this.#nowMs()
     const counts = { healthy: 0, resting: 0, disabled: 0 }
     for (const entry of this.#entries.values()) {
       if (entry.live.account.disabledAtMs !== null) counts.disabled++
-      else if ([...entry.health.values()].some((health) => rests(health, nowMs))) counts.resting++
+      else if (restOf(entry, entry.health.keys(), nowMs) !== null) counts.resting++
       else counts.healthy++
     }
     return counts
@@ -257,6 +266,18 @@ export class Pool {
       before.step === health.step
     )
       return
+    this.#writeDown(entry, modelClass, health)
+    if (before.state === 'healthy' && health.state === 'healthy') return
+    this.#events.push({
+      accountId: entry.live.account.id,
+      atMs: this.#nowMs(),
+      kind: health.state === 'healthy' ? 'recovered' : health.state,
+      message: health.state === 'healthy' ? before.reason : health.reason,
+      requestId,
+    })
+  }
+
+  #writeDown(entry: Entry, modelClass: string, health: Health): void {
     const { account } = entry.live
     this.#dirtyHealth.set(`${account.id} ${modelClass}`, {
       accountId: account.id,
@@ -270,40 +291,66 @@ export class Pool {
       step: health.step,
       credentialVersion: account.credentialVersion,
     })
-    if (before.state === 'healthy' && health.state === 'healthy') return
-    this.#events.push({
-      accountId: account.id,
-      atMs: this.#clock.nowMs(),
-      kind: health.state === 'healthy' ? 'recovered' : health.state,
-      message: health.state === 'healthy' ? before.reason : health.reason,
-      requestId,
-    })
+  }
+
+  /**
+   * Wall time. When the wall clock was set, rests move along with it: they last by the monotonic clock,
+   * while rows and people go by wall time.
+   */
+  #nowMs(): number {
+    const nowMs = this.#clock.nowMs()
+    const gapMs = nowMs - this.#clock.monotonicMs()
+    const jumpMs = Math.round(gapMs - this.#gapMs)
+    this.#gapMs = gapMs
+    if (Math.abs(jumpMs) < JUMP_MS) return nowMs
+    for (const entry of this.#entries.values()) {
+      for (const [modelClass, before] of entry.health) {
+        if (before === HEALTHY) continue
+        const health = shifted(before, jumpMs)
+        entry.health.set(modelClass, health)
+        this.#writeDown(entry, modelClass, health)
+      }
+    }
+    return nowMs
   }
 }
 
-/** The first rest among these parts of an account that keeps requests away now. */
-function restOf(entry: Entry, parts: readonly string[], nowMs: number): Candidate['rest'] {
-  const { account } = entry.live
-  if (account.cooldownUntilMs !== null && account.cooldownUntilMs > nowMs) {
-    return { kind: 'unhealthy', forMs: account.cooldownUntilMs - nowMs }
-  }
+/** The longest rest among these parts of an account that keeps requests away now. */
+function restOf(entry: Entry, parts: Iterable<string>, nowMs: number): Candidate['rest'] {
+  const { cooldownUntilMs } = entry.live.account
+  let longest: Candidate['rest'] = null
+  if (cooldownUntilMs !== null && cooldownUntilMs > nowMs)
+    longest = { kind: 'unhealthy', forMs: cooldownUntilMs - nowMs }
   for (const part of parts) {
     const health = entry.health.get(part)
     if (health === undefined || !rests(health, nowMs)) continue
     const forMs = health.untilMs === null ? null : health.untilMs - nowMs
-    return { kind: health.state === 'rate_limited' ? 'limited' : 'unhealthy', forMs }
+    if (longest !== null && (longest.forMs === null || (forMs !== null && forMs <= longest.forMs)))
+      continue
+    longest = { kind: health.state === 'rate_limited' ? 'limited' : 'unhealthy', forMs }
   }
-  return null
+  return longest
 }
 
-function healthOf(row: HealthRow): Omit<Health, 'failures' | 'recent'> {
-  return {
-    state: row.state,
-    reason: row.reason,
-    httpStatus: row.httpStatus,
-    upstreamRequestId: row.upstreamRequestId,
-    sinceMs: row.sinceMs,
-    untilMs: row.untilMs,
-    step: row.step,
-  }
+/** A stored state. One that began in the future was written by a clock that was wrong: it begins now. */
+function healthOf(row: HealthRow, nowMs: number): Health {
+  return shifted(
+    {
+      ...HEALTHY,
+      state: row.state,
+      reason: row.reason,
+      httpStatus: row.httpStatus,
+      upstreamRequestId: row.upstreamRequestId,
+      sinceMs: row.sinceMs,
+      untilMs: row.untilMs,
+      step: row.step,
+    },
+    Math.min(0, nowMs - row.sinceMs),
+  )
+}
+
+/** The same state, as it stands after the wall clock moved by `byMs`. */
+function shifted(health: Health, byMs: number): Health {
+  const untilMs = health.untilMs === null ? null : health.untilMs + byMs
+  return { ...health, sinceMs: health.sinceMs + byMs, untilMs }
 }

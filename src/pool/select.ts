@@ -11,7 +11,8 @@ export interface Candidate {
   readonly rest: { readonly kind: 'limited' | 'unhealthy'; readonly forMs: number | null } | null
   /** Its model list allows the requested model. */
   readonly servesModel: boolean
-  readonly lastUsedAtMs: number
+  /** Since its last attempt left; infinite when it never had one. */
+  readonly idleMs: number
 }
 
 export type Choice =
@@ -28,7 +29,7 @@ const SLOT_WAIT_MS = 1_000
 
 /**
  * Chooses the account for the next attempt: the lowest priority number first, within it the smallest
- * share of load by weight, then the one that rested longest. `tried` accounts of this exchange are out.
+ * share of running requests by weight, then the one that idled longest, by weight too. `tried` accounts of this exchange are out.
  */
 export function select(candidates: readonly Candidate[], tried: ReadonlySet<string>): Choice {
   let best: Candidate | null = null
@@ -64,8 +65,9 @@ function waitOf(candidate: Candidate): number | null {
 
 function isBetter(a: Candidate, b: Candidate): boolean {
   if (a.priority !== b.priority) return a.priority < b.priority
-  const loadA = (a.inFlight + 1) / a.weight
-  const loadB = (b.inFlight + 1) / b.weight
+  const loadA = a.inFlight / a.weight
+  const loadB = b.inFlight / b.weight
   if (loadA !== loadB) return loadA < loadB
-  return a.lastUsedAtMs < b.lastUsedAtMs
+  // Requests that come one at a time find everybody free: thrice the weight is then used thrice as often.
+  return a.idleMs * a.weight > b.idleMs * b.weight
 }
