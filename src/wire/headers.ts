@@ -37,7 +37,7 @@ const NOT_UP = new Set([
   'x-api-key',
   'x-real-ip',
 ])
-const NOT_UP_PREFIXES = ['x-forwarded-', 'cf-']
+const NOT_UP_PREFIXES = ['cf-', 'proxy-', 'x-cc-', 'x-forwarded-']
 
 const NOT_DOWN = new Set([
   ...HOP_BY_HOP,
@@ -76,7 +76,7 @@ export function requestHeadersUp(raw: FlatHeaders, options: UpOptions): string[]
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]
     if (!passes(name, upVerdicts, NOT_UP, NOT_UP_PREFIXES)) continue
-    if (named !== null && named.has(name.toLowerCase())) continue
+    if (named?.has(name.toLowerCase())) continue
     if (name.length === 22 && name.toLowerCase() === 'anthropic-workspace-id') {
       // It must match the credential's workspace, or upstream refuses the call.
       if (options.workspaceId === null || raw[i + 1] !== options.workspaceId) continue
@@ -93,7 +93,7 @@ export function responseHeadersDown(raw: FlatHeaders): string[] {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]
     if (!passes(name, downVerdicts, NOT_DOWN, NOT_DOWN_PREFIXES)) continue
-    if (named !== null && named.has(name.toLowerCase())) continue
+    if (named?.has(name.toLowerCase())) continue
     headers.push(name, raw[i + 1])
   }
   return headers

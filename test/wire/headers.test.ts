@@ -35,6 +35,9 @@ test('credentials, cookies, forwarding and hop-by-hop headers stay here', () => 
     'CF-Connecting-IP',
     'X-Real-IP',
     'True-Client-IP',
+    'Proxy-Connection',
+    'Proxy-Custom',
+    'X-CC-Request-Id',
   ]
   assert.deepEqual(
     requestHeadersUp(
