@@ -1,14 +1,15 @@
 import type { Bound, BoundInput } from '../billing/bound.ts'
 import { costBound, maxTokensThatFit, tighterBound } from '../billing/bound.ts'
-import type { BoundModels, WantedModels } from '../billing/bound-models.ts'
+import type { BoundModels } from '../billing/bound-models.ts'
 import { GatewayError } from '../core/errors.ts'
 import { formatUsdExact } from '../core/money.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
 import type { LiveAccount } from '../pool/pool.ts'
-import type { BodyFacts, Scalar } from '../wire/body-facts.ts'
+import type { BodyFacts } from '../wire/body-facts.ts'
 import { countTokens } from './count-tokens.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { textOf, wholeOf } from './scalars.ts'
 
 /** What a body says about its size and prices, for the cost bound. */
 export function boundInputOf(request: InferenceRequest): BoundInput {
@@ -34,32 +35,6 @@ export function boundInputOf(request: InferenceRequest): BoundInput {
     compaction: facts.topLevel.has('compaction') || facts.topLevel.has('context_management'),
     fast: textOf(facts.speed) === 'fast',
     geo: geo === 'us' || geo === 'global' ? geo : 'unknown',
-  }
-}
-
-/** The models that a body names, as it spells them. */
-export function wantedModelsOf(request: InferenceRequest): WantedModels {
-  const { facts } = request
-  return {
-    model: request.model,
-    fast: textOf(facts.speed) === 'fast',
-    fallbacks:
-      facts.fallbacks.kind === 'default'
-        ? 'default'
-        : facts.fallbacks.kind === 'list'
-          ? facts.fallbacks.entries.map((entry) => ({
-              model: textOf(entry.model) ?? '',
-              maxTokens: wholeOf(entry.maxTokens),
-              fast: entry.speed.type === 'string' ? entry.speed.value === 'fast' : null,
-            }))
-          : [],
-    advisors: facts.serverTools
-      .filter((tool) => tool.family === 'advisor')
-      .map((tool) => ({
-        model: textOf(tool.model) ?? '',
-        maxUses: wholeOf(tool.maxUses),
-        maxTokens: wholeOf(tool.maxTokens),
-      })),
   }
 }
 
@@ -149,12 +124,4 @@ function hasUnknownSize(facts: BodyFacts): boolean {
     facts.containerUploads > 0 ||
     facts.fileIds > 0
   )
-}
-
-function textOf(scalar: Scalar): string | null {
-  return scalar.type === 'string' ? scalar.value : null
-}
-
-function wholeOf(scalar: Scalar): number | null {
-  return scalar.type === 'number' && scalar.integer && scalar.value >= 0 ? scalar.value : null
 }

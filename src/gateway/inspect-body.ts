@@ -9,7 +9,7 @@ import type { BodyFacts } from '../wire/body-facts.ts'
 import { inspect } from '../wire/inspect.ts'
 import type { Call } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import { wantedModelsOf } from './hold.ts'
+import { wantedModelsOf } from './wanted-models.ts'
 
 /** Checks a body and reads what ccgate uses of it. */
 export function readInference(call: Call, body: Buffer): InferenceRequest {
