@@ -127,7 +127,6 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       this.#fail('timeout', true)
       this.#controller?.abort(new Error('the answer did not begin in time'))
     }, request.beginWithinMs)
-    this.#timer.unref()
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

@@ -26,12 +26,16 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
   const declared = declaredLength(request)
   if (declared !== null && declared > limits.maxBytes)
     return Promise.reject(tooLarge(declared, limits))
+  // A small body came in one read with its headers: it is taken at once, without listeners and timers.
+  if (declared !== null && declared > 0 && request.readableLength === declared) {
+    const body: unknown = request.read()
+    if (Buffer.isBuffer(body)) return Promise.resolve(body)
+  }
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let received = 0
     let seconds = 0
     let done = false
-    // One timer per slow body only: a body that is here within the first second never sees it.
     const pace = setInterval(() => {
       seconds++
       const elapsedMs = seconds * 1_000
