@@ -1,4 +1,4 @@
-import type { Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
+import type { AccountSummary, Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
 import type { Snapshot } from './facts.ts'
 import { KEPT_MINUTES, Traffic } from './traffic.ts'
 
@@ -12,6 +12,7 @@ export type MonitorReader = Pick<
   | 'sumUsage'
   | 'listBoots'
   | 'listUsers'
+  | 'changes'
 >
 
 const LIMITS = {
@@ -23,6 +24,8 @@ const LIMITS = {
   pastRows: 40_000,
 }
 const SLOW_FACTS_MS = 5_000
+/** Reading the accounts may take this share of the time; beyond it they are read more rarely. */
+const ACCOUNTS_SHARE = 1 / 50
 
 /** Looks at the database: reads the past once, then only the rows after the last one seen. */
 export class Source {
@@ -36,6 +39,12 @@ export class Source {
   #past: { afterId: string | null; sinceMs: number; rows: number } | null
   #users = new Map<string, UserSummary>()
   #today: UsageTotals | null = null
+  #accounts: { list: readonly AccountSummary[]; atMs: number; tookMs: number; changes: number } = {
+    list: [],
+    atMs: Number.NEGATIVE_INFINITY,
+    tookMs: 0,
+    changes: -1,
+  }
   #slowFactsAtMs = Number.NEGATIVE_INFINITY
   #slowFactsTookMs = 0
 
@@ -46,15 +55,18 @@ export class Source {
     this.#past = { afterId: null, sinceMs: clock() - KEPT_MINUTES * 60_000, rows: 0 }
   }
 
-  /** One look. Rejects with `StoreError` when the database does not answer. */
-  async read(): Promise<Snapshot> {
+  /**
+   * One look; `now` reads the accounts even where that is costly, as after an action. Rejects with
+   * `StoreError` when the database does not answer.
+   */
+  async read(how: 'now' | 'when_due' = 'when_due'): Promise<Snapshot> {
     const nowMs = this.#clock()
     // Holds before rows: what closes in between is then counted by its row, and its hold is dropped.
     const holds = await this.#store.listOpenHolds()
     if (this.#tailId !== null) await this.#readTail(this.#tailId)
     await this.#readPast()
     this.#traffic.forget(nowMs)
-    const accounts = await this.#store.listAccounts(nowMs)
+    const accounts = await this.#readAccounts(nowMs, how)
     const boots = await this.#store.listBoots()
     await this.#readSlowFacts(nowMs)
     return {
@@ -101,6 +113,18 @@ export class Source {
       if (this.#seen.size <= this.#limits.pastRows + this.#limits.page) break
       this.#seen.delete(id)
     }
+  }
+
+  /** Their counts cover minutes of rows: on a busy gateway that is too much to count every second. */
+  async #readAccounts(nowMs: number, how: 'now' | 'when_due'): Promise<readonly AccountSummary[]> {
+    const changes = this.#store.changes().accounts
+    const { list, atMs, tookMs, changes: before } = this.#accounts
+    const isFresh = Math.abs(nowMs - atMs) < Math.min(SLOW_FACTS_MS, tookMs / ACCOUNTS_SHARE)
+    if (how === 'when_due' && isFresh && changes === before) return list
+    const startedMs = performance.now()
+    const found = await this.#store.listAccounts(nowMs)
+    this.#accounts = { list: found, atMs: nowMs, tookMs: performance.now() - startedMs, changes }
+    return found
   }
 
   /** Sums and balances are read every 5 s, or more rarely where reading them takes its time. */

@@ -4,7 +4,7 @@ import type { Snapshot } from './facts.ts'
 
 /** Where snapshots come from. */
 export interface SnapshotSource {
-  read(): Promise<Snapshot>
+  read(how?: 'now' | 'when_due'): Promise<Snapshot>
 }
 
 /** What is known now. */
@@ -34,37 +34,40 @@ export function useSnapshot(
   }))
   const run = useRef({ isReading: false, isWanted: false, isOver: false, readAtMs: 0 })
 
-  const look = useCallback(() => {
-    const state = run.current
-    if (state.isReading) {
-      // What is being read may be older than what the caller wants to see.
-      state.isWanted = true
-      return
-    }
-    state.isReading = true
-    source
-      .read()
-      .then((snapshot) => {
-        state.readAtMs = clock()
-        if (!state.isOver) setWatched({ snapshot, nowMs: state.readAtMs, staleSinceMs: null })
-      })
-      .catch((error: unknown) => {
-        if (state.isOver) return
-        setWatched((before) => {
-          // Only the database's own refusals are waited out; a bug goes to Ink, which ends the screen.
-          if (!(error instanceof StoreError)) throw error
-          const staleSinceMs = before.staleSinceMs ?? (state.readAtMs || clock())
-          return { ...before, nowMs: clock(), staleSinceMs }
+  const lookWhen = useCallback(
+    (how: 'now' | 'when_due') => {
+      const state = run.current
+      if (state.isReading) {
+        // What is being read may be older than what the caller wants to see.
+        state.isWanted ||= how === 'now'
+        return
+      }
+      state.isReading = true
+      source
+        .read(how)
+        .then((snapshot) => {
+          state.readAtMs = clock()
+          if (!state.isOver) setWatched({ snapshot, nowMs: state.readAtMs, staleSinceMs: null })
         })
-      })
-      .finally(() => {
-        state.isReading = false
-        if (state.isWanted && !state.isOver) {
-          state.isWanted = false
-          look()
-        }
-      })
-  }, [source, clock])
+        .catch((error: unknown) => {
+          if (state.isOver) return
+          setWatched((before) => {
+            // Only the database's own refusals are waited out; a bug goes to Ink, which ends the screen.
+            if (!(error instanceof StoreError)) throw error
+            const staleSinceMs = before.staleSinceMs ?? (state.readAtMs || clock())
+            return { ...before, nowMs: clock(), staleSinceMs }
+          })
+        })
+        .finally(() => {
+          state.isReading = false
+          if (state.isWanted && !state.isOver) {
+            state.isWanted = false
+            lookWhen('now')
+          }
+        })
+    },
+    [source, clock],
+  )
 
   useEffect(() => {
     if (isPaused) return
@@ -72,18 +75,18 @@ export function useSnapshot(
     state.isOver = false
     let sinceLookMs = 0
     const tickMs = Math.min(refreshMs, 1000)
-    if (first === null || state.readAtMs > 0) look()
+    if (first === null || state.readAtMs > 0) lookWhen('when_due')
     const timer = setInterval(() => {
       sinceLookMs += tickMs
       if (sinceLookMs >= refreshMs && !state.isReading) {
         sinceLookMs = 0
-        look()
+        lookWhen('when_due')
       } else {
         setWatched((before) => ({ ...before, nowMs: clock() }))
       }
     }, tickMs)
     return () => clearInterval(timer)
-  }, [isPaused, refreshMs, first, look, clock])
+  }, [isPaused, refreshMs, first, lookWhen, clock])
 
   useEffect(() => {
     const state = run.current
@@ -93,5 +96,6 @@ export function useSnapshot(
     }
   }, [])
 
+  const look = useCallback(() => lookWhen('now'), [lookWhen])
   return { ...watched, look }
 }
