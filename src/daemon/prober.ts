@@ -12,7 +12,7 @@ const CREDIT_FACTOR = 1.5
 
 /**
  * Asks upstream, by calls that cost nothing, whether accounts that rest without an end may serve again.
- * `tick` is called every few seconds and decides itself what is due.
+ * `tick` is called every second and decides itself what is due.
  */
 export class Prober {
   readonly #gateway: Gateway
@@ -25,20 +25,20 @@ export class Prober {
   }
 
   async tick(): Promise<void> {
-    const nowMs = this.#gateway.clock.monotonicMs()
-    const due = this.#gateway.pool.probeable().filter(({ live, state }) => {
-      const { id } = live.account
+    const { clock, pool } = this.#gateway
+    const nowMs = clock.monotonicMs()
+    const due = pool.probeable().filter(({ live, state, sinceMs }) => {
       const everyMs = state === 'out_of_credit' ? this.#everyMs * CREDIT_FACTOR : this.#everyMs
+      const lastMs = this.#lastMs.get(live.account.id) ?? Number.NEGATIVE_INFINITY
       // The failure itself was the first probe.
-      if (!this.#lastMs.has(id)) this.#lastMs.set(id, nowMs)
-      return nowMs - (this.#lastMs.get(id) ?? nowMs) >= everyMs
+      return clock.nowMs() - sinceMs >= everyMs && nowMs - lastMs >= everyMs
     })
     await Promise.all(
       due.map(async ({ live, state }) => {
         this.#lastMs.set(live.account.id, nowMs)
         if (await this.#answers(live, state)) {
           this.#lastMs.delete(live.account.id)
-          this.#gateway.pool.recovered(live.account.id)
+          pool.recovered(live.account.id)
           this.#gateway.log.info({ accountId: live.account.id, was: state }, 'account.recovered')
         }
       }),

@@ -5,6 +5,7 @@ import { isDead } from './process-id.ts'
 
 const HEARTBEAT_MS = 5_000
 const SAVE_MS = 1_000
+const PROBE_TICK_MS = 1_000
 
 /**
  * The daemon's clockwork: heartbeat, progress of streams, states of accounts, orphans of dead runs. What it
@@ -25,6 +26,7 @@ export class Reaper {
     this.#timers.push(
       setInterval(() => this.#guard('heartbeat', () => this.beat()), HEARTBEAT_MS),
       setInterval(() => this.#guard('account.save', () => this.save()), SAVE_MS),
+      setInterval(() => this.#guard('account.probe', () => this.#prober.tick()), PROBE_TICK_MS),
       setInterval(
         () => this.#guard('recovery', () => recoverOrphans(this.#gateway)),
         HEARTBEAT_MS * 2,
@@ -48,7 +50,7 @@ export class Reaper {
     const { store, bootId, clock, running } = this.#gateway
     const nowMs = clock.monotonicMs()
     for (const exchange of running) exchange.tick(nowMs)
-    await Promise.all([store.heartbeat(bootId, this.#state, clock.nowMs()), this.#prober.tick()])
+    await store.heartbeat(bootId, this.#state, clock.nowMs())
   }
 
   /** Writes down what changed of accounts, at most once a second. */

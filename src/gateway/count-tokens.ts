@@ -100,7 +100,6 @@ export async function forwardCount(
       account,
       callOff,
     )
-    gateway.pool.attemptReleased(forwarded.account.account.id)
     if (forwarded.kind === 'stream' || call.response.destroyed) return
     const { status, headers, body: answer } = forwarded.answer
     const head = answerHead(call, headers, forwarded.account.account.id, keyHeaders)

@@ -41,7 +41,7 @@ export type ResendRule =
   /** Nothing: only the account that got it can answer it. */
   | 'never'
 
-/** How sending ended when something can be given to the client. The slot of `account` is still taken. */
+/** How sending ended when something can be given to the client. A stream's slot is still taken. */
 export type Forwarded =
   | {
       readonly kind: 'answer'
@@ -124,6 +124,10 @@ export async function forward(
 
   while (account !== null) {
     const { id } = account.account
+    if (callOff.noMore) {
+      gateway.pool.attemptCancelled(id)
+      throw new CalledOff()
+    }
     const remainingMs = deadlineMs - gateway.clock.monotonicMs()
     if (remainingMs <= 0 && tried.size > 0) {
       gateway.pool.attemptCancelled(id)
@@ -155,17 +159,14 @@ export async function forward(
     )
     if (end.kind === 'answer') noteHeadroom(gateway, account, end.headers)
 
+    gateway.pool.attemptReleased(id)
     if (end.kind === 'answer' && (outcome.kind === 'ok' || outcome.kind === 'client_fault')) {
       observe(gateway, want, account, outcome, sentAtMs)
       if (outcome.kind === 'ok') settleForbidden(gateway, want, refused)
       return { kind: 'answer', answer: end, account }
     }
-    if (outcome.kind === 'abandoned') {
-      gateway.pool.attemptReleased(id)
-      throw new CalledOff()
-    }
+    if (outcome.kind === 'abandoned') throw new CalledOff()
     seen.push({ outcome, timedOut: end.kind === 'failed' && end.timedOut })
-    gateway.pool.attemptReleased(id)
     if (end.kind === 'answer' && outcome.kind === 'forbidden') {
       // Whether the account or the request is at fault shows only when another account answers otherwise.
       refused.push({ account, answer: end, sentAtMs })
@@ -190,10 +191,8 @@ export async function forward(
   }
 
   const last = refused.at(-1)
-  if (last !== undefined && refused.length === seen.length) {
-    gateway.pool.attemptStarted(last.account.account.id)
+  if (last !== undefined && refused.length === seen.length)
     return { kind: 'answer', answer: last.answer, account: last.account }
-  }
   throw allFailed(gateway, want, seen)
 }
 

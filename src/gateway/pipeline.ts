@@ -152,7 +152,6 @@ async function answer(
   const { call, request } = exchange
   const { status, headers, body, outcome, json } = forwarded.answer
   const accountId = forwarded.account.account.id
-  gateway.pool.attemptReleased(accountId)
   exchange.upstreamRequestId = outcome.upstreamRequestId
   const gone = exchange.clientGone || call.response.destroyed
   exchange.firstByteMs = gone ? null : gateway.clock.monotonicMs()

@@ -64,6 +64,8 @@ export async function voidHold(
 export function cutStreamUsage(exchange: Exchange, tap: StreamTap, nowMs: number): Usage {
   const started = tap.usage()
   const seen = tap.outputSoFar(nowMs)
+  // The last total came with the stop reason: nothing was produced after it, and no estimate is better.
+  if (started.stopReason !== null && seen.seenOutputTokens > 0) return started
   const row =
     findPrice(exchange.pricesOf, started.model, exchange.call.arrivedAtMs) ?? exchange.price
   const output = outputSoFar({

@@ -12,7 +12,7 @@ import { createLog } from '../../src/observe/log.ts'
 import type { Sandbox, SandboxOptions } from '../../src/sandbox/sandbox.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { createDatabase, openDaemonStore, openStore } from '../../src/store/open.ts'
-import type { NewKey, Store, UsageRow } from '../../src/store/store.ts'
+import type { NewAccount, NewKey, Store, UsageRow } from '../../src/store/store.ts'
 import { credentialFingerprint, initInstall } from '../../src/vault/install.ts'
 import { credentialPlace, keyDigest } from '../../src/vault/vault.ts'
 
@@ -22,6 +22,8 @@ export interface WorldOptions {
   /** Names of accounts, each a sandbox account of the same name. Default: `one` and `two`. */
   readonly accounts?: readonly string[]
   readonly accountLimits?: { readonly rpmLimit?: number; readonly concurrencyLimit?: number }
+  /** What is special about single accounts. */
+  readonly account?: (name: string) => Partial<NewAccount>
   readonly creditMicro?: number
   readonly key?: Partial<NewKey>
   readonly config?: (config: Config) => Config
@@ -34,6 +36,7 @@ export interface World {
   readonly keyId: string
   readonly userId: string
   readonly sandbox: Sandbox
+  /** The latest one started. */
   readonly daemon: Daemon
   /** A second connection, as the commands have. */
   readonly store: Store
@@ -51,6 +54,10 @@ export interface World {
     name: string,
     options?: Partial<NewKey> & { creditMicro?: number },
   ): Promise<string>
+  /** One more daemon on the same database; it ends with the test. */
+  startDaemon(): Promise<Daemon>
+  /** Stops the latest daemon and starts another; `url` and `daemon` are then those of the new one. */
+  restart(): Promise<void>
 }
 
 const makeId = createIdMaker(
@@ -99,6 +106,7 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
         models: ['*'],
         note: null,
         disabled: false,
+        ...options.account?.(name),
       },
       BY,
     )
@@ -166,19 +174,31 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
     logging: { ...base.logging, access: 'all' },
   }
   const config = options.config?.(configured) ?? configured
-  const daemonStore = await openDaemonStore({ path: databaseFile })
-  if (daemonStore.kind !== 'opened') throw new Error(`daemon store: ${daemonStore.kind}`)
   const log: string[] = []
-  const daemon = await startDaemon({
-    config,
-    store: daemonStore.store,
-    install,
-    log: createLog({ level: 'debug', format: 'json', write: (line) => log.push(line) }),
-    version: 'test',
-  })
+  const running: Daemon[] = []
+  async function startOne(): Promise<Daemon> {
+    const daemonStore = await openDaemonStore({ path: databaseFile })
+    if (daemonStore.kind !== 'opened') throw new Error(`daemon store: ${daemonStore.kind}`)
+    if (install.kind !== 'opened') throw new Error('unreachable')
+    const started = await startDaemon({
+      config,
+      store: daemonStore.store,
+      install,
+      log: createLog({ level: 'debug', format: 'json', write: (line) => log.push(line) }),
+      version: 'test',
+    })
+    running.push(started)
+    return started
+  }
+  async function stopOne(one: Daemon, graceMs: number): Promise<void> {
+    const index = running.indexOf(one)
+    if (index >= 0) running.splice(index, 1)
+    await one.stop(graceMs)
+  }
+  let daemon = await startOne()
 
   t.after(async () => {
-    await daemon.stop(0)
+    for (const one of [...running]) await stopOne(one, 0)
     await store.close()
     await sandbox.close()
     rmSync(folder, { recursive: true, force: true })
@@ -186,12 +206,21 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
 
   const userId = users.get('alice') ?? ''
   return {
-    url: daemon.url,
+    get url() {
+      return daemon.url
+    },
     key,
     keyId: keyIds.get(key) ?? '',
     userId,
     sandbox,
-    daemon,
+    get daemon() {
+      return daemon
+    },
+    startDaemon: startOne,
+    async restart() {
+      await stopOne(daemon, 5_000)
+      daemon = await startOne()
+    },
     store,
     databaseFile,
     log,
