@@ -1,75 +1,104 @@
 // Runs a task of this checkout with the Node.js that comes with it: `node bin/bootstrap.js test`.
 // Plain JavaScript that any Node.js from 20 on can run; what it starts needs 24.
 
-import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { spawn } from 'node:child_process'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { constants } from 'node:os'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const modules = join(root, 'node_modules')
 /** Written after a complete install: its text is the lock that was installed. */
 const stamp = join(modules, '.ccgate-installed')
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 const TASKS = {
-  build,
-  demo: (args) => {
-    build()
-    return node(['bin/ccgate.js', 'demo', ...args])
-  },
-  test: (args) => {
-    build()
-    return node(['--import', 'tsx', '--test', ...(args.length > 0 ? args : ['test/**/*.test.{ts,tsx}'])])
-  },
-  'test:long': (args) => {
-    build()
-    return node(['--import', 'tsx', 'test/long/crash.ts', ...args])
-  },
-  check: () => {
-    step('types', () => node(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']))
-    step('lint and format', () => node(['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings']))
+  build: async () => {
+    await build()
     return 0
   },
-  bench: (args) => {
-    build()
+  demo: async (args) => {
+    await build()
+    return node(['bin/ccgate.js', 'demo', ...args])
+  },
+  test: async (args) => {
+    await build()
+    const files = args.length > 0 ? args : ['test/**/*.test.{ts,tsx}']
+    return node(['--import', 'tsx', '--test', ...files])
+  },
+  'test:long': async (args) => {
+    await build()
+    return node(['--import', 'tsx', 'test/long/crash.ts', ...args])
+  },
+  check: async () => {
+    await step('types', () => node(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']))
+    await step('lint and format', () =>
+      node(['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings']),
+    )
+    return 0
+  },
+  bench: async (args) => {
+    await build()
     return node(['bench/run.ts', ...args])
   },
 }
 
-main(process.argv[2], process.argv.slice(3))
+await main(process.argv[2], process.argv.slice(3))
 
-function main(name, args) {
+async function main(name, args) {
   const task = Object.hasOwn(TASKS, name ?? '') ? TASKS[name] : undefined
   if (task === undefined) {
     fail(`Unknown task "${name ?? ''}". Tasks: ${Object.keys(TASKS).join(', ')}.`)
   }
-  install()
-  process.exitCode = task(args) ?? 0
+  await install()
+  process.exitCode = await task(args)
 }
 
 /** Installs the locked packages when they are missing or another lock was installed. */
-function install() {
+async function install() {
   const lock = readFileSync(join(root, 'npm-shrinkwrap.json'), 'utf8')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
-  step('install', () => {
-    const npm = process.env.npm_execpath
+  await step('install', () => {
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-    // npm tells its own path; started by hand, the one beside this Node.js or in PATH serves.
-    return npm === undefined ? run('npm', args) : run(process.execPath, [npm, ...args])
+    // npm tells its own path; another package manager tells another, and does not know `ci`.
+    const npm = process.env.npm_execpath ?? ''
+    return basename(npm) === 'npm-cli.js' ? run(process.execPath, [npm, ...args]) : run('npm', args)
   })
   writeFileSync(stamp, lock)
 }
 
-/** Compiles `src` to `dist`, unless everything in `dist` is newer. */
-function build() {
-  const built = join(root, 'dist', 'main.js')
-  if (existsSync(built) && statSync(built).mtimeMs > newest(join(root, 'src'))) return 0
-  step('build', () => node(['node_modules/typescript/bin/tsc', '-p', 'src']))
-  return 0
+/** Compiles `src` to `dist`, unless `dist` is newer than everything in `src`. */
+async function build() {
+  const dist = join(root, 'dist')
+  const main = join(dist, 'main.js')
+  if (existsSync(main) && statSync(main).mtimeMs > newest(join(root, 'src'))) return
+  const begun = new Date()
+  // Beside it and then in its place: a build that fails leaves no half, a file that was removed no rest.
+  const made = `${dist}.${process.pid}.partial`
+  const old = `${dist}.${process.pid}.old.partial`
+  await step('build', () =>
+    node(['node_modules/typescript/bin/tsc', '-p', 'src', '--outDir', made]),
+  )
+  // What was saved while the compiler ran is newer than what it made.
+  utimesSync(join(made, 'main.js'), begun, begun)
+  if (existsSync(dist)) renameSync(dist, old)
+  renameSync(made, dist)
+  rmSync(old, { recursive: true, force: true })
 }
 
+/** When a file or folder in `folder` changed last; a folder changes when one of its files leaves. */
 function newest(folder) {
-  let latest = 0
+  let latest = statSync(folder).mtimeMs
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
     latest = Math.max(latest, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs)
@@ -78,9 +107,9 @@ function newest(folder) {
 }
 
 /** Ticks a step off with its time; ends everything when it fails. */
-function step(name, act) {
+async function step(name, act) {
   const startedMs = Date.now()
-  const status = act()
+  const status = await act()
   if (status !== 0) process.exit(status)
   process.stderr.write(`✓ ${name} ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`)
 }
@@ -100,10 +129,22 @@ function nodePath() {
   )
 }
 
+/** Runs a command to its end and answers its exit code; it is told of the signals that we get. */
 function run(command, args) {
-  const ended = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
-  if (ended.error !== undefined) fail(`Cannot run ${command}: ${ended.error.message}`)
-  return ended.status ?? 128
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit' })
+    // A terminal sends Ctrl-C to the whole group; passed on, it would count as the second one.
+    const hasTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+    const pass = (signal) => {
+      if (signal === 'SIGTERM' || !hasTerminal) child.kill(signal)
+    }
+    for (const signal of SIGNALS) process.on(signal, pass)
+    child.on('error', (error) => fail(`Cannot run ${command}: ${error.message}`))
+    child.on('exit', (code, signal) => {
+      for (const name of SIGNALS) process.off(name, pass)
+      resolve(code ?? 128 + constants.signals[signal])
+    })
+  })
 }
 
 function fail(message) {

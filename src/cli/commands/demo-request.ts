@@ -1,7 +1,10 @@
+import { request } from 'undici'
 import { formatUsdExact } from '../../core/money.ts'
 import { safeText } from '../../core/text.ts'
 import type { Store, UsageRow } from '../../store/store.ts'
 import type { Context } from '../context.ts'
+import type { Printer } from '../print.ts'
+import type { Output } from '../terminal.ts'
 
 /** What the demo asks for. */
 export const DEMO_MODEL = 'claude-sonnet-4-6'
@@ -12,15 +15,22 @@ export interface FirstRequest {
   readonly isOk: boolean
 }
 
+/** One object per line, also on a terminal: the demo says things as they happen. */
+export function printLine(print: Pick<Printer, 'out'>, document: unknown): void {
+  print.out(JSON.stringify(document))
+}
+
 /** Sends one streamed request through the gateway, shows it live, then its receipt. */
 export async function firstRequest(
   context: Context,
   at: { readonly url: string; readonly key: string; readonly store: Store },
 ): Promise<FirstRequest> {
   const { print } = context
-  if (!print.json) print.out(`First request: ${DEMO_MODEL}, streaming`)
+  const isTold = !print.json && !print.quiet
+  if (isTold) print.out(`First request: ${DEMO_MODEL}, streaming`)
   const startedMs = performance.now()
-  const response = await fetch(`${at.url}/v1/messages`, {
+  // Not `fetch`: it refuses ports that browsers fear, and somebody may have asked for one.
+  const response = await request(`${at.url}/v1/messages`, {
     method: 'POST',
     headers: {
       'x-api-key': at.key,
@@ -34,40 +44,46 @@ export async function firstRequest(
       messages: [{ role: 'user', content: 'Tell me a haiku.' }],
     }),
   })
-  const requestId = response.headers.get('x-cc-request-id') ?? ''
-  let firstTokenMs: number | null = null
-  if (response.ok) firstTokenMs = await showStream(context, response, startedMs)
+  const requestId = String(response.headers['x-cc-request-id'] ?? '')
+  const answered = response.statusCode === 200
+  const firstTokenMs = answered
+    ? await showStream(response.body, startedMs, isTold ? context.terminal.stdout : null)
+    : null
+  const reason = answered ? '' : await reasonOf(response.body)
   const tookMs = performance.now() - startedMs
   const usage = await at.store.getUsage(requestId)
   const row = usage?.kind === 'usage' ? usage : null
-  const isOk = response.ok && row?.status === 'complete'
+  const isOk = answered && row?.status === 'complete'
   if (print.json) {
-    print.document({
+    printLine(print, {
       object: 'demo_request',
       request_id: requestId,
-      status: response.status,
+      status: response.statusCode,
       ttft_ms: firstTokenMs === null ? null : Math.round(firstTokenMs),
       cost_micro: row?.costMicro ?? null,
     })
-  } else {
+  } else if (isTold) {
     print.out()
-    if (isOk && row !== null) showReceipt(context, row, { tookMs, firstTokenMs })
-    else print.out(`  ${response.status} ${await reasonOf(response)}   id ${requestId}`)
+    if (answered && row !== null) showReceipt(context, row, { tookMs, firstTokenMs })
+    else {
+      print.out(`  ${response.statusCode} in ${seconds(tookMs)} · id ${requestId}`)
+      print.out(`  ${reason}`)
+    }
   }
   return { requestId, isOk }
 }
 
+/** Writes the text as it arrives, on one line; answers when its first piece came. */
 async function showStream(
-  context: Context,
-  response: Response,
+  body: AsyncIterable<Uint8Array>,
   startedMs: number,
+  stdout: Output | null,
 ): Promise<number | null> {
-  const { print, terminal } = context
   const decoder = new TextDecoder()
   let firstTokenMs: number | null = null
   let pending = ''
-  if (!print.json) terminal.stdout.write('  ▍ ')
-  for await (const chunk of response.body ?? []) {
+  stdout?.write('  ▍ ')
+  for await (const chunk of body) {
     pending += decoder.decode(chunk, { stream: true })
     const events = pending.split('\n\n')
     pending = events.pop() ?? ''
@@ -75,10 +91,10 @@ async function showStream(
       const text = textOf(event)
       if (text === '') continue
       firstTokenMs ??= performance.now() - startedMs
-      if (!print.json) terminal.stdout.write(safeText(text.replaceAll('\n', ' / ')))
+      stdout?.write(safeText(text.replaceAll('\n', ' / ')))
     }
   }
-  if (!print.json) terminal.stdout.write('\n')
+  stdout?.write('\n')
   return firstTokenMs
 }
 
@@ -95,10 +111,10 @@ function showReceipt(
   times: { readonly tookMs: number; readonly firstTokenMs: number | null },
 ): void {
   const { print } = context
-  const seconds = (ms: number) => `${(ms / 1_000).toFixed(2)} s`
   const first = times.firstTokenMs === null ? '' : ` · first token ${seconds(times.firstTokenMs)}`
+  const how = row.status === 'complete' ? 'OK' : row.status
   print.out(
-    `  ${row.httpStatus} OK in ${seconds(times.tookMs)}${first} · account ${row.accountName ?? '–'} · reroutes ${Math.max(0, row.attempts.length - 1)}`,
+    `  ${row.httpStatus} ${how} in ${seconds(times.tookMs)}${first} · account ${row.accountName ?? '–'} · reroutes ${Math.max(0, row.attempts.length - 1)}`,
   )
   const balance =
     row.balanceAfterMicro === null ? '' : ` · balance ${formatUsdExact(row.balanceAfterMicro)}`
@@ -107,11 +123,15 @@ function showReceipt(
   )
 }
 
-async function reasonOf(response: Response): Promise<string> {
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(2)} s`
+}
+
+async function reasonOf(body: { text(): Promise<string> }): Promise<string> {
   try {
-    const body = (await response.json()) as { error?: { message?: string } } // our own error shape
-    return body.error?.message ?? ''
+    const parsed = JSON.parse(await body.text()) as { error?: { message?: string } } // our own error shape
+    return safeText(parsed.error?.message ?? '')
   } catch {
-    return 'the answer broke off'
+    return 'The answer broke off.'
   }
 }

@@ -1,3 +1,4 @@
+import { request } from 'undici'
 import { DEMO_MODEL } from './demo-request.ts'
 
 const PROMPTS = [
@@ -30,7 +31,7 @@ export function startTraffic(url: string, key: string, perMinute: number): Traff
 
   async function send(index: number): Promise<void> {
     try {
-      const response = await fetch(`${url}/v1/messages`, {
+      const response = await request(`${url}/v1/messages`, {
         method: 'POST',
         headers: {
           'x-api-key': key,
@@ -45,7 +46,7 @@ export function startTraffic(url: string, key: string, perMinute: number): Traff
         }),
         signal: stopping.signal,
       })
-      await response.arrayBuffer()
+      await response.body.dump()
     } catch {
       // Stopped, or the gateway is going down: the demo is over.
     }

@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { constants, tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { defaultConfig } from '../../config/config.ts'
+import { formatUsd } from '../../core/money.ts'
 import { parseCount, parseDuration } from '../../core/quantity.ts'
 import type { Daemon } from '../../daemon/serve.ts'
 import { ListenError, startDaemon } from '../../daemon/serve.ts'
@@ -16,14 +17,17 @@ import type { Context } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
 import { untilSignal } from '../signals.ts'
-import { ccgateVersion } from '../version.ts'
+import { ccgateVersion, PACKAGE_ROOT } from '../version.ts'
 import { furnish } from './demo-data.ts'
-import { DEMO_MODEL, firstRequest } from './demo-request.ts'
+import { DEMO_MODEL, firstRequest, printLine } from './demo-request.ts'
 import { startTraffic } from './demo-traffic.ts'
 import { parsePort, scenarioOf } from './sandbox.ts'
 
 const FIRST_PORT = 8787
 const CREDIT_MICRO = 5_000_000
+/** With these the very first request meets a sick account and is rerouted, so that there is something to see. */
+const SEEDS: Partial<Record<Scenario, number>> = { busy: 7, flaky: 8 }
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /** `ccgate demo`: gateway, simulated upstream, key and credit, in one process and one temporary folder. */
 export async function demo(context: Context, call: Invocation): Promise<number> {
@@ -34,35 +38,60 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
   const keep = call.text('keep')
   const folder =
     keep === null ? mkdtempSync(join(tmpdir(), 'ccgate-demo-')) : await keptFolder(resolve(keep))
-  const house = await build(context, { folder, scenario, wantedPort })
-  try {
-    if (wantedPort === null && !house.daemon.address.endsWith(`:${FIRST_PORT}`)) {
-      context.print.note(
-        `Port ${FIRST_PORT} is in use; this demo listens on ${house.daemon.address}.`,
-      )
-    }
-    announce(context, house)
-    const first = await firstRequest(context, {
-      url: house.daemon.url,
-      key: house.key,
-      store: house.store,
-    })
-    if (call.flag('once')) return first.isOk ? EXIT.ok : EXIT.upstream
-    explain(context, house, first.requestId, keep !== null)
-    const traffic =
-      trafficPerMinute === null ? null : startTraffic(house.daemon.url, house.key, trafficPerMinute)
-    if (call.flag('monitor')) {
-      const { showMonitor } = await import('./monitor.ts')
-      await showMonitor(context, { store: house.store, isReadOnly: false })
-    } else {
-      await untilSignal(endAfterMs)
-    }
-    await traffic?.stop()
-    return EXIT.ok
-  } finally {
-    await house.close()
+  const tidy = () => {
     if (keep === null) rmSync(folder, { recursive: true, force: true })
     else context.print.note(`Kept in ${folder}`)
+  }
+  // Until there is something to stop, a signal leaves at once, but not its folder behind.
+  const leave = (signal: NodeJS.Signals) => {
+    tidy()
+    process.exit(128 + constants.signals[signal])
+  }
+  for (const signal of SIGNALS) process.on(signal, leave)
+  try {
+    const house = await build(context, { folder, scenario, wantedPort })
+    try {
+      if (wantedPort === null && !house.daemon.address.endsWith(`:${FIRST_PORT}`)) {
+        context.print.note(
+          `Port ${FIRST_PORT} is in use; this demo listens on ${house.daemon.address}.`,
+        )
+      }
+      announce(context, house)
+      const first = await firstRequest(context, {
+        url: house.daemon.url,
+        key: house.key,
+        store: house.store,
+      })
+      if (call.flag('once')) return first.isOk ? EXIT.ok : EXIT.upstream
+      explain(context, house, { requestId: first.requestId, isKept: keep !== null })
+      const ended = call.flag('monitor') ? null : untilSignal(endAfterMs)
+      // The monitor ends with a signal, too; a time limit sends it one.
+      const timer =
+        ended === null && endAfterMs !== null
+          ? setTimeout(() => process.kill(process.pid, 'SIGTERM'), endAfterMs)
+          : undefined
+      const traffic =
+        trafficPerMinute === null
+          ? null
+          : startTraffic(house.daemon.url, house.key, trafficPerMinute)
+      if (ended === null) {
+        const { showMonitor } = await import('./monitor.ts')
+        const shown = showMonitor(context, { store: house.store, isReadOnly: false })
+        for (const signal of SIGNALS) process.off(signal, leave)
+        await shown
+        clearTimeout(timer)
+      } else {
+        for (const signal of SIGNALS) process.off(signal, leave)
+        await ended
+      }
+      await traffic?.stop()
+      return EXIT.ok
+    } finally {
+      await house.close()
+    }
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, leave)
+    tidy()
   }
 }
 
@@ -73,6 +102,7 @@ interface House {
   readonly store: Store
   readonly key: string
   readonly databaseFile: string
+  readonly creditMicro: number
   readonly close: () => Promise<void>
 }
 
@@ -84,14 +114,15 @@ async function build(
     scenario: want.scenario,
     latencyMs: [20, 60],
     tokenRate: 80,
-    seed: 1,
+    seed: SEEDS[want.scenario] ?? 1,
   })
   const databaseFile = join(want.folder, 'ccgate.db')
+  const creditMicro = want.scenario === 'broke' ? 0 : CREDIT_MICRO
   const furnished = await furnish({
     folder: want.folder,
     databaseFile,
     sandbox,
-    creditMicro: want.scenario === 'broke' ? 0 : CREDIT_MICRO,
+    creditMicro,
     by: context.by(),
     makeId: context.makeId,
   })
@@ -128,6 +159,7 @@ async function build(
     store: furnished.store,
     key: furnished.key,
     databaseFile,
+    creditMicro,
     async close() {
       daemon.cut()
       await daemon.stop(0)
@@ -185,7 +217,7 @@ async function keptFolder(folder: string): Promise<string> {
 function announce(context: Context, house: House): void {
   const { print } = context
   if (print.json) {
-    print.document({
+    printLine(print, {
       object: 'demo_ready',
       base_url: house.daemon.url,
       api_key: house.key,
@@ -193,29 +225,44 @@ function announce(context: Context, house: House): void {
     })
     return
   }
+  if (print.quiet) {
+    print.out(house.key)
+    return
+  }
   const count = house.sandbox.accounts.length
   print.out(`Simulated upstream   ${house.sandbox.url}   (${count} accounts, no internet used)`)
   print.out(`Gateway              ${house.daemon.url}`)
   print.out(
-    `Test key             ${house.key.slice(0, 12)}…${house.key.slice(-4)} with its own credit`,
+    `Test key             ${house.key.slice(0, 12)}…${house.key.slice(-4)} with ${formatUsd(house.creditMicro)}`,
   )
   print.out()
 }
 
-function explain(context: Context, house: House, requestId: string, isKept: boolean): void {
-  const { print } = context
-  if (print.json) return
+function explain(
+  context: Context,
+  house: House,
+  first: { readonly requestId: string; readonly isKept: boolean },
+): void {
+  const { print, terminal } = context
+  if (print.json || print.quiet) return
+  const ccgate = commandName(terminal.place.cwd)
+  const db = `--db ${house.databaseFile}`
   const body = `{"model":"${DEMO_MODEL}","max_tokens":256,"stream":true,"messages":[{"role":"user","content":"Tell me a haiku."}]}`
-  print.out()
-  print.out('Try it yourself')
-  print.out(
+  print.outAll([
+    '',
+    'Try it yourself',
     `  curl -N ${house.daemon.url}/v1/messages -H "x-api-key: ${house.key}" -H "anthropic-version: 2023-06-01" -d '${body}'`,
-  )
-  print.out(`  ccgate usage show ${requestId} --db ${house.databaseFile}`)
-  print.out(`  ccgate monitor --db ${house.databaseFile}`)
-  print.out(
-    isKept
+    ...(house.creditMicro === 0 ? [`  ${ccgate} credit grant demo 5 ${db}`] : []),
+    `  ${ccgate} usage show ${first.requestId} ${db}`,
+    `  ${ccgate} monitor ${db}`,
+    first.isKept
       ? 'Ctrl-C stops the demo; its data stays.'
-      : 'Ctrl-C stops and deletes the demo data. Keep it with: ccgate demo --keep ./demo',
-  )
+      : `Ctrl-C stops and deletes the demo data. Keep it with: ${ccgate} demo --keep ./demo`,
+  ])
+}
+
+/** What to type here for `ccgate`: a checkout has none in PATH. */
+function commandName(cwd: string): string {
+  if (!existsSync(join(PACKAGE_ROOT, 'src'))) return 'ccgate'
+  return `node ${relative(cwd, join(PACKAGE_ROOT, 'bin', 'ccgate.js'))}`
 }
