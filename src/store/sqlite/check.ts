@@ -31,6 +31,8 @@ const RULES: readonly string[] = [
      WHERE state = 'open' GROUP BY user_id) s ON s.user_id = w.user_id
    WHERE w.held_micro <> coalesce(s.sum, 0)`,
   // (c)
+  `SELECT 'Request ' || u.request_id || ' has ' || count(*) || ' usage rows.' FROM usage u
+   GROUP BY u.request_id HAVING count(*) > 1`,
   `SELECT 'Hold ' || h.request_id || ' is ' || h.state || ' and has no usage row.' FROM holds h
    WHERE h.state <> 'open' AND NOT EXISTS (SELECT 1 FROM usage u WHERE u.request_id = h.request_id)`,
   `SELECT 'Hold ' || h.request_id || ' is open and has a usage row.' FROM holds h INDEXED BY holds_open

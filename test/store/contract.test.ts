@@ -1,0 +1,4 @@
+import { testContract } from './contract.ts'
+
+testContract('local')
+testContract('daemon')
