@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { formatUsd, formatUsdExact } from '../../src/core/money.ts'
+
+const anyMicro = fc.maxSafeInteger()
+
+/** `$1,234.5` as an integer of 10^-digits dollars. */
+function readBack(text: string, digits: number): bigint {
+  const match = /^(-?)\$(\d{1,3}(?:,\d{3})*)(?:\.(\d+))?$/.exec(text)
+  assert.ok(match !== null, text)
+  const value = BigInt(match[2].replaceAll(',', '') + (match[3] ?? '').padEnd(digits, '0'))
+  return match[1] === '-' ? -value : value
+}
+
+test('all six decimals give the amount back exactly', () => {
+  fc.assert(
+    fc.property(anyMicro, (micro) => {
+      assert.equal(readBack(formatUsdExact(micro), 6), BigInt(micro))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('cents are rounded half away from zero, and never by more than half a cent', () => {
+  fc.assert(
+    fc.property(anyMicro, (micro) => {
+      const cents = readBack(formatUsd(micro), 2)
+      const absolute = BigInt(Math.abs(micro))
+      const expected = (absolute + 5_000n) / 10_000n
+      assert.equal(cents, micro < 0 ? -expected : expected)
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('amounts as people see them', () => {
+  assert.equal(formatUsd(12_440_000), '$12.44')
+  assert.equal(formatUsd(-500_000), '-$0.50')
+  assert.equal(formatUsd(-4_000), '$0.00')
+  assert.equal(formatUsd(5_000), '$0.01')
+  assert.equal(formatUsd(1_234_567_890_000), '$1,234,567.89')
+  assert.equal(formatUsdExact(29_367), '$0.029367')
+  assert.equal(formatUsdExact(0), '$0')
+  assert.equal(formatUsdExact(-1), '-$0.000001')
+})
