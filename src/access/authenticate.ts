@@ -42,12 +42,14 @@ export function authenticate(presented: Presented, gate: Gate, nowMs: number): L
 function readSecret(presented: Presented): string {
   const bearer = presented.authorization
   const fromBearer =
-    bearer !== undefined && /^bearer /i.test(bearer) ? bearer.slice(7).trim() : undefined
+    bearer !== undefined && /^bearer /i.test(bearer)
+      ? bearer.slice(7).trim() || undefined
+      : undefined
   const fromKey = presented.apiKey?.trim() || undefined
   if (fromKey !== undefined && fromBearer !== undefined && fromKey !== fromBearer) {
     throw new GatewayError('conflicting_credentials')
   }
-  const secret = fromKey ?? (fromBearer || undefined)
+  const secret = fromKey ?? fromBearer
   if (secret === undefined) throw new GatewayError('missing_api_key')
   return secret
 }
