@@ -9,10 +9,29 @@ export interface BodyLimits {
   readonly minBytesPerSecond: number
 }
 
-/** Reads a request's body; a client that asked first is told to go on. */
-export function receiveBody(incoming: Incoming): Promise<Buffer> {
-  if (incoming.awaitsContinue) incoming.response.writeContinue()
-  return readBody(incoming.request, { maxBytes: incoming.context.maxBodyBytes, ...BODY_PACE })
+/** Reads a request's body; a client that asked first is told to go on once nothing speaks against it. */
+export async function receiveBody(incoming: Incoming): Promise<Buffer> {
+  const { request, response, context } = incoming
+  const limits = { maxBytes: context.maxBodyBytes, ...BODY_PACE }
+  refuseByHeaders(request, limits)
+  if (incoming.awaitsContinue) response.writeContinue()
+  return readBody(request, limits)
+}
+
+/** What the headers alone rule out. */
+function refuseByHeaders(request: IncomingMessage, limits: BodyLimits): void {
+  const declared = declaredLength(request)
+  if (declared !== null && declared > limits.maxBytes) throw tooLarge(declared, limits)
+  // What is checked and priced must be what upstream reads, so nobody else may decode it.
+  const coding = request.headers['content-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'identity') {
+    throw new GatewayError('invalid_request', {
+      facts: {
+        field: 'content-encoding',
+        problem: 'compressed bodies are not taken here, send the JSON as it is',
+      },
+    })
+  }
 }
 
 /** Free for slow links: ten seconds without a rate, then 16 KiB/s on average (reliability S7). */

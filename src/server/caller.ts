@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { admit } from '../access/admit.ts'
 import { authenticate } from '../access/authenticate.ts'
 import type { LiveKey } from '../access/keyring.ts'
@@ -11,17 +12,38 @@ export async function identify(incoming: Incoming): Promise<LiveKey> {
   const { context, request } = incoming
   const refreshing = context.refresh()
   if (refreshing !== null) await refreshing
-  const apiKey = request.headers['x-api-key']
   incoming.live = authenticate(
     {
-      apiKey: Array.isArray(apiKey) ? apiKey.join(',') : apiKey,
-      authorization: request.headers.authorization,
+      apiKey: oneValue(request, 'x-api-key'),
+      authorization: oneValue(request, 'authorization'),
       countedAddress: context.clientAddress.counted(request),
     },
     context.gate,
     incoming.arrivedAtMs,
   )
   return incoming.live
+}
+
+/**
+ * A credential header's value, however often it stands there; throws 401 when it stands there with two
+ * values. Node would join the one kind of header and drop the second of the other.
+ */
+function oneValue(request: IncomingMessage, name: string): string | undefined {
+  const { rawHeaders } = request
+  let found: string | undefined
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const isIt = rawHeaders[i].length === name.length && rawHeaders[i].toLowerCase() === name
+    if (!isIt) continue
+    const value = rawHeaders[i + 1]
+    if (found !== undefined && credentialIn(found) !== credentialIn(value))
+      throw new GatewayError('conflicting_credentials')
+    found = value
+  }
+  return found
+}
+
+function credentialIn(value: string): string {
+  return value.replace(/^bearer /i, '').trim()
 }
 
 /** Takes one request of the key's RPM and, for `slot`, one of its concurrency; throws 429. */

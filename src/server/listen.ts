@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { createServer } from 'node:http'
+import { createServer, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { GatewayError } from '../core/errors.ts'
+import { ERRORS, GatewayError } from '../core/errors.ts'
 import { anthropic } from '../dialects/anthropic/index.ts'
 import { ClientGone } from './body.ts'
 import { keyHeaders } from './caller.ts'
@@ -26,6 +26,8 @@ export function createListener(context: ServerContext): Server {
       keepAliveTimeout: 75_000,
       connectionsCheckingInterval: 1_000,
       insecureHTTPParser: false,
+      // Node would answer without a body; `handle` refuses it in our shape.
+      requireHostHeader: false,
       noDelay: true,
     },
     (request, response) => void handle(context, request, response, false),
@@ -37,6 +39,7 @@ export function createListener(context: ServerContext): Server {
     'checkExpectation',
     (request, response) => void handle(context, request, response, false),
   )
+  server.on('connect', (request, socket) => answerConnect(context, request, socket as Socket)) // as below
   server.on('clientError', (error, socket) => answerBrokenHttp(context, error, socket as Socket)) // node:http gives its own sockets
   return server
 }
@@ -63,7 +66,9 @@ async function handle(
   }
   // A client that goes away mid-answer must not become an uncaught error; each step sees 'close' itself.
   response.on('error', ignore)
+  const lacksHost = request.headers.host === undefined && request.httpVersion === '1.1'
   try {
+    if (lacksHost) throw brokenHttp()
     const { route, id } = findRoute(request.method ?? '', incoming.path)
     await route.serve(incoming, id)
   } catch (error) {
@@ -76,7 +81,8 @@ async function handle(
       requestId: incoming.requestId,
       contact,
       extraHeaders: extraHeaders(incoming),
-      closeConnection: awaitsContinue || !isDrained(request),
+      closeConnection: lacksHost || awaitsContinue || !isDrained(request),
+      isReceiving: !awaitsContinue && !isDrained(request),
     })
   }
 }
@@ -95,7 +101,18 @@ function extraHeaders(incoming: Incoming): string[] {
 function isDrained(request: IncomingMessage): boolean {
   if (request.complete) return true
   const declared = request.headers['content-length']
-  return declared !== undefined && Number(declared) <= DRAIN_BYTES
+  if (declared === undefined) return request.headers['transfer-encoding'] === undefined
+  return Number(declared) <= DRAIN_BYTES
+}
+
+/** Nobody is tunnelled anywhere; Node would hang up without a word. */
+function answerConnect(context: ServerContext, request: IncomingMessage, socket: Socket): void {
+  const path = (request.url ?? '').slice(0, 200)
+  writeByHand(
+    context,
+    socket,
+    new GatewayError('route_not_found', { facts: { method: 'CONNECT', path } }),
+  )
 }
 
 /** Broken HTTP never reaches a route; it gets our error shape all the same, written by hand. */
@@ -104,33 +121,42 @@ function answerBrokenHttp(
   error: Error & { code?: string },
   socket: Socket,
 ): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // Behind a request that is being answered, an error would stand in the middle of its answer.
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
     socket.destroy()
     return
   }
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    writeByHand(context, socket, new GatewayError('headers_too_large'))
+  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    const seconds = Math.round(context.headersTimeoutMs / 1_000)
+    writeByHand(context, socket, new GatewayError('body_timeout', { facts: { seconds } }))
+  } else {
+    writeByHand(context, socket, brokenHttp())
+  }
+}
+
+function brokenHttp(): GatewayError {
+  const facts = { field: 'HTTP', problem: 'the request is not valid HTTP/1.1' }
+  return new GatewayError('invalid_request', { facts })
+}
+
+/** Node's own mark of the response that a socket belongs to now, as its manual shows for `clientError`. */
+function isAnswering(socket: Socket & { _httpMessage?: object | null }): boolean {
+  return (socket._httpMessage ?? null) !== null
+}
+
+function writeByHand(context: ServerContext, socket: Socket, failure: GatewayError): void {
   const requestId = context.makeRequestId()
-  const failure =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new GatewayError('headers_too_large')
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new GatewayError('body_timeout', {
-            facts: { seconds: Math.round(context.headersTimeoutMs / 1_000) },
-          })
-        : new GatewayError('invalid_request', {
-            facts: { field: 'HTTP', problem: 'the request is not valid HTTP/1.1' },
-          })
   const wire = wireError(failure, requestId, context.gateway.contact)
   const body = anthropic.renderError(wire)
-  const reasons: Record<number, string> = {
-    400: 'Bad Request',
-    408: 'Request Timeout',
-    431: 'Request Header Fields Too Large',
-  }
+  const retry = ERRORS[failure.code].retryable ? '' : 'x-should-retry: false\r\n'
+  socket.on('error', ignore)
   socket.end(
-    `HTTP/1.1 ${wire.status} ${reasons[wire.status] ?? 'Error'}\r\n` +
+    `HTTP/1.1 ${wire.status} ${STATUS_CODES[wire.status] ?? 'Error'}\r\n` +
       `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
       `x-cc-request-id: ${requestId}\r\nrequest-id: ${requestId}\r\ncache-control: no-store\r\n` +
-      `x-should-retry: false\r\nconnection: close\r\n\r\n${body}`,
+      `${retry}connection: close\r\n\r\n${body}`,
   )
 }
 

@@ -7,6 +7,9 @@ import { StoreError } from '../store/store.ts'
 /** Waits are told in whole seconds up to a minute: clients sleep exactly what we say. */
 const MAX_RETRY_AFTER_S = 60
 
+/** How long the rest of a refused body is received. */
+const LINGER_MS = 5_000
+
 /** Any thrown thing as the error the caller is told of. Details of the unexpected stay in the log. */
 export function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
@@ -44,6 +47,8 @@ export function replyError(
     readonly contact: Contact
     readonly extraHeaders?: readonly string[]
     readonly closeConnection?: boolean
+    /** The client may still be sending its body: see `endWhenReceived`. */
+    readonly isReceiving?: boolean
   },
 ): void {
   if (response.headersSent || response.destroyed) return
@@ -67,7 +72,26 @@ export function replyError(
   if (error.code === 'method_not_allowed') head.push('allow', String(error.facts.allow))
   if (options.closeConnection) head.push('connection', 'close')
   response.writeHead(status, head)
-  response.end(body)
+  if (options.isReceiving) endWhenReceived(response, body)
+  else response.end(body)
+}
+
+/**
+ * Answers at once, but keeps the connection until the rest of the request is here and thrown away. Closing
+ * it earlier makes the kernel reset it, and a client that sends all before it reads loses the answer.
+ */
+function endWhenReceived(response: ServerResponse, body: string): void {
+  const { req: request } = response
+  response.write(body)
+  const end = () => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(end, LINGER_MS)
+  timer.unref()
+  request.once('end', end)
+  request.once('close', end)
+  request.resume()
 }
 
 /** Writes a JSON answer of our own. */

@@ -23,6 +23,8 @@ export interface RawOptions {
   readonly withinMs?: number
   /** Keep the connection after the answers for so long, to see whether the server closes it. */
   readonly lingerMs?: number
+  /** As simple clients do: all is written before the first byte is read. */
+  readonly readsWhenAllIsSent?: boolean
   /** Told as bytes arrive; may write more. */
   readonly onText?: (text: string, write: (bytes: string | Buffer) => void) => void
 }
@@ -51,6 +53,10 @@ export function rawExchange(
       reject(new Error(`no end within ${withinMs} ms: ${Buffer.concat(chunks).toString('latin1')}`))
     }, withinMs)
     socket.on('connect', () => {
+      if (options.readsWhenAllIsSent) {
+        socket.pause()
+        socket.once('drain', () => socket.resume())
+      }
       for (const part of parts) socket.write(part)
     })
     socket.on('data', (chunk) => {
@@ -109,6 +115,7 @@ function readChunked(text: string): { body: string; rest: string } | null {
     const lineEnd = text.indexOf('\r\n', at)
     if (lineEnd < 0) return null
     const size = Number.parseInt(text.slice(at, lineEnd), 16)
+    if (Number.isNaN(size)) return null
     const from = lineEnd + 2
     if (text.length < from + size + 2) return null
     if (size === 0) return { body, rest: text.slice(from + 2) }
