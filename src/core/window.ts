@@ -13,15 +13,19 @@ export class RateWindow {
   #usedMs = 0
   /** On the caller's monotonic clock. */
   #atMs = 0
+  /** What `#usedMs` was counted by. */
+  #limit = 0
 
   /** Milliseconds until one more request may pass; 0 is now. Takes nothing. */
   waitMs(limit: number, nowMs: number): number {
+    this.#countBy(limit, nowMs)
     const wait = this.resetMs(nowMs) + 60_000 / limit - 60_000
     return wait <= ROUNDING_MS ? 0 : wait
   }
 
   /** Takes one request; call only when `waitMs` is 0. */
   take(limit: number, nowMs: number): void {
+    this.#countBy(limit, nowMs)
     this.#usedMs = this.resetMs(nowMs) + 60_000 / limit
     this.#atMs = nowMs
   }
@@ -33,6 +37,7 @@ export class RateWindow {
 
   /** How many more requests may pass now. */
   remaining(limit: number, nowMs: number): number {
+    this.#countBy(limit, nowMs)
     const freeMs = 60_000 - this.resetMs(nowMs) + ROUNDING_MS
     return Math.max(0, Math.floor((freeMs * limit) / 60_000))
   }
@@ -40,5 +45,12 @@ export class RateWindow {
   /** Milliseconds until the whole burst is there again. */
   resetMs(nowMs: number): number {
     return Math.max(0, this.#usedMs - (nowMs - this.#atMs))
+  }
+  /** A changed limit is in force at once: what was used stays used, and counts by the new one. */
+  #countBy(limit: number, nowMs: number): void {
+    if (limit === this.#limit) return
+    this.#usedMs = Math.min((this.resetMs(nowMs) * this.#limit) / limit, 60_000)
+    this.#atMs = nowMs
+    this.#limit = limit
   }
 }

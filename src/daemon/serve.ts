@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { FailureCounter } from '../access/failures.ts'
 import { Keyring } from '../access/keyring.ts'
 import { BUILT_IN_PRICES } from '../billing/prices.ts'
@@ -59,6 +60,10 @@ export class ListenError extends Error {
     this.code = code
   }
 }
+
+/** How long clients may take to read that their request was cut. */
+const LAST_WORDS_MS = 1_000
+const STOP_POLL_MS = 20
 
 const systemClock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
 
@@ -155,6 +160,14 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     response.once('close', () => requests--)
   })
 
+  let isCut = false
+  const cut = () => {
+    isCut = true
+    for (const exchange of [...gateway.running]) exchange.cut()
+    // They end with an error that clients understand; who does not read it has had the time to.
+    setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS).unref()
+  }
+
   return {
     address,
     url: address.startsWith('/')
@@ -172,22 +185,21 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     storageFull(full) {
       isFull = full
     },
-    cut() {
-      for (const exchange of [...gateway.running]) exchange.cut()
-      server.closeAllConnections()
-    },
+    cut,
     async stop(graceMs) {
       stopped = 'draining'
       await reaper.mark('draining').catch(() => {})
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
-      const overdue = setTimeout(() => {
-        for (const exchange of [...gateway.running]) exchange.cut()
-        // What is no stream has had its time as well.
-        setTimeout(() => server.closeAllConnections(), 1_000).unref()
-      }, graceMs)
-      const idle = setInterval(() => server.closeIdleConnections(), 100)
+      const overdue = setTimeout(cut, graceMs)
+      const idle = setInterval(() => {
+        server.closeIdleConnections()
+        // What was still sending its body when all was cut has begun since.
+        if (isCut) for (const exchange of [...gateway.running]) exchange.cut()
+      }, 100)
       await closed
+      // A client that left may have left an answer behind that is still read to its end, and billed.
+      while (gateway.running.size > 0) await sleep(STOP_POLL_MS)
       clearTimeout(overdue)
       clearInterval(idle)
       reaper.stop()

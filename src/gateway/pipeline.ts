@@ -7,7 +7,7 @@ import type { Call, Exchange } from './exchange.ts'
 import { beginExchange, usageRecord } from './exchange.ts'
 import type { CallOff, Forwarded, Forwarding } from './forward.ts'
 import { CalledOff, forward, resendRule, takeAccount } from './forward.ts'
-import type { Gateway } from './gateway.ts'
+import type { Gateway, RunningExchange } from './gateway.ts'
 import { boundInputOf, holdCredit, insufficientCredit } from './hold.ts'
 import { admitModels, readInference } from './inspect-body.ts'
 import { relayStream } from './relay.ts'
@@ -45,6 +45,17 @@ export async function runInference(
     }
   }
   call.response.on('close', onClose)
+  let isStopped = false
+  const running: RunningExchange = {
+    cut() {
+      isStopped = true
+      callOff.noMore = true
+      callOff.aborted = true
+      callOff.abort()
+    },
+    tick() {},
+  }
+  gateway.running.add(running)
   try {
     // 2. inspect: one scan of the bytes; what was checked is what is forwarded.
     const request = readInference(call, body)
@@ -68,13 +79,17 @@ export async function runInference(
 
     // 6. relay and 7. settle: the last byte waits for the settlement.
     call.response.off('close', onClose)
-    if (forwarded.kind === 'stream') await relay(gateway, exchange, forwarded, client)
-    else await answer(gateway, exchange, forwarded, client)
+    if (forwarded.kind === 'stream') {
+      // From here on the relay is what a stop ends.
+      gateway.running.delete(running)
+      await relay(gateway, exchange, forwarded, client)
+    } else await answer(gateway, exchange, forwarded, client)
   } catch (error) {
     await closeAfterFailure(gateway, call, exchange, error)
-    if (error instanceof CalledOff) return
-    throw error
+    if (!(error instanceof CalledOff)) throw error
+    if (isStopped) throw new GatewayError('draining', { retryAfterMs: 3_000 })
   } finally {
+    gateway.running.delete(running)
     call.response.off('close', onClose)
   }
 }

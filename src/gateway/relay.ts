@@ -209,13 +209,10 @@ class Relay implements StreamSink, RunningExchange {
       httpStatus: this.#exchange.clientGone ? 499 : 200,
       errorCode: tap.errorEvent?.type ?? null,
     }
-    settle(
-      this.#gateway,
-      this.#exchange,
-      tap.usage(),
-      tap.exact ? 'exact' : 'partial',
-      ending,
-    ).then(
+    // Where upstream's figures cannot be used, the output itself tells about how much it was.
+    const usage = tap.exact ? tap.usage() : cutStreamUsage(this.#exchange, tap, this.#nowMs())
+    const source = tap.exact ? 'exact' : 'partial'
+    settle(this.#gateway, this.#exchange, usage, source, ending).then(
       () => this.#release(),
       () => this.#refuseEnd(),
     )

@@ -143,8 +143,15 @@ test('sixty per minute: sixty at once, then one each second', () => {
   assert.equal(window.remaining(60, 35_000), 30)
 })
 
-test('a changed limit keeps the share that was used', () => {
+test('a changed limit is in force at once: what was used stays used', () => {
   const window = new RateWindow()
+  window.take(1, 0)
+  assert.equal(window.waitMs(1, 0), 60_000)
+  assert.equal(window.waitMs(1_000, 0), 0)
+  assert.equal(window.remaining(1_000, 0), 999)
   for (let i = 0; i < 500; i++) window.take(1_000, 0)
-  assert.equal(window.remaining(10, 0), 5)
+  assert.equal(window.remaining(1_000, 0), 499)
+  // Lowered below what was used, it is as if all of the new limit were: one comes back each six seconds.
+  assert.equal(window.remaining(10, 0), 0)
+  assert.equal(window.waitMs(10, 0), 6_000)
 })
