@@ -182,7 +182,9 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       return
     }
     if (this.#phase === 'over') return
-    if (this.#phase === 'waiting' && nothingWasSent(error)) {
+    // Without a controller the request never got as far as a connection: refused, no such name, TLS.
+    const unsent = this.#controller === null || nothingWasSent(error)
+    if (this.#phase === 'waiting' && unsent) {
       this.#finish({
         kind: 'failed',
         timedOut: false,

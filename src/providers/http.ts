@@ -15,30 +15,38 @@ export interface ConnectionPolicy {
 
 /** Keep-alive connections, a set of their own for each account and origin. */
 export class Connections {
-  readonly #pools = new Map<string, { origin: string; pool: Pool }>()
+  readonly #pools = new Map<string, { address: string; pool: Pool }>()
   readonly #policy: ConnectionPolicy
 
   constructor(policy: ConnectionPolicy) {
     this.#policy = policy
   }
 
-  /** The connections of an account; made on first use and again when its origin changed. */
+  /** The connections of an account; made on first use and again when it may reach elsewhere. */
   for(account: Account): Pool {
     const known = this.#pools.get(account.id)
-    if (known !== undefined && known.origin === account.baseUrl) return known.pool
+    const address = `${account.baseUrl}${account.allowPrivate ? ' or private' : ''}`
+    if (known !== undefined && known.address === address) return known.pool
     if (known !== undefined) void known.pool.close()
     const pool = new UndiciPool(new URL(account.baseUrl).origin, {
       connections: this.#policy.connectionsPerAccount,
       keepAliveTimeout: this.#policy.keepAliveMs,
       pipelining: 1,
       allowH2: false,
-      connect: {
-        timeout: this.#policy.connectMs,
-        lookup: account.allowPrivate ? resolve : resolvePublic,
-      },
+      connect: this.#connectTo(account),
     })
-    this.#pools.set(account.id, { origin: account.baseUrl, pool })
+    this.#pools.set(account.id, { address, pool })
     return pool
+  }
+
+  #connectTo(account: Account): Pool.Options['connect'] {
+    const timeout = this.#policy.connectMs
+    if (account.allowPrivate) return { timeout }
+    const { hostname } = new URL(account.baseUrl)
+    const kind = addressKind(hostname)
+    if (kind === 'public' || kind === 'not_an_address') return { timeout, lookup: resolvePublic }
+    // An address needs no look-up, so `resolvePublic` would never see it.
+    return (_options, done) => done(notPublic(hostname), null)
   }
 
   /** Closes idle connections of accounts that are gone; running requests finish. */
@@ -71,15 +79,15 @@ function resolvePublic(
     if (error !== null) return done(error, [])
     const inside = addresses.find(({ address }) => addressKind(address) !== 'public')
     if (inside !== undefined || addresses.length === 0) {
-      const refusal: NodeJS.ErrnoException = new Error(
-        `${hostname} does not resolve to a public address`,
-      )
-      refusal.code = 'EPRIVATE'
-      return done(refusal, [])
+      return done(notPublic(hostname), [])
     }
     if (options.all) return done(null, addresses)
     done(null, addresses[0].address, addresses[0].family)
   })
+}
+
+function notPublic(hostname: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${hostname} is no public address`), { code: 'EPRIVATE' })
 }
 
 /** Codes of failures before a connection stood: upstream cannot have seen the request. */

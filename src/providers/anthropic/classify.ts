@@ -18,6 +18,8 @@ const ACCOUNT_DISABLED_CODES = new Set([
   'cmek_key_disabled',
   'cmek_key_network_blocked',
 ])
+/** These are about the profile that the caller's request names, not about the account. */
+const CALLERS_PROFILE = /^(linked_organization|user_profile)_/
 const SPEND_CAP_CODES = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached'])
 
 interface ErrorBody {
@@ -53,25 +55,25 @@ export function classify(answer: UpstreamAnswer): Outcome {
   const message = error.message.toLowerCase()
 
   if (status === 401) return outcome('unauthorized', reason)
-  if (status === 402) {
-    // These two are about the caller's own billing profile, not about the account.
-    if (error.code?.startsWith('linked_organization_')) return outcome('client_fault', reason)
-    return outcome('out_of_credit', reason)
-  }
+  if (error.code !== null && CALLERS_PROFILE.test(error.code))
+    return outcome('client_fault', reason)
+  if (status === 402) return outcome('out_of_credit', reason)
   if (error.code !== null && ACCOUNT_DISABLED_CODES.has(error.code))
     return outcome('disabled_upstream', `${status} ${error.code}`)
   if (message.includes('organization has been disabled'))
     return outcome('disabled_upstream', `${status} organization disabled`)
-  if (status === 400) {
+  if (status === 400 || status === 429) {
     if (message.includes('credit balance is too low'))
-      return outcome('out_of_credit', '400 credit balance too low')
+      return outcome('out_of_credit', `${status} credit balance too low`)
     if (/^you have reached your specified (workspace )?api usage limits/.test(message)) {
       return outcome(
         'out_of_credit',
-        '400 usage limit reached',
+        `${status} usage limit reached`,
         restUntilDate(error.message, answer.nowMs),
       )
     }
+  }
+  if (status === 400) {
     if (message.includes('must have data retention enabled'))
       return outcome('forbidden', '400 data retention')
     if (/^unexpected value\(s\) .* for the `anthropic-beta` header/.test(message))
@@ -106,18 +108,26 @@ export function retryAfterMs(headers: UpstreamAnswer['headers'], nowMs: number):
   const text = firstHeader(headers, 'retry-after')
   const seconds = positiveNumber(text)
   if (seconds !== null) return seconds * 1_000
-  if (text !== null && /[a-z]/i.test(text)) {
-    const atMs = Date.parse(text)
-    if (Number.isFinite(atMs) && atMs > nowMs) return atMs - nowMs
-  }
+  const dated = untilDate(text, nowMs)
+  if (dated !== null) return dated
   let restMs: number | null = null
   for (const bucket of ['requests', 'input-tokens', 'output-tokens', 'tokens']) {
     if (firstHeader(headers, `anthropic-ratelimit-${bucket}-remaining`) !== '0') continue
     const reset = firstHeader(headers, `anthropic-ratelimit-${bucket}-reset`)
-    const atMs = reset === null ? Number.NaN : Date.parse(reset)
-    if (Number.isFinite(atMs) && atMs > nowMs) restMs = Math.max(restMs ?? 0, atMs - nowMs)
+    const untilMs = untilDate(reset, nowMs)
+    if (untilMs !== null) restMs = Math.max(restMs ?? 0, untilMs)
   }
   return restMs
+}
+
+/** `Date.parse` reads a year out of almost anything; upstream writes HTTP dates and RFC 3339. */
+const DATE_FORM = /^([a-z]{3,9},? .* GMT|\d{4}-\d{2}-\d{2}T.*)$/i
+
+/** The time left until a date; null when it is none or has passed. */
+function untilDate(text: string | null, nowMs: number): number | null {
+  if (text === null || !DATE_FORM.test(text)) return null
+  const atMs = Date.parse(text)
+  return Number.isFinite(atMs) && atMs > nowMs ? atMs - nowMs : null
 }
 
 /** `error.type`, `error.message` and `error.details.error_code` of an error body; blanks where absent. */
@@ -128,7 +138,7 @@ export function readError(body: string): ErrorBody {
     if (error !== null) {
       const details = isRecord(error.details) ? error.details : null
       return {
-        type: typeof error.type === 'string' ? error.type.slice(0, 60) : null,
+        type: typeof error.type === 'string' ? plainWord(error.type) : null,
         message: typeof error.message === 'string' ? error.message : '',
         code: typeof details?.error_code === 'string' ? details.error_code.slice(0, 60) : null,
       }
@@ -137,6 +147,11 @@ export function readError(body: string): ErrorBody {
     // Edges and proxies answer HTML or nothing; the status alone then decides.
   }
   return { type: null, message: '', code: null }
+}
+
+/** Types go to people, logs and clients: what is no word of letters is not repeated. */
+function plainWord(text: string): string {
+  return /^[\w.-]{1,60}$/.test(text) ? text : 'unknown error'
 }
 
 /** `2026-12-01 at 00:00 UTC` or an RFC 3339 time inside a sentence, as a rest from now. */
