@@ -318,7 +318,8 @@ function noHealthyAccount(retryAfterMs: number | null): GatewayError {
     retryAfterMs === null ? '' : `The next one returns in about ${secondsOf(retryAfterMs)} s. `
   return new GatewayError('no_healthy_account', {
     facts: { returns },
-    retryAfterMs: retryAfterMs ?? 60_000,
+    // No end by itself: the caller is told to come later, but not to wait for it.
+    retryAfterMs: retryAfterMs ?? Number.POSITIVE_INFINITY,
   })
 }
 
