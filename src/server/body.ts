@@ -50,6 +50,8 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
     const body: unknown = request.read()
     if (Buffer.isBuffer(body)) return Promise.resolve(body)
   }
+  // Its 'close' has been told already and will not be told again.
+  if (request.destroyed) return Promise.reject(new ClientGone())
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let received = 0
@@ -105,8 +107,13 @@ function declaredLength(request: IncomingMessage): number | null {
 }
 
 function tooLarge(bytes: number, limits: BodyLimits): GatewayError {
-  const mebibytes = (count: number) => (count / 1_048_576).toFixed(1).replace(/\.0$/, '')
+  const tenths = (count: number) => (count * 10) / 1_048_576
+  const mebibytes = (count: number) => (count / 10).toFixed(1).replace(/\.0$/, '')
   return new GatewayError('request_too_large', {
-    facts: { size: mebibytes(bytes), limit: mebibytes(limits.maxBytes) },
+    facts: {
+      // Upward, so that it never reads as large as the limit.
+      size: mebibytes(Math.ceil(tenths(bytes))),
+      limit: mebibytes(Math.floor(tenths(limits.maxBytes))),
+    },
   })
 }

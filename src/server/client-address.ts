@@ -23,19 +23,20 @@ export function clientAddress(trustedProxies: readonly string[]): ClientAddress 
 
   const peerOf = (request: IncomingMessage): string | null => {
     const peer = request.socket.remoteAddress
-    return peer === undefined ? null : peer.replace(/^::ffff:(?=\d+\.)/, '')
+    return peer === undefined ? null : plain(peer)
   }
   const forwardedOf = (request: IncomingMessage): string[] => {
     const header = request.headers['x-forwarded-for']
     if (header === undefined) return []
     return String(header)
       .split(',')
-      .map((part) => part.trim())
+      .map((part) => plain(part.trim()))
   }
   const of = (request: IncomingMessage): string | null => {
     const peer = peerOf(request)
     if (request.headers['x-forwarded-for'] === undefined) return peer
-    // A Unix socket has no peer address: whoever may open it is trusted.
+    // A Unix socket has no addresses: whoever may open it is trusted. A TCP peer that is gone has none left.
+    if (peer === null && !isUnix(request)) return null
     if (peer !== null && !isTrusted(peer)) return peer
     const chain = forwardedOf(request)
     for (let i = chain.length - 1; i >= 0; i--) {
@@ -53,4 +54,13 @@ export function clientAddress(trustedProxies: readonly string[]): ClientAddress 
       return of(request)
     },
   }
+}
+
+/** An IPv4 address inside an IPv6 one, as it is written alone. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '')
+}
+
+function isUnix(request: IncomingMessage): boolean {
+  return !request.socket.destroyed && request.socket.localAddress === undefined
 }

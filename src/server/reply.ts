@@ -124,13 +124,16 @@ export function replyJson(
 /** `retry-after`, `retry-after-ms`, `x-should-retry`: what official SDKs obey. */
 function retryHeaders(error: GatewayError): string[] {
   const headers: string[] = []
-  const waitMs = error.retryAfterMs
+  const { status, retryable } = ERRORS[error.code]
+  // A client that gets 429 or 503 without a wait would try again at once (reliability R11).
+  const isAlwaysTold = status === 429 || status === 503
+  const waitMs = error.retryAfterMs ?? (isAlwaysTold ? MAX_RETRY_AFTER_S * 1_000 : null)
   if (waitMs !== null) {
     const seconds = Math.min(Math.max(Math.ceil(waitMs / 1_000), 1), MAX_RETRY_AFTER_S)
     const exactMs = Math.min(Math.max(Math.ceil(waitMs), 1), MAX_RETRY_AFTER_S * 1_000)
     headers.push('retry-after', String(seconds), 'retry-after-ms', String(exactMs))
   }
   const tooLong = waitMs !== null && waitMs > MAX_RETRY_AFTER_S * 1_000
-  if (!ERRORS[error.code].retryable || tooLong) headers.push('x-should-retry', 'false')
+  if (!retryable || tooLong) headers.push('x-should-retry', 'false')
   return headers
 }
