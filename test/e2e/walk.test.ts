@@ -69,24 +69,27 @@ test('an operator sets up, serves, looks up and checks, with nothing but command
     assert.deepEqual(again.created, [])
   })
 
-  await t.test('accounts add tries the key first and keeps nothing that does not work', async () => {
-    const at = `--base-url ${upstreamUrl} --allow-private --key-stdin`
-    const wrong = await m.run(`accounts add main ${at}`, 'sk-ant-api03-of-somebody-else\n')
-    assert.equal(wrong.code, 8)
-    assert.equal(wrong.out, '')
-    const closed = await m.run(`accounts add main --base-url ${upstreamUrl} --key-stdin`, 'x')
-    assert.equal(closed.code, 2, 'a private address needs --allow-private')
-    const id = await m.ok(`accounts add main ${at} -q`, `${accountKey}\n`)
-    assert.match(id, /^acct_[0-9a-z]{26}$/)
-    const spare = await m.json(`accounts add spare ${at}`, spareKey)
-    assert.equal(spare.changed, true)
-    const list = await m.json('accounts list')
-    assert.equal(list.object, 'list')
-    assert.deepEqual(
-      (list.data as { name: string }[]).map(({ name }) => name),
-      ['main', 'spare'],
-    )
-  })
+  await t.test(
+    'accounts add tries the key first and keeps nothing that does not work',
+    async () => {
+      const at = `--base-url ${upstreamUrl} --allow-private --key-stdin`
+      const wrong = await m.run(`accounts add main ${at}`, 'sk-ant-api03-of-somebody-else\n')
+      assert.equal(wrong.code, 8)
+      assert.equal(wrong.out, '')
+      const closed = await m.run(`accounts add main --base-url ${upstreamUrl} --key-stdin`, 'x')
+      assert.equal(closed.code, 2, 'a private address needs --allow-private')
+      const id = await m.ok(`accounts add main ${at} -q`, `${accountKey}\n`)
+      assert.match(id, /^acct_[0-9a-z]{26}$/)
+      const spare = await m.json(`accounts add spare ${at}`, spareKey)
+      assert.equal(spare.changed, true)
+      const list = await m.json('accounts list')
+      assert.equal(list.object, 'list')
+      assert.deepEqual(
+        (list.data as { name: string }[]).map(({ name }) => name),
+        ['main', 'spare'],
+      )
+    },
+  )
 
   let key = ''
   await t.test('users, keys and credit', async () => {
@@ -121,26 +124,29 @@ test('an operator sets up, serves, looks up and checks, with nothing but command
       }),
     })
 
-  await t.test('a request is served, and its receipt is the same for user and operator', async () => {
-    assert.equal((await m.run('status -q')).code, 0)
-    const response = await ask()
-    assert.equal(response.status, 200)
-    await response.text()
-    const id = response.headers.get('x-cc-request-id')
-    const own = (await (
-      await fetch(`${base}/v1/usage/${id}`, { headers: { 'x-api-key': key } })
-    ).json()) as Record<string, unknown>
-    const shown = await m.json(`usage show ${id}`)
-    for (const [field, value] of Object.entries(own)) assert.deepEqual(shown[field], value, field)
-    assert.equal(shown.status, 'complete')
-    assert.ok(Number(shown.cost_micro) > 0)
-    assert.equal(await m.ok(`usage show ${id} -q`), String(shown.cost_micro))
-    assert.equal(await m.ok('credit show alice -q'), String(5_000_000 - Number(shown.cost_micro)))
-    const streamed = await ask({ stream: true })
-    assert.match(await streamed.text(), /event: message_stop\n/)
-    const list = await m.json('usage list --user alice')
-    assert.equal((list.data as unknown[]).length, 2)
-  })
+  await t.test(
+    'a request is served, and its receipt is the same for user and operator',
+    async () => {
+      assert.equal((await m.run('status -q')).code, 0)
+      const response = await ask()
+      assert.equal(response.status, 200)
+      await response.text()
+      const id = response.headers.get('x-cc-request-id')
+      const own = (await (
+        await fetch(`${base}/v1/usage/${id}`, { headers: { 'x-api-key': key } })
+      ).json()) as Record<string, unknown>
+      const shown = await m.json(`usage show ${id}`)
+      for (const [field, value] of Object.entries(own)) assert.deepEqual(shown[field], value, field)
+      assert.equal(shown.status, 'complete')
+      assert.ok(Number(shown.cost_micro) > 0)
+      assert.equal(await m.ok(`usage show ${id} -q`), String(shown.cost_micro))
+      assert.equal(await m.ok('credit show alice -q'), String(5_000_000 - Number(shown.cost_micro)))
+      const streamed = await ask({ stream: true })
+      assert.match(await streamed.text(), /event: message_stop\n/)
+      const list = await m.json('usage list --user alice')
+      assert.equal((list.data as unknown[]).length, 2)
+    },
+  )
 
   await t.test('what a command changes is in force on the next request', async () => {
     const open = await m.run('keys revoke alice/laptop')

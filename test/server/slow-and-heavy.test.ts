@@ -1,66 +1,10 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type TestContext, test } from 'node:test'
-import { GatewayError } from '../../src/core/errors.ts'
-import type { BodyLimits } from '../../src/server/body.ts'
-import { ClientGone, readBody } from '../../src/server/body.ts'
+import { test } from 'node:test'
 import { rawExchange } from '../support/raw-client.ts'
 import { assertNothingHappened, assertRefusal } from '../support/refusals.ts'
 import { world } from '../support/world.ts'
-
-/** A bare server that reads bodies as the gateway does, with limits of the test's own. */
-async function bodyServer(t: TestContext, limits: BodyLimits) {
-  const outcomes: string[] = []
-  const server = createServer((request, response) => {
-    readBody(request, limits).then(
-      (body) => {
-        outcomes.push(`read ${body.length}`)
-        response.end('read')
-      },
-      (error: unknown) => {
-        outcomes.push(error instanceof GatewayError ? error.code : (error as Error).name)
-        response.writeHead(408, { connection: 'close' }).end()
-      },
-    )
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo // a TCP server that listens has one
-  return { url: `http://127.0.0.1:${port}`, port, outcomes }
-}
-
-test('a body that trickles is given up after its time of grace; a fast one never is', async (t) => {
-  const { url, outcomes } = await bodyServer(t, {
-    maxBytes: 1_000_000,
-    graceMs: 1_000,
-    minBytesPerSecond: 1_000,
-  })
-  const head = 'POST / HTTP/1.1\r\nHost: g\r\nContent-Length: 5000\r\n\r\n'
-  const [trickle, whole] = await Promise.all([
-    rawExchange(url, [head, 'x'.repeat(400)]),
-    rawExchange(url, [head, 'x'.repeat(5_000)]),
-  ])
-  assert.equal(trickle.answers[0].status, 408)
-  assert.equal(whole.answers[0].status, 200)
-  assert.deepEqual(outcomes.sort(), ['body_timeout', 'read 5000'])
-})
-
-test('a client that leaves in the middle of its body ends the reading', async (t) => {
-  const limits = { maxBytes: 1_000_000, graceMs: 60_000, minBytesPerSecond: 1 }
-  const { port, outcomes } = await bodyServer(t, limits)
-  const socket = connect(port, '127.0.0.1')
-  socket.write('POST / HTTP/1.1\r\nHost: g\r\nContent-Length: 5000\r\n\r\nxxx')
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  socket.destroy()
-  while (outcomes.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
-  assert.deepEqual(outcomes, [new ClientGone().name])
-})
 
 test('a client that leaves in the middle of its body costs nothing and frees its place', async (t) => {
   const w = await world(t, { key: { concurrencyLimit: 1 } })
