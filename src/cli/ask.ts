@@ -83,7 +83,7 @@ export function createAsker(terminal: Terminal, options: AskOptions): Asker {
 function readLine(terminal: Terminal): Promise<string> {
   return readKeys(terminal, (buffer) => {
     const end = buffer.search(/[\r\n]/)
-    return end < 0 ? null : { line: buffer.slice(0, end), rest: buffer.slice(end + 1) }
+    return end < 0 ? null : { line: buffer.slice(0, end), rest: after(buffer, end) }
   })
 }
 
@@ -121,12 +121,17 @@ export async function readHidden(terminal: Terminal): Promise<string> {
       if (line.length > shown) stderr.write('●'.repeat(line.length - shown))
       if (line.length < shown) stderr.write('\b \b'.repeat(shown - line.length))
       shown = line.length
-      return end < 0 ? null : { line, rest: buffer.slice(end + 1) }
+      return end < 0 ? null : { line, rest: after(buffer, end) }
     })
   } finally {
     stdin.setRawMode?.(false)
     stderr.write('\n')
   }
+}
+
+/** What follows a line's end; `\r\n` is one end. */
+function after(buffer: string, end: number): string {
+  return buffer.slice(buffer.startsWith('\r\n', end) ? end + 2 : end + 1)
 }
 
 /** Applies backspace and Ctrl-U, and drops the marks that terminals put around pasted text. */
@@ -157,7 +162,7 @@ function readKeys(terminal: Terminal, take: (buffer: string) => Taken | null): P
         const taken = take(buffer)
         if (taken === null) return
         stop()
-        if (taken.rest !== '' && taken.rest !== '\n') stdin.unshift(Buffer.from(taken.rest))
+        if (taken.rest !== '') stdin.unshift(Buffer.from(taken.rest))
         resolve(taken.line)
       } catch (error) {
         stop()

@@ -13,6 +13,7 @@ export const EXIT = {
   cancelled: 10,
   storeBroken: 70,
   interrupted: 130,
+  terminated: 143,
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

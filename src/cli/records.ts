@@ -187,6 +187,7 @@ export function usageJson(row: UsageRow): Json {
     })),
     web_search_requests: row.webSearchRequests,
     hold_micro: row.holdMicro,
+    price_version: row.receipt?.priceVersion ?? null,
     balance_after_micro: row.balanceAfterMicro,
     source: row.source,
     anomalies: row.anomalies,

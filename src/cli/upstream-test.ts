@@ -1,4 +1,4 @@
-import { addressKind, checkBaseUrl, KIND_TEXT } from '../core/address.ts'
+import { checkBaseUrl } from '../core/address.ts'
 import type { Account } from '../core/model.ts'
 import { safeText } from '../core/text.ts'
 import { classify } from '../providers/anthropic/classify.ts'
@@ -66,34 +66,29 @@ export async function testAccount(target: TestTarget): Promise<TestResult> {
     latencyMs: Math.round(performance.now() - startedMs),
     ...facts,
   })
-  const host = url.hostname.replace(/^\[|\]$/g, '')
-  const kind = addressKind(host)
-  // A literal address is never resolved, so the check at connect time would not see it.
-  if (!target.account.allowPrivate && kind !== 'public' && kind !== 'not_an_address') {
-    return done({ error: `${host} is ${KIND_TEXT[kind]}` })
-  }
   try {
     const pathPrefix = url.pathname.replace(/\/+$/, '')
-    const answer = await connections.for(target.account as Account).request({
-      method: 'POST',
+    const headers = upstreamHeaders(
+      [],
+      {
+        accountId: target.account.id,
+        pathPrefix,
+        credential: target.credential,
+        workspaceId: null,
+      },
+      { anthropicVersion: target.anthropicVersion },
+    )
+    // Connections read these three fields of an account only; a new one has no more yet.
+    const answer = await ask(connections.for(target.account as Account), {
       path: `${pathPrefix}/v1/messages/count_tokens`,
-      headers: upstreamHeaders(
-        [],
-        {
-          accountId: target.account.id,
-          pathPrefix,
-          credential: target.credential,
-          workspaceId: null,
-        },
-        { anthropicVersion: target.anthropicVersion },
-      ),
+      headers,
       body: JSON.stringify({
         model: target.model ?? TEST_MODEL,
         messages: [{ role: 'user', content: 'ping' }],
       }),
-      signal: AbortSignal.timeout(target.timeoutMs),
+      timeoutMs: target.timeoutMs,
     })
-    const body = await readSome(answer.body)
+    const { body } = answer
     const number = (name: string) => {
       const value = answer.headers[`anthropic-ratelimit-${name}`]
       return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : null
@@ -105,21 +100,21 @@ export async function testAccount(target: TestTarget): Promise<TestResult> {
       input_tokens_remaining: number('input-tokens-remaining'),
     }
     const outcome = classify({
-      status: answer.statusCode,
+      status: answer.status,
       headers: answer.headers,
       body,
       nowMs: Date.now(),
     })
     if (outcome.kind === 'ok' && !/"input_tokens"\s*:\s*\d/.test(body)) {
       return done({
-        status: answer.statusCode,
+        status: answer.status,
         error: 'it answered, but not like the Claude API',
         limits,
       })
     }
     const error =
       outcome.kind === 'ok' ? null : `${outcome.reason}${detailOf(body, target.credential)}`
-    return done({ ok: outcome.kind === 'ok', status: answer.statusCode, error, limits })
+    return done({ ok: outcome.kind === 'ok', status: answer.status, error, limits })
   } catch (error) {
     return done({ error: connectProblem(error, url.host, target.timeoutMs) })
   } finally {
@@ -127,13 +122,58 @@ export async function testAccount(target: TestTarget): Promise<TestResult> {
   }
 }
 
-async function readSome(body: AsyncIterable<unknown>): Promise<string> {
-  let text = ''
-  for await (const chunk of body) {
-    text += String(chunk)
-    if (text.length > MAX_BODY_BYTES) break
-  }
-  return text
+interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: string
+}
+
+/** One POST; rejects with the connection's error or a `TimeoutError`. Redirects are answers, never followed. */
+function ask(
+  connections: ReturnType<Connections['for']>,
+  request: {
+    readonly path: string
+    readonly headers: string[]
+    readonly body: string
+    readonly timeoutMs: number
+  },
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new DOMException('no answer in time', 'TimeoutError')),
+      request.timeoutMs,
+    )
+    const end = (act: () => void) => {
+      clearTimeout(timer)
+      act()
+    }
+    const { path, headers, body } = request
+    let status = 0
+    let answerHeaders: Answer['headers'] = {}
+    const chunks: Buffer[] = []
+    let size = 0
+    connections.dispatch(
+      { method: 'POST', path, headers, body },
+      {
+        onRequestStart() {},
+        onResponseStart(_controller, code, found) {
+          status = code
+          answerHeaders = found
+        },
+        onResponseData(_controller, chunk) {
+          size += chunk.length
+          if (size <= MAX_BODY_BYTES) chunks.push(chunk)
+        },
+        onResponseEnd() {
+          const text = Buffer.concat(chunks).toString('utf8')
+          end(() => resolve({ status, headers: answerHeaders, body: text }))
+        },
+        onResponseError(_controller, error) {
+          end(() => reject(error))
+        },
+      },
+    )
+  })
 }
 
 /** Upstream's own sentence, cut and cleaned; a body that quotes the credential loses it. */
@@ -158,7 +198,7 @@ function detailOf(body: string, credential: string): string {
 function connectProblem(error: unknown, host: string, timeoutMs: number): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const name = error instanceof Error ? error.name : ''
-  if (name === 'TimeoutError' || code === '23')
+  if (name === 'TimeoutError')
     return `no answer from ${host} within ${Math.round(timeoutMs / 1000)} s`
   switch (code) {
     case 'EPRIVATE':

@@ -185,7 +185,7 @@ function statusLines(context: Context, facts: Facts): readonly string[] {
   )
   const hit = today.cacheHit === null ? '' : ` · cache hit ${Math.round(today.cacheHit * 100)}%`
   lines.push(
-    `Today       ${formatCount(today.requests)} requests · ${formatUsd(today.costMicro)}${hit}`,
+    `Today       ${formatCount(today.requests)} ${today.requests === 1 ? 'request' : 'requests'} · ${formatUsd(today.costMicro)}${hit}`,
   )
   const others = facts.attention.filter((item) => item.code !== 'daemon_down')
   if (others.length > 0) {
