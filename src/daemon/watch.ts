@@ -16,6 +16,8 @@ export class Watch {
   #seen: Changes | null = null
   #askedThisTurn = false
   #loading: Promise<void> | null = null
+  /** The counters that the last load under way brings. */
+  #loadingFor: Changes | null = null
 
   constructor(parts: {
     store: Store
@@ -37,20 +39,29 @@ export class Watch {
     this.#askedThisTurn = true
     setImmediate(this.#nextTurn)
     const now = this.#store.changes()
-    const seen = this.#seen
-    if (seen !== null && seen.keys === now.keys && seen.accounts === now.accounts)
+    const known = this.#loadingFor ?? this.#seen
+    if (known !== null && known.keys === now.keys && known.accounts === now.accounts)
       return this.#loading
-    this.#loading = this.#load(seen, now).finally(() => {
+    // One after the other: an older load that ended last would bring older facts.
+    const before = this.#loading
+    const loading = (
+      before === null ? this.#load(now) : before.then(ignore, ignore).then(() => this.#load(now))
+    ).finally(() => {
+      if (this.#loading !== loading) return
       this.#loading = null
+      this.#loadingFor = null
     })
-    return this.#loading
+    this.#loading = loading
+    this.#loadingFor = now
+    return loading
   }
 
   readonly #nextTurn = (): void => {
     this.#askedThisTurn = false
   }
 
-  async #load(seen: Changes | null, now: Changes): Promise<void> {
+  async #load(now: Changes): Promise<void> {
+    const seen = this.#seen
     if (seen?.keys !== now.keys) this.#keyring.reload(await this.#store.loadKeys())
     if (seen?.accounts !== now.accounts) {
       const accounts = (await this.#store.loadAccounts()).map(this.#open)
@@ -62,3 +73,5 @@ export class Watch {
     this.#seen = now
   }
 }
+
+function ignore(): void {}

@@ -27,7 +27,7 @@ export function createLog(setup: LogSetup): Log {
       level: setup.level,
       base: null,
       timestamp: stdTimeFunctions.isoTime,
-      serializers: { err: errorFields },
+      serializers: { err: (error: unknown) => errorFields(error) },
       formatters: { level: (label) => ({ level: label }), log: snakeCase },
     },
     stream,
@@ -46,8 +46,11 @@ function snakeCase(fields: Record<string, unknown>): Record<string, unknown> {
   return named
 }
 
+/** Causes told of one error; a chain may be a circle. */
+const MAX_CAUSES = 5
+
 /** Errors by known fields only: libraries hang requests, headers and sockets on theirs. */
-function errorFields(error: unknown): Record<string, unknown> {
+function errorFields(error: unknown, causes = MAX_CAUSES): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) }
   const code = 'code' in error ? error.code : undefined
   return {
@@ -55,7 +58,9 @@ function errorFields(error: unknown): Record<string, unknown> {
     message: error.message,
     ...(typeof code === 'string' ? { code } : {}),
     stack: error.stack,
-    ...(error.cause === undefined ? {} : { cause: errorFields(error.cause) }),
+    ...(error.cause === undefined || causes === 0
+      ? {}
+      : { cause: errorFields(error.cause, causes - 1) }),
   }
 }
 
