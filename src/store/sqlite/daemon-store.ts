@@ -94,6 +94,7 @@ function createDaemonStore(
   const { db, writer, keeper } = parts
   const operations = createOperations(createContext(db, nowMs))
   let isClosed = false
+  let closing: Promise<void> | null = null
   let known: Changes | null = null
 
   return {
@@ -117,14 +118,18 @@ function createDaemonStore(
       known = operations.changes()
       return known
     },
-    async close() {
-      if (isClosed) return
-      isClosed = true
-      await keeper.close()
-      db.close()
-      // The last connection to close writes the log into the file and removes it.
-      await writer.close()
+    close() {
+      closing ??= close()
+      return closing
     },
+  }
+
+  async function close(): Promise<void> {
+    isClosed = true
+    await keeper.close()
+    db.close()
+    // The last connection to close writes the log into the file and removes it.
+    await writer.close()
   }
 }
 

@@ -95,7 +95,11 @@ export class Writer {
 
   /** Writes what is queued, then ends the thread. A lock held by others may cost `busyTimeoutMs` twice. */
   async close(): Promise<void> {
-    if (this.#ended) return
+    if (this.#ended) {
+      // Broken, or closed before: nothing is left to write.
+      await this.#worker.terminate()
+      return
+    }
     this.#ended = new StoreError('closed', 'The store is closed.')
     const timer = setTimeout(() => Atomics.store(this.#hurry, 0, 1), this.#options.busyTimeoutMs)
     if (this.#queue.length + this.#inFlight.length > 0) {
