@@ -55,12 +55,12 @@ const bracesOf = (code: ErrorCode) =>
   [...ERRORS[code].message.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
 
 /** Source text of everything after `new GatewayError(` up to its closing bracket, by file. */
-function throwSites(): { file: string; text: string }[] {
+function throwSites(): { file: string; text: string; before: string }[] {
   const src = fileURLToPath(new URL('../../src', import.meta.url))
-  const sites: { file: string; text: string }[] = []
+  const sites: { file: string; text: string; before: string }[] = []
   for (const file of readdirSync(src, { recursive: true, encoding: 'utf8' })) {
     if (!/\.tsx?$/.test(file)) continue
-    const text = readFileSync(join(src, file), 'utf8')
+    const text = readFileSync(join(src, file), 'utf8').replace(/^\s*\/\/.*$/gm, '')
     for (const match of text.matchAll(/new GatewayError\(/g)) {
       const start = (match.index ?? 0) + match[0].length
       let depth = 1
@@ -69,25 +69,28 @@ function throwSites(): { file: string; text: string }[] {
         if ('([{'.includes(text[end])) depth++
         if (')]}'.includes(text[end])) depth--
       }
-      sites.push({ file, text: text.slice(start, end - 1) })
+      sites.push({ file, text: text.slice(start, end - 1), before: text.slice(0, start) })
     }
   }
   return sites
 }
 
-/** The names in `facts: { a, b: … }` of a throw site. */
-function factsOf(site: string): string[] {
-  const start = site.search(/\bfacts\b/)
-  if (start < 0) return []
-  const open = site.indexOf('{', start)
-  // `facts: name` or `facts` alone: the names are elsewhere; see the test.
-  const between = site.slice(start + 5, open < 0 ? undefined : open)
-  if (open < 0 || !/^\s*:\s*$/.test(between)) return ['?']
+/** The names in `facts: { a, b: … }` of a throw site, or in the `const facts = { … }` last before it. */
+function factsOf(site: string, before: string): string[] {
+  if (/\bfacts\b\s*[,}]/.test(site)) {
+    const made = before.lastIndexOf('const facts = {')
+    return made < 0 ? [] : namesOf(before.slice(made))
+  }
+  return /\bfacts\s*:\s*\{/.test(site) ? namesOf(site.slice(site.search(/\bfacts\b/))) : []
+}
+
+/** The names of the first object literal in a text. */
+function namesOf(text: string): string[] {
   const names: string[] = []
   let depth = 0
   let atName = true
   let name = ''
-  for (const char of site.slice(open + 1)) {
+  for (const char of text.slice(text.indexOf('{') + 1)) {
     if (depth === 0 && (char === ',' || char === '}')) {
       if (name.trim() !== '') names.push(name.trim())
       if (char === '}') break
@@ -113,12 +116,12 @@ test('statuses and types are those of the contract', () => {
 test('every place that throws a code fills every brace of its message', () => {
   const wrong: string[] = []
   const seen = new Set<string>()
-  for (const { file, text } of throwSites()) {
+  for (const { file, text, before } of throwSites()) {
     const literal = /^\s*'(\w+)'/.exec(text)
     if (literal === null) continue
     const code = literal[1] as ErrorCode // checked by the compiler there
     seen.add(code)
-    const given = [...factsOf(text), ...ALWAYS]
+    const given = [...factsOf(text, before), ...ALWAYS]
     for (const brace of bracesOf(code))
       if (!given.includes(brace)) wrong.push(`${file}: ${code} without {${brace}}`)
   }
