@@ -13,7 +13,11 @@ const source = join(root, 'src', 'main.ts')
 const isOldNode = Number(process.versions.node.split('.')[0]) < NEEDED_MAJOR
 if (!process.env.NODE_ENV) process.env.NODE_ENV = 'production'
 
-if (!isOldNode && existsSync(built)) {
+if (process.argv.length === 3 && process.argv[2] === '--version') {
+  // Answered here: starting a second Node for this would take longer than the answer.
+  const facts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  console.log(`ccgate ${facts.version}`)
+} else if (!isOldNode && existsSync(built)) {
   import(pathToFileURL(built).href).catch((error) => {
     console.error(error)
     process.exit(1)

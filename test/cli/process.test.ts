@@ -138,6 +138,13 @@ test('on an old Node alone the launcher says what is needed, with exit 5', async
   assert.match(ran.err, /^ccgate needs Node\.js 24 or newer; this is v20\.20\.2\.\n.*nodejs\.org/)
 })
 
+test('every Node can tell the version, and says the same as the program', async () => {
+  const version = (await ccgate('--version')).out
+  assert.match(version, /^ccgate \d+\.\d+\.\d+\n$/)
+  assert.equal((await start([LAUNCHER, '--version'])).out, version)
+  assert.equal((await start(['--import', PRETEND_OLD, LAUNCHER, '--version'])).out, version)
+})
+
 test('a checkout that was neither built nor installed says so', async (t) => {
   const dir = fakePackage(t)
   rmSync(join(dir, 'dist'), { recursive: true })
