@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { ErrorCode } from '../../src/core/errors.ts'
 import type { RawExchange } from '../support/raw-client.ts'
 import { rawExchange } from '../support/raw-client.ts'
-import { assertNothingHappened, assertRefusal } from '../support/refusals.ts'
+import { assertRefusal, nothingFromNow } from '../support/refusals.ts'
 import type { World } from '../support/world.ts'
 import { world } from '../support/world.ts'
 
@@ -96,6 +96,7 @@ const FIELDS: readonly (readonly [what: string, field: string, change: object])[
 
 test('a body that is not good JSON is refused by name, and the connection stays usable', async (t) => {
   const w = await world(t)
+  const assertNothing = await nothingFromNow(w)
   for (const [what, code, body] of BODIES) {
     const { answers, closed } = await sendBody(w, body)
     assert.equal(answers.length, 2, `${what}: both were answered (closed: ${closed})`)
@@ -104,11 +105,12 @@ test('a body that is not good JSON is refused by name, and the connection stays 
       if (code === 'invalid_json') assert.match(error.message, / at position \d+\./, what)
     }
   }
-  await assertNothingHappened(w)
+  await assertNothing()
 })
 
 test('a field of the wrong type is refused with its name', async (t) => {
   const w = await world(t)
+  const assertNothing = await nothingFromNow(w)
   for (const [what, field, change] of FIELDS) {
     const { answers } = await sendBody(w, JSON.stringify({ ...GOOD, ...change }))
     for (const answer of answers) {
@@ -116,11 +118,12 @@ test('a field of the wrong type is refused with its name', async (t) => {
       assert.ok(error.message.startsWith(`${field}: `), `${what}: ${error.message}`)
     }
   }
-  await assertNothingHappened(w)
+  await assertNothing()
 })
 
 test('unknown models are 404 with the nearest name; those not allowed are 403', async (t) => {
   const w = await world(t, { key: { models: ['claude-haiku-*'] } })
+  const assertNothing = await nothingFromNow(w)
   const ask = async (model: string) =>
     (await sendBody(w, JSON.stringify({ ...GOOD, model }))).answers[0]
   const unknown = assertRefusal(await ask('claude-sonet-4-6'), 'model_not_found')
@@ -129,5 +132,5 @@ test('unknown models are 404 with the nearest name; those not allowed are 403', 
   assert.ok(odd.error.message.length < 400)
   const refused = assertRefusal(await ask('claude-sonnet-4-6'), 'model_not_allowed')
   assert.match(refused.error.message, /claude-haiku-\*/)
-  await assertNothingHappened(w)
+  await assertNothing()
 })

@@ -46,12 +46,17 @@ function assertRetryHeaders(answer: RawAnswer, retryable: boolean): void {
     assert.deepEqual([answer.headers.get('x-should-retry'), after], ['false', undefined])
 }
 
-/** Nothing is held, nothing was charged, and upstream has not heard of it. */
-export async function assertNothingHappened(w: World, balanceMicro = 10_000_000): Promise<void> {
-  await w.settled()
-  assert.deepEqual(await w.wallet(), { balanceMicro, heldMicro: 0 })
-  assert.deepEqual(
-    w.sandbox.requests.map((request) => request.path),
-    [],
-  )
+/**
+ * From now until the returned function is called nothing may be held, nothing charged, and nothing may
+ * reach upstream.
+ */
+export async function nothingFromNow(w: World): Promise<() => Promise<void>> {
+  const before = { wallet: await w.wallet(), upstream: w.sandbox.counters.requests }
+  return async () => {
+    await w.settled()
+    assert.deepEqual(
+      { wallet: await w.wallet(), upstream: w.sandbox.counters.requests },
+      { wallet: { ...before.wallet, heldMicro: 0 }, upstream: before.upstream },
+    )
+  }
 }
