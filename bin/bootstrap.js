@@ -51,6 +51,7 @@ const TASKS = {
     await build()
     return node(['bench/run.ts', ...args])
   },
+  docs: () => node(['docs/generate.ts']),
 }
 
 await main(process.argv[2], process.argv.slice(3))

@@ -27,6 +27,7 @@ const EXIT_TEXTS = {
   cancelled: 'a confirmation was declined, or needed and nobody was there to ask',
   storeBroken: 'the disk is full or the database failed',
   interrupted: 'Ctrl-C in the middle of a command',
+  terminated: 'SIGTERM in the middle of a command',
 } as const satisfies Record<keyof typeof EXIT, string>
 
 const INTRO = `# Commands

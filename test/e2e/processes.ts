@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -47,6 +47,26 @@ export function cleanEnvironment(home: string): Readonly<Record<string, string |
     ([name]) => !/^(CCGATE_|XDG_|NODE_|npm_|NO_COLOR|FORCE_COLOR|INIT_CWD)/i.test(name),
   )
   return { ...Object.fromEntries(kept), HOME: home, CCGATE_TZ: 'UTC' }
+}
+
+/** The environment of this process for npm: its registry and cache, but not what `npm test` told us. */
+export function npmEnvironment(): Readonly<Record<string, string | undefined>> {
+  const own =
+    /^(CCGATE_|NODE_TEST|INIT_CWD|npm_(lifecycle|package|command|execpath|node|config_local))/i
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)))
+}
+
+/** The `node` that PATH finds outside of this checkout, null when there is none. */
+export function nodeOfMachine(): string | null {
+  const folders = (process.env.PATH ?? '').split(':').filter((folder) => !folder.startsWith(ROOT))
+  return folders.map((folder) => join(folder, 'node')).find((file) => existsSync(file)) ?? null
+}
+
+/** Whether npm failed because it could not reach its registry. */
+export function isOffline(ended: Ended): boolean {
+  return /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED)\b/.test(
+    ended.err,
+  )
 }
 
 /** Starts a process that dies with the test at the latest. */

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { constants, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { defaultConfig } from '../../config/config.ts'
@@ -45,7 +45,7 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
   // Until there is something to stop, a signal leaves at once, but not its folder behind.
   const leave = (signal: NodeJS.Signals) => {
     tidy()
-    process.exit(128 + constants.signals[signal])
+    process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
   }
   for (const signal of SIGNALS) process.on(signal, leave)
   try {
