@@ -36,7 +36,7 @@ test('streams and answers under way end as if nothing were, newcomers are turned
       ),
     'nobody new comes in',
   )
-  assert.equal((await w.store.listBoots())[0].state, 'draining')
+  await until(async () => (await w.store.listBoots())[0].state === 'draining', 'it says so')
   assert.match(await stream.text(), /event: message_stop/)
   assert.equal((await unary).status, 200)
   await stopped

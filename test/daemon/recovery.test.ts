@@ -65,7 +65,10 @@ test('after a kill the next start bills exactly what the holds prove, and once',
   send(w, url, 'output_tokens=400,token_rate=10', true)
   const holds = await holdsWhen(w, (all) => all.length === 4 && started(all).length === 2)
   const before = await w.wallet()
-  assert.equal(before.heldMicro, holds.reduce((sum, hold) => sum + hold.amountMicro, 0))
+  assert.equal(
+    before.heldMicro,
+    holds.reduce((sum, hold) => sum + hold.amountMicro, 0),
+  )
 
   // Another gateway that starts meanwhile leaves the holds of a living one alone.
   await w.restart()

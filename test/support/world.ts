@@ -56,6 +56,8 @@ export interface World {
   ): Promise<string>
   /** One more daemon on the same database; it ends with the test. */
   startDaemon(): Promise<Daemon>
+  /** Stops the latest daemon. */
+  stop(graceMs: number): Promise<void>
   /** Stops the latest daemon and starts another; `url` and `daemon` are then those of the new one. */
   restart(): Promise<void>
 }
@@ -217,6 +219,7 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
       return daemon
     },
     startDaemon: startOne,
+    stop: (graceMs) => stopOne(daemon, graceMs),
     async restart() {
       await stopOne(daemon, 5_000)
       daemon = await startOne()
