@@ -20,7 +20,7 @@ export const DEFAULTS = {
       answer_begins: '10m',
       longest_stream: '60m',
     },
-    pool: { connections_per_account: 64, keep_alive: '60s' },
+    pool: { connections_per_account: 1024, keep_alive: '60s' },
   },
   retry: { max_attempts: 3 },
   cooldown: {

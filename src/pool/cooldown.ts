@@ -149,7 +149,10 @@ export function afterAttempt(
         const isSame = health.failures === 0 && health.recent === recent
         return isSame ? health : { ...health, failures: 0, recent }
       }
-      return { ...HEALTHY, step: health.step, sinceMs: nowMs }
+      // Overload strikes request by request, not account by account: the success that ends such a rest takes
+      // back the step it cost, or a model that refuses one request in five would bench the whole pool.
+      const isPassing = health.httpStatus === 529 || health.httpStatus === 429
+      return { ...HEALTHY, step: Math.max(0, health.step - (isPassing ? 1 : 0)), sinceMs: nowMs }
     }
     case 'client_fault':
     case 'abandoned':

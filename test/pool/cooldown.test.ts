@@ -242,7 +242,7 @@ test('a success ends a rest, and each minute without a failure takes one step ba
   let health = HEALTHY
   let nowMs = T0
   for (let i = 0; i < 6; i++) {
-    health = after(health, 'overloaded', nowMs)
+    for (let failure = 0; failure < 3; failure++) health = after(health, 'server_error', nowMs)
     nowMs = health.untilMs ?? 0
   }
   assert.equal(health.step, 6)
@@ -255,6 +255,19 @@ test('a success ends a rest, and each minute without a failure takes one step ba
   assert.equal(stepAfter(DAY_MS), 0)
   const calm = after(health, 'ok', nowMs + 200_000)
   assert.equal(after(calm, 'overloaded', nowMs + 250_000).step - 1, 2, 'successes keep the count')
+})
+
+test('overload that strikes one request in five keeps its rests short', () => {
+  let health = HEALTHY
+  let nowMs = T0
+  for (let i = 1; i < 500; i++) {
+    nowMs = Math.max(nowMs, health.untilMs ?? 0) + 200
+    health = after(health, i % 5 === 0 ? 'overloaded' : 'ok', nowMs, { httpStatus: 529 })
+    assert.ok(health.step <= 1)
+    assert.ok((health.untilMs ?? nowMs) - nowMs <= POLICY.overloaded.firstMs)
+  }
+  for (let i = 1; i <= 4; i++) health = after(health, 'overloaded', nowMs + i * 60_000)
+  assert.ok(health.step >= 4, 'overload without a success in between still doubles')
 })
 
 test('what was sent before the present state began says nothing about it', () => {
