@@ -226,6 +226,30 @@ function finalUsage(text: string) {
   return { ...start.message.usage, output_tokens: end.usage.output_tokens }
 }
 
+test('usage of a request that still runs is pending; that of others is unknown', async (t) => {
+  const w = await world(t)
+  const running = await w.post({ stream: true }, { 'x-sandbox': 'output_tokens=60,token_rate=100' })
+  const id = running.headers.get('x-cc-request-id') ?? ''
+  const look = async (key: string) => {
+    const response = await fetch(`${w.url}/v1/usage/${id}`, { headers: { 'x-api-key': key } })
+    return [response.status, Object(await response.json())]
+  }
+  const [status, pending] = await look(w.key)
+  assert.equal(status, 200)
+  assert.deepEqual(
+    [pending.request_id, pending.status, pending.cost_micro, pending.model, pending.stream],
+    [id, 'pending', null, 'claude-sonnet-4-6', true],
+  )
+  const sameUser = await w.newKey('alice', 'phone')
+  const stranger = await w.newKey('mallory', 'laptop')
+  assert.equal((await look(sameUser))[1].status, 'pending')
+  const [foreignStatus, foreign] = await look(stranger)
+  assert.deepEqual([foreignStatus, foreign.error.details.error_code], [404, 'usage_not_found'])
+  await running.text()
+  const [, complete] = await look(sameUser)
+  assert.deepEqual([complete.status, complete.output_tokens], ['complete', 60])
+})
+
 test('the line that speaks OpenAI gets a clear answer while that part does not stand', async (t) => {
   const w = await world(t)
   const response = await fetch(`${w.url}/v1/chat/completions`, {

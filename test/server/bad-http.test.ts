@@ -373,6 +373,24 @@ part('pipelined requests are answered in order, each once', async (w) => {
   await w.settled()
 })
 
+part('HTTP/1.0, as some proxies speak it, gets whole answers and streams', async (w) => {
+  for (const [stream, end] of [
+    [false, '}'],
+    [true, 'event: message_stop\ndata: {"type":"message_stop"}\n\n'],
+  ] as const) {
+    const body = JSON.stringify({ ...JSON.parse(BODY), stream })
+    const { text, closed } = await rawExchange(
+      w.url,
+      `POST /v1/messages HTTP/1.0\r\nx-api-key: ${w.key}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      { answers: 99 },
+    )
+    assert.ok(closed)
+    assert.match(text, /^HTTP\/1\.1 200 /)
+    assert.doesNotMatch(text, /transfer-encoding/i)
+    assert.ok(text.endsWith(end), text)
+  }
+})
+
 part('nonsense behind a running stream does not write into it', async (w) => {
   const body = JSON.stringify({ ...JSON.parse(BODY), stream: true })
   const text =
