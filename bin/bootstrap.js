@@ -12,7 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { constants } from 'node:os'
+import { availableParallelism, constants } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -34,7 +34,9 @@ const TASKS = {
   test: async (args) => {
     await build()
     const files = args.length > 0 ? args : ['test/**/*.test.{ts,tsx}']
-    return node(['--import', 'tsx', '--test', ...files])
+    // Many tests wait for other processes and for timers: more of them fit than there are cores.
+    const atOnce = `--test-concurrency=${Math.max(3, availableParallelism())}`
+    return node(['--import', 'tsx', '--test', atOnce, ...files])
   },
   'test:long': async (args) => {
     await build()

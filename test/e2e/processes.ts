@@ -96,8 +96,11 @@ export function start(
     child.on('close', (code) => resolve({ code: code ?? -1, out, err }))
   })
   t.after(() => {
-    if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+    try {
       process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // It has ended in this very moment.
     }
   })
   return {
