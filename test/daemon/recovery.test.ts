@@ -5,8 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { costOf } from '../../src/billing/cost.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
-import type { Boot, Hold } from '../../src/core/model.ts'
-import { isDead, ownProcess } from '../../src/daemon/process-id.ts'
+import type { Hold } from '../../src/core/model.ts'
 import { noStreamUsage } from '../../src/providers/anthropic/usage.ts'
 import { assertClean } from '../support/bills.ts'
 import { type World, world } from '../support/world.ts'
@@ -129,32 +128,4 @@ test('a hold of a living gateway is settled by itself, whoever starts or stops b
   const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
   assert.equal(row.source, 'exact')
   await assertClean(w)
-})
-
-test('a run is dead when its process is gone or was another one, and never while it lives', () => {
-  const nowMs = 1_000_000
-  const own = ownProcess()
-  const boot: Boot = {
-    id: 'boot_1',
-    ...own,
-    version: 'test',
-    listen: '',
-    publicUrl: '',
-    demo: false,
-    startedAtMs: 0,
-    heartbeatAtMs: nowMs,
-    state: 'serving',
-  }
-  assert.equal(isDead(boot, nowMs), false)
-  assert.equal(isDead({ ...boot, state: 'draining' }, nowMs), false)
-  // Silence alone proves nothing here: a process that was stopped may go on.
-  assert.equal(isDead({ ...boot, heartbeatAtMs: 0 }, nowMs), false)
-  assert.equal(isDead({ ...boot, state: 'stopped' }, nowMs), true)
-  // Elsewhere (another container, before a reboot) only silence tells.
-  const elsewhere = { ...boot, pidSpace: 'another machine', pid: 2 ** 22 + 1 }
-  assert.equal(isDead(elsewhere, nowMs), false)
-  assert.equal(isDead({ ...elsewhere, heartbeatAtMs: nowMs - 30_001 }, nowMs), true)
-  if (own.pidSpace === null) return
-  assert.equal(isDead({ ...boot, pid: 2 ** 22 + 1 }, nowMs), true)
-  assert.equal(isDead({ ...boot, pidStartedAt: '1' }, nowMs), true)
 })
