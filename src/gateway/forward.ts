@@ -129,7 +129,7 @@ export async function forward(
       throw new CalledOff()
     }
     const remainingMs = deadlineMs - gateway.clock.monotonicMs()
-    if (remainingMs <= 0 && tried.size > 0) {
+    if (remainingMs <= 0) {
       gateway.pool.attemptCancelled(id)
       break
     }

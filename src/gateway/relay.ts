@@ -266,6 +266,8 @@ class Relay implements StreamSink, RunningExchange {
       if (!this.#headWritten) this.#writeHead()
       for (let i = 0; i < this.#held.length - 1; i++) this.#response.write(this.#held[i])
       this.#response.end(this.#held.at(-1))
+      // What a client never takes must not keep its connection for ever.
+      if (this.#response.writableLength > 0) this.#response.setTimeout(STALLED_MS)
     }
     this.#done()
   }

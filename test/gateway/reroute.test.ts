@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
@@ -423,6 +424,26 @@ describe('rerouting', { concurrency: 4 }, () => {
     assert.equal(status, 504, text)
     assert.equal(codeOf(text), 'upstream_timeout')
     assert.deepEqual(asked(w), ['a'])
+    await assertClean(w)
+  })
+
+  test('a request whose body took longer than its client waits is not sent at all', async (t) => {
+    const w = await ranked(t)
+    const body = JSON.stringify({
+      model: 'claude-sonnet-4-6',
+      max_tokens: 50,
+      messages: [{ role: 'user', content: 'Hello' }],
+    })
+    const call = request(`${w.url}/v1/messages`, {
+      method: 'POST',
+      headers: { 'x-api-key': w.key, 'x-stainless-timeout': '0.2' },
+    })
+    call.write(body.slice(0, 10))
+    setTimeout(() => call.end(body.slice(10)), 300)
+    const [response] = (await once(call, 'response')) as [IncomingMessage]
+    assert.equal(response.statusCode, 504)
+    response.resume()
+    assert.deepEqual(asked(w), [])
     await assertClean(w)
   })
 })
