@@ -33,6 +33,9 @@ const TASKS = {
   },
   test: async (args) => {
     await build()
+    // See there: without it V8 ends a test's process now and then.
+    process.env.NODE_COMPILE_CACHE ??= join(modules, '.cache', 'ccgate-tests')
+    await node(['test/support/warm-up.ts'])
     const files = args.length > 0 ? args : ['test/**/*.test.{ts,tsx}']
     // Many tests wait for other processes and for timers: more of them fit than there are cores.
     const atOnce = `--test-concurrency=${Math.max(3, availableParallelism())}`
