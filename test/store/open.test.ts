@@ -47,6 +47,23 @@ test('a database that is missing is not made by opening it', async (t) => {
   if (created.kind === 'opened') await created.store.close()
 })
 
+test('a reader reads alone and beside a writer, and cannot write', async (t) => {
+  const { path, store, userId } = await createWorld(t, 'local', { creditMicro: 5 })
+  const read = async () => {
+    const reader = await openStore({ path, mode: 'read' })
+    assert.equal(reader.kind, 'opened')
+    if (reader.kind !== 'opened') return
+    assert.equal((await reader.store.getWallet(userId))?.balanceMicro, 5)
+    await assert.rejects(reader.store.putMeta('install_id', new Uint8Array()), {
+      name: 'StoreError',
+    })
+    await reader.store.close()
+  }
+  await read()
+  await store.close()
+  await read()
+})
+
 test('other files are refused, whatever they are', async (t) => {
   const folder = tempFolder(t)
   const text = join(folder, 'text.db')

@@ -12,99 +12,108 @@ import {
 import type { Context } from './context.ts'
 import { detailAt } from './usage-rows.ts'
 
-interface Today {
-  readonly startMs: number
-  /** Rows up to this one are counted. */
-  lastSeq: number
-  readonly byAccount: Map<string, { requests: number; spendMicro: number; lastUsedAtMs: number }>
+interface Sums {
+  requests: number
+  spendMicro: number
+  lastUsedAtMs: number
 }
 
-interface Recent {
-  requests1m: number
-  requests5m: number
-  errors5m: number
+/** One attempt of the last five minutes. */
+interface RecentAttempt {
+  readonly accountId: string
+  readonly atMs: number
+  readonly isFailure: boolean
+}
+
+interface Seen {
+  readonly dayStartMs: number
+  /** Rows up to this one are counted. */
+  readonly upToSeq: number
+  readonly today: Map<string, Sums>
+  readonly recent: RecentAttempt[]
+}
+
+interface NewRow {
+  readonly request_id: string
+  readonly account_id: string
+  readonly cost_micro: number
+  /** JSON; null for a single attempt that went well. */
+  readonly attempts: string | null
 }
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 /** Outcomes that say nothing bad about the account. */
 const NO_FAILURE: ReadonlySet<string> = new Set(['ok', 'client_fault', 'abandoned'])
+const NEW_ROW = `
+  SELECT request_id, account_id, cost_micro,
+    CASE WHEN attempt_count <> 1 OR http_status >= 400 THEN details -> ${detailAt('attempts')} END AS attempts
+  FROM usage`
 
 /**
- * What accounts are doing now. Asked every second by a monitor, so today's sums are kept and only rows
- * written since the last call are added to them.
+ * What accounts are doing now. Asked every second by a monitor, so what was counted is kept and each call
+ * reads only the rows written since the last one.
  */
 export function accountActivity({ sql }: Context) {
-  let today: Today | null = null
+  let seen: Seen | null = null
 
-  function sumsOfToday(now: number): Today {
-    const startMs = Math.floor(now / DAY_MS) * DAY_MS
-    if (today?.startMs !== startMs) today = { startMs, lastSeq: 0, byAccount: new Map() }
+  function look(now: number): Seen {
+    const dayStartMs = Math.floor(now / DAY_MS) * DAY_MS
     const { max } = sql('SELECT max(seq) AS max FROM usage').get() as { max: number | null }
-    const upTo = max ?? 0
-    if (upTo === today.lastSeq) return today
-    // From the start of the day the narrow index is read; after that only the newest rows of the table.
-    const source = today.lastSeq === 0 ? 'usage INDEXED BY usage_by_request' : 'usage NOT INDEXED'
-    const added = sql(
+    const upToSeq = max ?? 0
+    const known = seen?.dayStartMs === dayStartMs ? seen : readPast(dayStartMs, now, upToSeq)
+    for (const row of newRows(known.upToSeq, upToSeq)) {
+      const atMs = idTimeMs(row.request_id) ?? 0
+      if (row.account_id !== null && atMs >= dayStartMs) {
+        const sums = sumsOf(known.today, row.account_id)
+        sums.requests += 1
+        sums.spendMicro += row.cost_micro
+        sums.lastUsedAtMs = Math.max(sums.lastUsedAtMs, atMs)
+      }
+      known.recent.push(...attemptsOf(row))
+    }
+    const recent = known.recent.filter((attempt) => attempt.atMs >= now - 5 * MINUTE_MS)
+    seen = { ...known, upToSeq, recent }
+    return seen
+  }
+
+  /** The day so far and the last five minutes, from the narrow index. */
+  function readPast(dayStartMs: number, now: number, upToSeq: number): Seen {
+    const sums = sql(
       `SELECT account_id, count(*) AS requests, sum(cost_micro) AS spend, max(request_id) AS last
-       FROM ${source} WHERE request_id >= @floor AND seq > @after AND seq <= @upTo
-       AND account_id IS NOT NULL GROUP BY account_id`,
-    ).all({ floor: idFloor('request', startMs), after: today.lastSeq, upTo }) as {
+       FROM usage WHERE request_id >= ? AND account_id IS NOT NULL GROUP BY account_id`,
+    ).all(idFloor('request', dayStartMs)) as {
       account_id: string
       requests: number
       spend: number
       last: string
     }[]
-    for (const row of added) {
-      const sums = today.byAccount.get(row.account_id) ?? {
-        requests: 0,
-        spendMicro: 0,
-        lastUsedAtMs: 0,
-      }
-      sums.requests += row.requests
-      sums.spendMicro += row.spend
-      sums.lastUsedAtMs = Math.max(sums.lastUsedAtMs, idTimeMs(row.last) ?? 0)
-      today.byAccount.set(row.account_id, sums)
+    const today = new Map<string, Sums>()
+    for (const { account_id, requests, spend, last } of sums) {
+      const lastUsedAtMs = idTimeMs(last) ?? 0
+      today.set(account_id, { requests, spendMicro: spend, lastUsedAtMs })
     }
-    today.lastSeq = upTo
-    return today
+    const rows = sql(`${NEW_ROW} WHERE request_id >= ?`).all(
+      idFloor('request', now - 5 * MINUTE_MS),
+    ) as NewRow[]
+    return { dayStartMs, upToSeq, today, recent: rows.flatMap(attemptsOf) }
   }
 
-  /** Attempts of the last five minutes by account; plain successes come from the narrow index alone. */
-  function recentAttempts(now: number): ReadonlyMap<string, Recent> {
-    const recent = new Map<string, Recent>()
-    const of = (accountId: string) => {
-      const counts = recent.get(accountId) ?? { requests1m: 0, requests5m: 0, errors5m: 0 }
-      recent.set(accountId, counts)
-      return counts
+  function newRows(afterSeq: number, upToSeq: number): readonly NewRow[] {
+    if (afterSeq === upToSeq) return []
+    return sql(`${NEW_ROW} WHERE seq > ? AND seq <= ?`).all(afterSeq, upToSeq) as NewRow[]
+  }
+
+  function recentByAccount(attempts: readonly RecentAttempt[], now: number) {
+    const counts = new Map<string, { oneMinute: number; fiveMinutes: number; failures: number }>()
+    for (const { accountId, atMs, isFailure } of attempts) {
+      const count = counts.get(accountId) ?? { oneMinute: 0, fiveMinutes: 0, failures: 0 }
+      counts.set(accountId, count)
+      count.fiveMinutes += 1
+      if (atMs >= now - MINUTE_MS) count.oneMinute += 1
+      if (isFailure) count.failures += 1
     }
-    const floors = {
-      five: idFloor('request', now - 5 * MINUTE_MS),
-      one: idFloor('request', now - MINUTE_MS),
-    }
-    const plain = sql(
-      `SELECT account_id, count(*) AS five, count(*) FILTER (WHERE request_id >= @one) AS one
-       FROM usage WHERE request_id >= @five AND attempt_count = 1 AND http_status < 400
-       AND account_id IS NOT NULL GROUP BY account_id`,
-    ).all(floors) as { account_id: string; five: number; one: number }[]
-    for (const row of plain) {
-      const counts = of(row.account_id)
-      counts.requests1m += row.one
-      counts.requests5m += row.five
-    }
-    const others = sql(
-      `SELECT details -> ${detailAt('attempts')} AS attempts, request_id >= @one AS is_newer FROM usage
-       WHERE request_id >= @five AND attempt_count > 0 AND (attempt_count > 1 OR http_status >= 400)`,
-    ).all(floors) as { attempts: string; is_newer: number }[]
-    for (const row of others) {
-      for (const attempt of JSON.parse(row.attempts) as Attempt[]) {
-        const counts = of(attempt.accountId)
-        counts.requests1m += row.is_newer
-        counts.requests5m += 1
-        if (!NO_FAILURE.has(attempt.outcome)) counts.errors5m += 1
-      }
-    }
-    return recent
+    return counts
   }
 
   function inFlight(): ReadonlyMap<string, number> {
@@ -128,16 +137,16 @@ export function accountActivity({ sql }: Context) {
   return {
     summarize(rows: readonly AccountRow[], now: number): readonly AccountSummary[] {
       if (rows.length === 0) return []
+      const { today, recent } = look(now)
       const facts = {
-        today: sumsOfToday(now).byAccount,
-        recent: recentAttempts(now),
+        recent: recentByAccount(recent, now),
         open: inFlight(),
         health: health(),
         headroom: headroom(),
       }
       return rows.map((row) => {
-        const sums = facts.today.get(row.id)
-        const recent = facts.recent.get(row.id)
+        const sums = today.get(row.id)
+        const attempts = facts.recent.get(row.id)
         const room = facts.headroom.get(row.id) ?? null
         // An answer's rate-limit headers are the trace of use that outlives the day.
         const lastUsedAtMs = Math.max(sums?.lastUsedAtMs ?? 0, room?.updatedAtMs ?? 0)
@@ -146,9 +155,9 @@ export function accountActivity({ sql }: Context) {
           health: facts.health.get(row.id) ?? [],
           headroom: room,
           inFlight: facts.open.get(row.id) ?? 0,
-          requests1m: recent?.requests1m ?? 0,
-          requests5m: recent?.requests5m ?? 0,
-          errors5m: recent?.errors5m ?? 0,
+          requests1m: attempts?.oneMinute ?? 0,
+          requests5m: attempts?.fiveMinutes ?? 0,
+          errors5m: attempts?.failures ?? 0,
           requestsToday: sums?.requests ?? 0,
           spendTodayMicro: sums?.spendMicro ?? 0,
           lastUsedAtMs: lastUsedAtMs === 0 ? null : lastUsedAtMs,
@@ -156,4 +165,21 @@ export function accountActivity({ sql }: Context) {
       })
     },
   }
+}
+
+function sumsOf(today: Map<string, Sums>, accountId: string): Sums {
+  const sums = today.get(accountId) ?? { requests: 0, spendMicro: 0, lastUsedAtMs: 0 }
+  today.set(accountId, sums)
+  return sums
+}
+
+function attemptsOf(row: NewRow): readonly RecentAttempt[] {
+  const atMs = idTimeMs(row.request_id) ?? 0
+  if (row.attempts === null) return [{ accountId: row.account_id, atMs, isFailure: false }]
+  const attempts = JSON.parse(row.attempts) as Attempt[]
+  return attempts.map(({ accountId, outcome }) => ({
+    accountId,
+    atMs,
+    isFailure: !NO_FAILURE.has(outcome),
+  }))
 }

@@ -41,10 +41,15 @@ export async function openDaemonStore(
   const { path, busyTimeoutMs = 5_000 } = options
   const failure = prepare(path, busyTimeoutMs)
   if (failure) return failure
+  let isFatal = false
+  const onFatal = (error: StoreError) => {
+    if (!isFatal) options.onFatal?.(error)
+    isFatal = true
+  }
   const writer = new Writer({
     path,
     busyTimeoutMs,
-    onFatal: options.onFatal ?? (() => {}),
+    onFatal,
     onFull: options.onFull ?? (() => {}),
   })
   const writerFailure = await writer.opened()
@@ -57,7 +62,7 @@ export async function openDaemonStore(
   const keeper = new Keeper({
     path,
     onLargeLog: options.onLargeLog ?? (() => {}),
-    onFatal: options.onFatal ?? (() => {}),
+    onFatal,
   })
   return {
     kind: 'opened',

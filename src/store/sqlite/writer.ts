@@ -141,8 +141,8 @@ export class Writer {
 
   #receive(message: WriterMessage): void {
     if ('kind' in message) {
-      this.#opening?.resolve(message.kind === 'failed' ? message.failure : null)
-      this.#opening = null
+      if (message.kind === 'failed') this.#endOpening(message.failure)
+      else this.#endOpening(null)
       return
     }
     const taken = this.#inFlight.shift()
@@ -175,13 +175,20 @@ export class Writer {
     this.#options.onFull(isFull)
   }
 
+  #endOpening(failure: OpenFailure | null): void {
+    // A thread that never opened the file ends by itself, and that is no disaster.
+    if (failure) this.#ended = new StoreError('closed', 'The store was never open.')
+    this.#opening?.resolve(failure)
+    this.#opening = null
+  }
+
   /** The thread is gone: after `close` as it should be, otherwise nothing can be written any more. */
   #stopped(reason: string): void {
-    this.#opening?.resolve({ kind: 'io', path: this.#options.path, problem: reason })
-    this.#opening = null
+    if (this.#opening) this.#endOpening({ kind: 'io', path: this.#options.path, problem: reason })
     const isExpected = this.#ended?.reason === 'closed' && this.#inFlight.length === 0
-    if (!isExpected)
+    if (!isExpected) {
       this.#fatal(new StoreError('io', `The thread that writes the database stopped: ${reason}.`))
+    }
     this.#onIdle?.()
   }
 
