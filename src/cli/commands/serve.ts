@@ -28,14 +28,14 @@ export async function serve(context: Context, call: Invocation): Promise<number>
   const pidFile = call.text('pid-file')
   if (pidFile !== null) await writeFile(pidFile, `${process.pid}\n`, { mode: 0o644 })
   try {
+    // Armed before anybody is told that it runs: who reads that may send a signal at once.
+    const stopped = call.flag('check') ? null : untilStopped(daemon, config, log, broken)
     printBanner(context, config, daemon, performance.now() - startedMs)
     log.info({ address: daemon.address, pid: process.pid }, 'serve.ready')
-    if (call.flag('check')) {
-      await daemon.stop(0)
-      context.print.note('Self-test passed: started, checked and stopped.')
-      return EXIT.ok
-    }
-    return await untilStopped(daemon, config, log, broken)
+    if (stopped !== null) return await stopped
+    await daemon.stop(0)
+    context.print.note('Self-test passed: started, checked and stopped.')
+    return EXIT.ok
   } finally {
     if (pidFile !== null) await unlink(pidFile).catch(() => {})
     await sink.close()
@@ -200,13 +200,13 @@ async function untilStopped(
     await Promise.race([daemon.stop(0), new Promise((resolve) => setTimeout(resolve, 2_000))])
     return EXIT.storeBroken
   }
-  for (const signal of signals) process.off(signal, onSignal)
   log.info({ signal: cause, inFlight: daemon.inFlight() }, 'serve.draining')
   const cut = (signal: NodeJS.Signals) => {
     log.warn({ signal }, 'serve.cut')
     daemon.cut()
   }
-  for (const signal of signals) process.on(signal, cut)
+  // First the new ones: a signal that nobody listens to ends the process.
+  for (const signal of signals) process.on(signal, cut).off(signal, onSignal)
   const beat = setInterval(() => log.info({ inFlight: daemon.inFlight() }, 'serve.draining'), 5_000)
   await daemon.stop(config.shutdownGraceMs)
   clearInterval(beat)
