@@ -85,8 +85,10 @@ function configure(db: Database, options: ConnectionOptions): void {
   // A file that came out of a backup is not in this mode; elsewhere this changes nothing.
   db.pragma('journal_mode = WAL')
   db.pragma('synchronous = FULL')
-  // Checkpoints cost an fsync of the whole file: the keeper thread and the last close make them.
-  db.pragma('wal_autocheckpoint = 0')
+  // The keeper thread copies pages back all the time, but under constant writing it never catches the last
+  // ones, and a log that only grows costs block allocation and a metadata commit per fsync. At 16 MiB the
+  // writer copies what is left itself, and the log begins again in place: half the time per commit.
+  db.pragma('wal_autocheckpoint = 4000')
 }
 
 function checkFile(path: string, access: 'read' | 'write'): OpenFailure | null {
