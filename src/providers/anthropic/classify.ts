@@ -22,6 +22,18 @@ const ACCOUNT_DISABLED_CODES = new Set([
 const CALLERS_PROFILE = /^(linked_organization|user_profile)_/
 const SPEND_CAP_CODES = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached'])
 
+/**
+ * Whole messages, from end to end: an answer that quotes the client's own words (a field name, say) must not
+ * be able to rest an account.
+ */
+const ORGANIZATION_DISABLED = /^this organization has been disabled\.?$/
+const CREDIT_TOO_LOW =
+  /^your credit balance is too low to access the (anthropic|claude) api\.?( please go to plans & billing to upgrade or purchase credits\.?)?$/
+const USAGE_LIMITS =
+  /^you have reached your specified (workspace )?api usage limits\.?( you will regain access on \d{4}-\d{2}-\d{2}( at \d{2}:\d{2}(:\d{2})?( utc)?)?\.?)?$/
+/** How upstream names a field that it does not know, whatever the client called it. */
+const UNKNOWN_FIELD = /: extra inputs are not permitted\.?$/
+
 interface ErrorBody {
   readonly type: string | null
   readonly message: string
@@ -52,7 +64,7 @@ export function classify(answer: UpstreamAnswer): Outcome {
 
   const error = readError(answer.body)
   const reason = `${status} ${error.type ?? 'unknown error'}`
-  const message = error.message.toLowerCase()
+  const message = error.message.trim().toLowerCase()
 
   if (status === 401) return outcome('unauthorized', reason)
   if (error.code !== null && CALLERS_PROFILE.test(error.code))
@@ -60,12 +72,13 @@ export function classify(answer: UpstreamAnswer): Outcome {
   if (status === 402) return outcome('out_of_credit', reason)
   if (error.code !== null && ACCOUNT_DISABLED_CODES.has(error.code))
     return outcome('disabled_upstream', `${status} ${error.code}`)
-  if (message.includes('organization has been disabled'))
+  if (status === 400 && UNKNOWN_FIELD.test(message)) return outcome('client_fault', reason)
+  if (ORGANIZATION_DISABLED.test(message))
     return outcome('disabled_upstream', `${status} organization disabled`)
   if (status === 400 || status === 429) {
-    if (message.includes('credit balance is too low'))
+    if (CREDIT_TOO_LOW.test(message))
       return outcome('out_of_credit', `${status} credit balance too low`)
-    if (/^you have reached your specified (workspace )?api usage limits/.test(message)) {
+    if (USAGE_LIMITS.test(message)) {
       return outcome(
         'out_of_credit',
         `${status} usage limit reached`,

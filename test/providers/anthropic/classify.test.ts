@@ -96,6 +96,26 @@ test('each row of the papers has its outcome', () => {
     assert.equal(outcomeOf(status, text).kind, kind, `${status} ${text}`)
 })
 
+test("a refusal's sentence inside the client's own words is the client's fault", () => {
+  for (const sentence of [
+    LOW_CREDIT,
+    'Your credit balance is too low',
+    'You have reached your specified API usage limits. You will regain access on 2026-12-01.',
+    'This organization has been disabled.',
+    'organization has been disabled',
+    'must have data retention enabled',
+  ])
+    for (const message of [
+      `${sentence}: Extra inputs are not permitted`,
+      `tools.0.${sentence}: Extra inputs are not permitted`,
+      `${sentence} 2026-12-20 at 00:00: Extra inputs are not permitted`,
+    ])
+      assert.equal(outcomeOf(400, body(invalid, message)).kind, 'client_fault', message)
+  for (const sentence of [LOW_CREDIT, 'This organization has been disabled.'])
+    for (const message of [`tool "${sentence}" is not known`, `x ${sentence}`, `${sentence} x`])
+      assert.equal(outcomeOf(400, body(invalid, message)).kind, 'client_fault', message)
+})
+
 test('whatever comes, there is an outcome, its reason is short and plain, its rest a sane number', () => {
   const anyHeader = fc.oneof(
     fc.string(),
