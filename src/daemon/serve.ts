@@ -63,6 +63,8 @@ export class ListenError extends Error {
 
 /** How long clients may take to read that their request was cut. */
 const LAST_WORDS_MS = 1_000
+/** A settlement that waits for the store gets one more try after the cut. */
+const LAST_SETTLE_MS = 1_500
 const STOP_POLL_MS = 20
 
 const systemClock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
@@ -101,6 +103,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     },
     contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
     running: new Set(),
+    late: new Set(),
     stopAdmission(cause) {
       stopped ??= 'store_unavailable'
       log.fatal({ err: cause }, 'admission.stopped')
@@ -161,8 +164,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   })
 
   let isCut = false
+  let lastSettleMs = Number.POSITIVE_INFINITY
   const cut = () => {
     isCut = true
+    lastSettleMs = Math.min(lastSettleMs, performance.now() + LAST_SETTLE_MS)
     for (const exchange of [...gateway.running]) exchange.cut()
     // They end with an error that clients understand; who does not read it has had the time to.
     setTimeout(() => server.closeAllConnections(), LAST_WORDS_MS).unref()
@@ -200,6 +205,8 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       await closed
       // A client that left may have left an answer behind that is still read to its end, and billed.
       while (gateway.running.size > 0) await sleep(STOP_POLL_MS)
+      // Nor may a settlement be lost that the disk had no room for; the next start would give it away.
+      while (gateway.late.size > 0 && performance.now() < lastSettleMs) await sleep(STOP_POLL_MS)
       clearTimeout(overdue)
       clearInterval(idle)
       reaper.stop()

@@ -34,6 +34,8 @@ export interface Exchange {
   readonly pricesOf: PriceTable
   bound: Bound | null
   holdOpen: boolean
+  /** A hold was opened for it: its one usage row is written when that is closed, by whomever. */
+  wasHeld: boolean
   readonly attempts: Attempt[]
   accountId: string | null
   upstreamRequestId: string | null
@@ -58,6 +60,7 @@ export function beginExchange(
     pricesOf,
     bound: null,
     holdOpen: false,
+    wasHeld: false,
     attempts: [],
     accountId: null,
     upstreamRequestId: null,

@@ -19,6 +19,8 @@ export interface Gateway {
   readonly contact: Contact
   /** Exchanges between hold and settlement: what a graceful stop waits for. */
   readonly running: Set<RunningExchange>
+  /** Settlements that the store could not take and that are tried again; a stop waits for these too. */
+  readonly late: Set<Promise<void>>
   /** A money invariant broke: nothing more is admitted until a person looked. */
   readonly stopAdmission: (cause: Error) => void
 }

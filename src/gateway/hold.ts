@@ -107,6 +107,7 @@ async function tryHold(
   })
   if (result.kind === 'insufficient_credit') return result
   exchange.holdOpen = true
+  exchange.wasHeld = true
   return null
 }
 

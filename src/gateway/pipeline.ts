@@ -117,7 +117,7 @@ function forwardingOf(gateway: Gateway, exchange: Exchange): Forwarding {
   const { call, request, price } = exchange
   return {
     requestId: call.requestId,
-    method: 'POST',
+    isCount: false,
     target: call.target,
     rawHeaders: call.rawHeaders,
     body: request.body,
@@ -172,7 +172,9 @@ async function answer(
   exchange.firstByteMs = gone ? null : gateway.clock.monotonicMs()
   if (outcome.kind === 'ok') {
     const ending = { status: 'complete' as const, httpStatus: gone ? 499 : status, errorCode: null }
-    await settle(gateway, exchange, readUsage(json, request.model), 'exact', ending)
+    const usage = readUsage(json, request.model)
+    // Who waits for it gets an error when it cannot be settled, and so nothing to pay for.
+    await settle(gateway, exchange, usage, 'exact', { ...ending, isUnsent: !gone })
   } else {
     await voidHold(gateway, exchange, {
       httpStatus: status,
@@ -205,7 +207,7 @@ async function closeAfterFailure(
     await voidHold(gateway, exchange, { httpStatus, errorCode: code }).catch(() => {})
     return
   }
-  if (error instanceof StoreError) return
+  if (exchange?.wasHeld || error instanceof StoreError) return
   if (exchange === null) {
     noteRefusal(gateway, call, error)
     return

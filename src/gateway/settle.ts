@@ -1,20 +1,24 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { costOf } from '../billing/cost.ts'
 import { outputSoFar, partialUsage } from '../billing/cut-stream.ts'
 import { findPrice } from '../billing/price-table.ts'
-import { InvariantError } from '../core/invariant.ts'
+import { ERRORS } from '../core/errors.ts'
 import type { UsageRecord } from '../core/model.ts'
 import type { Usage, UsageSource } from '../core/usage.ts'
 import type { StreamTap } from '../providers/anthropic/stream-tap.ts'
-import { StoreError } from '../store/store.ts'
+import { type SettleResult, StoreError } from '../store/store.ts'
 import type { Exchange } from './exchange.ts'
 import { usageRecord } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { storeFailure } from './store-failure.ts'
 
 /** How an exchange that produced something ended, for the client. */
 export interface Ending {
   readonly status: 'complete' | 'interrupted'
   readonly httpStatus: number
   readonly errorCode: string | null
+  /** Nothing has reached the client: when the store cannot take the charge now, there will be none. */
+  readonly isUnsent?: boolean
 }
 
 /** How long a settlement that the store could not take waits before it is tried again. */
@@ -23,14 +27,14 @@ const RETRY_MS = 1_000
 /**
  * Charges what upstream counted, at the prices of admission, and closes the hold; the wallet's balance after.
  * Resolves when it is durable. A repeat changes nothing. Rejects when the store cannot take it now: then
- * it is tried again in the background, so that nothing delivered goes unbilled.
+ * it is tried again in the background, so that nothing delivered goes unbilled, and nothing else is billed.
  */
 export async function settle(
   gateway: Gateway,
   exchange: Exchange,
   usage: Usage,
   source: UsageSource,
-  ending: Ending,
+  { isUnsent = false, ...ending }: Ending,
 ): Promise<void> {
   const receipt = costOf(usage, gateway.prices, { atMs: exchange.call.arrivedAtMs })
   const record = usageRecord(exchange, gateway.clock.monotonicMs(), {
@@ -43,7 +47,14 @@ export async function settle(
     receipt,
     anomalies: usage.anomalies,
   })
-  await close(gateway, exchange, record, 'settle')
+  const charge = () => gateway.store.settleHold(record)
+  if (!isUnsent) return close(gateway, exchange, record, charge)
+  await close(gateway, exchange, record, charge, (error) => {
+    const { code } = storeFailure(error)
+    exchange.firstByteMs = null
+    const end = { httpStatus: ERRORS[code].status, errorCode: code }
+    return () => gateway.store.voidHold(voidRecord(gateway, exchange, end))
+  })
 }
 
 /** Closes the hold without a charge; the usage row says what happened. */
@@ -52,12 +63,17 @@ export async function voidHold(
   exchange: Exchange,
   end: { httpStatus: number; errorCode: string | null },
 ): Promise<void> {
-  const record = usageRecord(exchange, gateway.clock.monotonicMs(), {
-    status: 'rejected',
-    source: 'none',
-    ...end,
-  })
-  await close(gateway, exchange, record, 'void')
+  const record = voidRecord(gateway, exchange, end)
+  await close(gateway, exchange, record, () => gateway.store.voidHold(record))
+}
+
+function voidRecord(
+  gateway: Gateway,
+  exchange: Exchange,
+  end: { httpStatus: number; errorCode: string | null },
+): UsageRecord {
+  const nowMs = gateway.clock.monotonicMs()
+  return usageRecord(exchange, nowMs, { status: 'rejected', source: 'none', ...end })
 }
 
 /** What a stream that broke off used: exact input, estimated output (M15). */
@@ -80,39 +96,56 @@ export function cutStreamUsage(exchange: Exchange, tap: StreamTap, nowMs: number
   return partialUsage(started, output)
 }
 
+type Write = () => Promise<SettleResult>
+
+/** `write` closes the hold; `late` says how to close it when that failed, if not by the same write. */
 async function close(
   gateway: Gateway,
   exchange: Exchange,
   record: UsageRecord,
-  act: 'settle' | 'void',
+  write: Write,
+  late: (error: StoreError) => Write = () => write,
 ): Promise<void> {
   if (!exchange.holdOpen) return
   exchange.holdOpen = false
-  const attempt = () =>
-    act === 'settle' ? gateway.store.settleHold(record) : gateway.store.voidHold(record)
+  const { requestId } = record
   try {
-    const result = await attempt()
-    if (result.kind === 'already_closed') {
-      gateway.log.warn({ requestId: record.requestId }, 'hold.already_closed')
-    }
+    const result = await write()
+    if (result.kind === 'already_closed') gateway.log.warn({ requestId }, 'hold.already_closed')
   } catch (error) {
-    gateway.log.error({ requestId: record.requestId, err: error }, 'settle.failed')
-    if (error instanceof InvariantError) gateway.stopAdmission(error)
-    else if (!(error instanceof StoreError && error.reason === 'closed'))
-      retryLater(gateway, record, attempt)
+    gateway.log.error({ requestId, err: error }, 'settle.failed')
+    if (mayComeRight(gateway, error)) {
+      const settling = keepTrying(gateway, requestId, late(error))
+      gateway.late.add(settling)
+      void settling.finally(() => gateway.late.delete(settling))
+    }
     throw error
   }
   logExchange(gateway, record)
 }
 
-function retryLater(gateway: Gateway, record: UsageRecord, attempt: () => Promise<unknown>): void {
-  const timer = setTimeout(() => {
-    attempt().then(
-      () => gateway.log.info({ requestId: record.requestId }, 'settle.recovered'),
-      () => retryLater(gateway, record, attempt),
-    )
-  }, RETRY_MS)
-  timer.unref()
+/** Tries until the hold is closed, or until no try can help: then the next start closes it. */
+async function keepTrying(gateway: Gateway, requestId: string, write: Write): Promise<void> {
+  for (;;) {
+    await sleep(RETRY_MS, undefined, { ref: false })
+    try {
+      await write()
+      gateway.log.info({ requestId }, 'settle.recovered')
+      return
+    } catch (error) {
+      if (mayComeRight(gateway, error)) continue
+      gateway.log.error({ requestId, err: error }, 'settle.failed')
+      return
+    }
+  }
+}
+
+/** Whether the same write may succeed later; what breaks an invariant ends admission. */
+function mayComeRight(gateway: Gateway, error: unknown): error is StoreError {
+  if (error instanceof StoreError)
+    return error.reason === 'busy' || error.reason === 'full' || error.reason === 'overloaded'
+  gateway.stopAdmission(error instanceof Error ? error : new Error(String(error)))
+  return false
 }
 
 /** The one line of an exchange, where the operator wants it. */

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { ERRORS, errorMessage, GatewayError } from '../core/errors.ts'
 import type { Dialect, WireError } from '../dialects/dialect.ts'
 import type { Contact } from '../gateway/gateway.ts'
+import { storeFailure } from '../gateway/store-failure.ts'
 import { StoreError } from '../store/store.ts'
 
 /** Waits are told in whole seconds up to a minute: clients sleep exactly what we say. */
@@ -13,13 +14,7 @@ const LINGER_MS = 5_000
 /** Any thrown thing as the error the caller is told of. Details of the unexpected stay in the log. */
 export function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
-  if (error instanceof StoreError) {
-    if (error.reason === 'full')
-      return new GatewayError('storage_full', { retryAfterMs: 5_000, cause: error })
-    if (error.reason === 'overloaded')
-      return new GatewayError('overloaded', { retryAfterMs: 1_000, cause: error })
-    return new GatewayError('store_unavailable', { retryAfterMs: 5_000, cause: error })
-  }
+  if (error instanceof StoreError) return storeFailure(error)
   return new GatewayError('internal_error', { cause: error })
 }
 

@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly creditMicro?: number
   readonly key?: Partial<NewKey>
   readonly config?: (config: Config) => Config
+  /** What is special about the store of each daemon. */
+  readonly daemonStore?: (store: Store) => Store
 }
 
 /** A gateway with a sandbox behind it, a user `alice` with credit and a key `alice/laptop`. */
@@ -184,7 +186,7 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
     if (install.kind !== 'opened') throw new Error('unreachable')
     const started = await startDaemon({
       config,
-      store: daemonStore.store,
+      store: options.daemonStore?.(daemonStore.store) ?? daemonStore.store,
       install,
       log: createLog({ level: 'debug', format: 'json', write: (line) => log.push(line) }),
       version: 'test',
