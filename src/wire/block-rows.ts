@@ -12,10 +12,13 @@ export interface BlockRow {
   readonly cacheEnd: number
 }
 
+/** Shared by all collectors, for scans do not nest; grows to the largest body. */
+let scratch = new Int32Array(256 * BLOCK_FIELDS)
+
 /** Collects the rows of a `BlockTable`. */
 export class BlockRows {
   count = 0
-  #data = new Int32Array(64 * BLOCK_FIELDS)
+  #data = scratch
 
   /** Adds a row. */
   add(row: BlockRow): void {
@@ -24,6 +27,7 @@ export class BlockRows {
       const grown = new Int32Array(at * 2)
       grown.set(this.#data)
       this.#data = grown
+      scratch = grown
     }
     this.#data[at] = row.start
     this.#data[at + 1] = row.end
@@ -52,6 +56,6 @@ export class BlockRows {
 
   /** The table; the collector is not used after it. */
   table(): BlockTable {
-    return { count: this.count, data: this.#data }
+    return { count: this.count, data: this.#data.slice(0, this.count * BLOCK_FIELDS) }
   }
 }

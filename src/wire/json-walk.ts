@@ -9,6 +9,13 @@ const CLOSE_BRACE = 0x7d
 const CLOSE_BRACKET = 0x5d
 const BLANK = 0x20
 
+/** Depths that the scratch below is made for. */
+const SCRATCH_DEPTH = 64
+// Scans do not nest and clear what they use, so all share one scratch: memory outside the heap is dear
+// to get and to give back, once per request.
+const scratchSeen = new Int32Array((SCRATCH_DEPTH + 1) * NAME_WORDS)
+const scratchPath = new Int32Array(SCRATCH_DEPTH + 1)
+
 /**
  * Looks into objects and arrays instead of skipping them: `enterObject`, then `nextKey` until null,
  * reading exactly one value after each key; arrays alike. Walked objects refuse duplicate keys.
@@ -30,8 +37,10 @@ export class JsonWalk extends JsonScan {
 
   constructor(bytes: Buffer, limits: ScanLimits) {
     super(bytes, limits)
-    this.#seen = new Int32Array((limits.maxDepth + 1) * NAME_WORDS)
-    this.#path = new Int32Array(limits.maxDepth + 1)
+    const { maxDepth } = limits
+    const fits = maxDepth <= SCRATCH_DEPTH
+    this.#seen = fits ? scratchSeen : new Int32Array((maxDepth + 1) * NAME_WORDS)
+    this.#path = fits ? scratchPath : new Int32Array(maxDepth + 1)
   }
 
   /** Steps into the object at `pos`. */
