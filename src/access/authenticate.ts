@@ -1,4 +1,5 @@
 import { GatewayError } from '../core/errors.ts'
+import { secondsUp } from '../core/quantity.ts'
 import type { FailureCounter } from './failures.ts'
 import { checkKeyForm } from './key.ts'
 import type { Keyring, LiveKey } from './keyring.ts'
@@ -80,7 +81,7 @@ function counted(
   if (address === null || refusal.code === 'user_suspended') return refusal
   const waitMs = gate.failures.waitMs(address, nowMs)
   if (waitMs > 0) {
-    const seconds = Math.max(1, Math.ceil(waitMs / 1_000))
+    const seconds = secondsUp(waitMs)
     return new GatewayError('too_many_attempts', { facts: { seconds }, retryAfterMs: waitMs })
   }
   gate.failures.note(address, nowMs)

@@ -48,6 +48,18 @@ export type AccountCondition = Pick<
   readonly requests1m: number
 }
 
+/** The part of an account's health that the free count has for itself: upstream limits it apart. */
+export function countPart(modelClass: string): string {
+  return `${COUNT}${modelClass}`
+}
+
+/** Whether a part of an account's health is about the free count alone, and so about no paid request. */
+export function isCountPart(part: string): boolean {
+  return part.startsWith(COUNT)
+}
+
+const COUNT = 'count:'
+
 /** The account's own state, else that of its worst model class, else whether it is at its limits. */
 export function accountStateOf(account: AccountCondition, nowMs: number): AccountState {
   if (account.disabledAtMs !== null) return disabledState(account, account.disabledAtMs)
@@ -106,7 +118,7 @@ const LOOK = {
 
 /** A row counts until it ends, until a person clears it, and only for the credential that earned it. */
 function counts(row: HealthRow, account: AccountCondition, nowMs: number): boolean {
-  if (row.state === 'healthy') return false
+  if (row.state === 'healthy' || isCountPart(row.modelClass)) return false
   if (row.credentialVersion !== account.credentialVersion) return false
   if (account.cooldownClearedAtMs !== null && row.sinceMs <= account.cooldownClearedAtMs) {
     return false

@@ -255,7 +255,7 @@ export const ERRORS = {
     anthropic: 'overloaded_error',
     openai: 'server_error',
     retryable: true,
-    message: 'No healthy upstream account right now. {returns}Please retry shortly.',
+    message: 'No healthy upstream account right now{returns}.',
     hint: 'ccgate accounts list',
   },
   no_accounts_configured: {
@@ -334,7 +334,7 @@ export class GatewayError extends Error {
   readonly facts: ErrorFacts
   /** The offending field, for OpenAI's `param`. */
   readonly field: string | null
-  /** How long the caller should wait, in ms; null when waiting does not help. */
+  /** How long the caller should wait, in ms; null when waiting does not help, infinite when no end is known. */
   readonly retryAfterMs: number | null
   /** Machine-readable details beside the code (`required_micro` and the like). */
   readonly details: Readonly<Record<string, string | number>>

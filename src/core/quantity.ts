@@ -75,6 +75,11 @@ export function parseCount(text: string): Parsed<number> {
   return { kind: 'ok', value }
 }
 
+/** Whole seconds of a wait, rounded up, at least 1. */
+export function secondsUp(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1_000))
+}
+
 /** The shortest spelling that `parseDuration` reads back: `90000` is `1m30s`. */
 export function formatDuration(ms: number): string {
   if (ms === 0) return '0s'

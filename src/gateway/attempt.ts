@@ -35,7 +35,13 @@ export type AttemptEnd =
       readonly json: unknown
     }
   | { readonly kind: 'stream'; readonly stream: LiveStream }
-  | { readonly kind: 'failed'; readonly outcome: Outcome; readonly timedOut: boolean }
+  | {
+      readonly kind: 'failed'
+      readonly outcome: Outcome
+      readonly timedOut: boolean
+      /** `beginWithinMs` is over; `unreachable` then means that no connection was free for so long. */
+      readonly ranOut: boolean
+    }
 
 /** How much of a chunk may go where. */
 export interface ChunkPart {
@@ -124,7 +130,11 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     })
     this.#timer = setTimeout(() => {
       this.#timedOut = true
-      this.#fail('timeout', true)
+      const outcome =
+        this.#controller === null
+          ? this.#outcome('unreachable', 'no free connection in time')
+          : this.#outcome('server_error', 'timeout')
+      this.#finish({ kind: 'failed', timedOut: true, ranOut: true, outcome })
       this.#controller?.abort(new Error('the answer did not begin in time'))
     }, request.beginWithinMs)
   }
@@ -188,6 +198,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       this.#finish({
         kind: 'failed',
         timedOut: false,
+        ranOut: false,
         outcome: this.#outcome('unreachable', `no connection (${codeOf(error)})`),
       })
       return
@@ -223,6 +234,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       this.#finish({
         kind: 'failed',
         timedOut: false,
+        ranOut: false,
         outcome: this.#outcome('abandoned', 'called off'),
       })
     }
@@ -250,7 +262,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       const limited = tap.errorEvent.type === 'rate_limit_error'
       const kind = overloaded ? 'overloaded' : limited ? 'rate_limited' : 'server_error'
       const outcome = this.#outcome(kind, `stream began with ${tap.errorEvent.type}`)
-      this.#finish({ kind: 'failed', timedOut: false, outcome })
+      this.#finish({ kind: 'failed', timedOut: false, ranOut: false, outcome })
       this.#controller?.abort(new Error('stream began with an error'))
       return
     }
@@ -300,7 +312,8 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
   }
 
   #fail(reason: string, timedOut: boolean): void {
-    this.#finish({ kind: 'failed', timedOut, outcome: this.#outcome('server_error', reason) })
+    const outcome = this.#outcome('server_error', reason)
+    this.#finish({ kind: 'failed', timedOut, ranOut: false, outcome })
   }
 
   #finish(end: AttemptEnd): void {

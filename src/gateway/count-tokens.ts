@@ -1,3 +1,4 @@
+import { countPart } from '../core/account-state.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import { startAttempt } from './attempt.ts'
@@ -72,7 +73,7 @@ export async function forwardCount(
 ): Promise<void> {
   const request = readCount(call, body)
   const { row } = admitModels(gateway, call, request)
-  const want = { model: row.id, modelClass: row.modelClass }
+  const want = { model: row.id, modelClass: countPart(row.modelClass) }
   const account = takeAccount(gateway, want)
   const callOff = { abort: () => {}, aborted: false, noMore: false }
   const onClose = () => {
@@ -86,7 +87,7 @@ export async function forwardCount(
       {
         ...want,
         requestId: call.requestId,
-        method: 'POST',
+        isCount: true,
         target: call.target,
         rawHeaders: call.rawHeaders,
         body,

@@ -1,4 +1,3 @@
-import { GatewayError } from '../core/errors.ts'
 import type { Attempt } from '../core/model.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { select } from '../pool/select.ts'
@@ -6,21 +5,25 @@ import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import type { Outcome } from '../providers/provider.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
+import { allFailed, nothingTried, timedOut } from './all-failed.ts'
 import type { AttemptEnd, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
 import type { Gateway } from './gateway.ts'
+import { noteHeadroom } from './headroom.ts'
 import { targetOf } from './target.ts'
 
 /** What is sent, and what the choice of accounts needs to know of it. */
 export interface Forwarding {
   readonly requestId: string
-  readonly method: 'POST' | 'GET'
+  /** The free count has upstream limits of its own: what they say is no headroom of the account. */
+  readonly isCount: boolean
   /** Raw path and query of the client, verbatim. */
   readonly target: string
   readonly rawHeaders: readonly string[]
-  readonly body: Uint8Array | null
+  readonly body: Uint8Array
   readonly stream: boolean
   readonly model: string
+  /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
   readonly modelClass: string
   readonly resend: ResendRule
   /** The client's own time-out, in ms; null when it stated none. */
@@ -82,19 +85,23 @@ export function resendRule(facts: BodyFacts): ResendRule {
   return 'free'
 }
 
+/** The part of the usual time that an account must have had before its silence counts against it. */
+const FAIR_SHARE = 0.9
+
+const NONE_TRIED: ReadonlySet<string> = new Set()
+
 /**
  * Chooses the account for a first try and takes its slot; throws the right 429 or 503 when none can serve.
  */
 export function takeAccount(
   gateway: Gateway,
   want: { model: string; modelClass: string },
-  tried: ReadonlySet<string> = new Set(),
 ): LiveAccount {
-  const choice = select(gateway.pool.candidates(want.model, want.modelClass), tried)
+  const choice = select(gateway.pool.candidates(want.model, want.modelClass), NONE_TRIED)
   if (choice.kind === 'none') throw nothingTried(choice, gateway.pool.size)
   const live = gateway.pool.account(choice.id)
   if (live === null)
-    throw nothingTried({ because: 'no_accounts', retryAfterMs: null }, gateway.pool.size)
+    throw nothingTried({ kind: 'none', because: 'no_accounts', retryAfterMs: null }, 0)
   gateway.pool.attemptStarted(choice.id)
   return live
 }
@@ -116,9 +123,8 @@ export async function forward(
     sentAtMs: number
   }[] = []
   const seen: { outcome: Outcome; timedOut: boolean }[] = []
-  const deadlineMs =
-    want.arrivedMs +
-    Math.min(want.clientTimeoutMs ?? Number.POSITIVE_INFINITY, gateway.policy.answerBeginsMs)
+  const { answerBeginsMs } = gateway.policy
+  const patienceMs = Math.min(want.clientTimeoutMs ?? Number.POSITIVE_INFINITY, answerBeginsMs)
   let ambiguous = 0
   let account: LiveAccount | null = first
 
@@ -128,19 +134,19 @@ export async function forward(
       gateway.pool.attemptCancelled(id)
       throw new CalledOff()
     }
-    const remainingMs = deadlineMs - gateway.clock.monotonicMs()
-    if (remainingMs <= 0) {
+    const startedMs = gateway.clock.monotonicMs()
+    const beginMs = want.stream ? gateway.policy.firstByteMs : gateway.policy.firstByteUnaryMs
+    const withinMs = Math.min(beginMs, want.arrivedMs + patienceMs - startedMs)
+    if (withinMs <= 0) {
       gateway.pool.attemptCancelled(id)
       break
     }
     tried.add(id)
     want.onAttempt(id)
     const sentAtMs = gateway.clock.nowMs()
-    const startedMs = gateway.clock.monotonicMs()
-    const beginMs = want.stream ? gateway.policy.firstByteMs : gateway.policy.firstByteUnaryMs
     let running: RunningAttempt
     try {
-      running = send(gateway, want, account, Math.max(1, Math.min(beginMs, remainingMs)))
+      running = send(gateway, want, account, Math.max(1, withinMs))
     } catch (error) {
       gateway.pool.attemptCancelled(id)
       throw error
@@ -153,11 +159,14 @@ export async function forward(
       settleForbidden(gateway, want, refused)
       return { kind: 'stream', stream: end.stream, account, sentAtMs, startedMs }
     }
-    const { outcome } = end
+    const ranOut = end.kind === 'failed' && end.ranOut
+    // How long a client wants to wait, or took to send its body, is no evidence about an account.
+    const wasHurried = ranOut && withinMs < Math.min(beginMs, answerBeginsMs) * FAIR_SHARE
+    const outcome = wasHurried ? { ...end.outcome, kind: 'abandoned' as const } : end.outcome
     want.attempts.push(
       attemptOf({ accountId: id, outcome, durationMs: gateway.clock.monotonicMs() - startedMs }),
     )
-    if (end.kind === 'answer') noteHeadroom(gateway, account, end.headers)
+    if (end.kind === 'answer' && !want.isCount) noteHeadroom(gateway, account, end.headers)
 
     gateway.pool.attemptReleased(id)
     if (end.kind === 'answer' && (outcome.kind === 'ok' || outcome.kind === 'client_fault')) {
@@ -165,12 +174,14 @@ export async function forward(
       if (outcome.kind === 'ok') settleForbidden(gateway, want, refused)
       return { kind: 'answer', answer: end, account }
     }
+    if (wasHurried) throw timedOut(patienceMs)
     if (outcome.kind === 'abandoned') throw new CalledOff()
     seen.push({ outcome, timedOut: end.kind === 'failed' && end.timedOut })
     if (end.kind === 'answer' && outcome.kind === 'forbidden') {
       // Whether the account or the request is at fault shows only when another account answers otherwise.
       refused.push({ account, answer: end, sentAtMs })
-    } else {
+    } else if (!ranOut || outcome.kind !== 'unreachable') {
+      // Time that went into waiting for a free connection is our own doing.
       observe(gateway, want, account, outcome, sentAtMs)
     }
     gateway.log.debug(
@@ -193,7 +204,8 @@ export async function forward(
   const last = refused.at(-1)
   if (last !== undefined && refused.length === seen.length)
     return { kind: 'answer', answer: last.answer, account: last.account }
-  throw allFailed(gateway, want, seen)
+  const choice = select(gateway.pool.candidates(want.model, want.modelClass), NONE_TRIED)
+  throw allFailed(choice, seen, gateway.clock.monotonicMs() - want.arrivedMs)
 }
 
 /** The try was called off: the client is gone, or the daemon stops. */
@@ -201,7 +213,7 @@ export class CalledOff extends Error {
   override readonly name = 'CalledOff'
 }
 
-/** Health and headroom after a stream ended; called by whoever relayed it. */
+/** Tells the pool how a try ended; for a stream, whoever relayed it does. */
 export function observe(
   gateway: Gateway,
   want: Pick<Forwarding, 'requestId' | 'model' | 'modelClass'>,
@@ -221,45 +233,6 @@ export function observe(
   )
 }
 
-/** Keeps what the answer's headers say of rate limits, organisation and workspace. */
-export function noteHeadroom(
-  gateway: Gateway,
-  live: LiveAccount,
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-): void {
-  const text = (name: string): string | null => {
-    const value = headers[name]
-    return typeof value === 'string' ? value.slice(0, 128) : null
-  }
-  const count = (name: string): number | null => {
-    const value = text(name)
-    return value !== null && /^\d{1,15}$/.test(value) ? Number(value) : null
-  }
-  const organizationId = text('anthropic-organization-id')
-  const requestsLimit = count('anthropic-ratelimit-requests-limit')
-  if (organizationId === null && requestsLimit === null) return
-  const before = gateway.pool.headroom(live.account.id)
-  const resetAtMs = Date.parse(text('anthropic-ratelimit-requests-reset') ?? '')
-  gateway.pool.noteHeadroom({
-    accountId: live.account.id,
-    requestsLimit: requestsLimit ?? before?.requestsLimit ?? null,
-    requestsRemaining:
-      count('anthropic-ratelimit-requests-remaining') ?? before?.requestsRemaining ?? null,
-    inputTokensLimit:
-      count('anthropic-ratelimit-input-tokens-limit') ?? before?.inputTokensLimit ?? null,
-    inputTokensRemaining:
-      count('anthropic-ratelimit-input-tokens-remaining') ?? before?.inputTokensRemaining ?? null,
-    outputTokensLimit:
-      count('anthropic-ratelimit-output-tokens-limit') ?? before?.outputTokensLimit ?? null,
-    outputTokensRemaining:
-      count('anthropic-ratelimit-output-tokens-remaining') ?? before?.outputTokensRemaining ?? null,
-    resetAtMs: Number.isFinite(resetAtMs) ? resetAtMs : (before?.resetAtMs ?? null),
-    organizationId: organizationId ?? before?.organizationId ?? null,
-    workspaceId: text('anthropic-workspace-id') ?? before?.workspaceId ?? null,
-    updatedAtMs: gateway.clock.nowMs(),
-  })
-}
-
 function send(
   gateway: Gateway,
   want: Forwarding,
@@ -270,7 +243,7 @@ function send(
   const target = targetOf(live, gateway.pool.headroom(account.id)?.workspaceId ?? null)
   return startAttempt({
     dispatcher: gateway.connections.for(account),
-    method: want.method,
+    method: 'POST',
     path: target.pathPrefix + want.target,
     headers: upstreamHeaders(want.rawHeaders, target, gateway.policy.defaults),
     body: want.body,
@@ -296,71 +269,4 @@ function settleForbidden(
 ): void {
   for (const { account, answer, sentAtMs } of refused)
     observe(gateway, want, account, answer.outcome, sentAtMs)
-}
-
-/** design.md "Status after attempts", where nothing was tried because all rest. */
-function nothingTried(
-  choice: { because: 'no_accounts' | 'limited' | 'unhealthy'; retryAfterMs: number | null },
-  accounts: number,
-): GatewayError {
-  if (accounts === 0) return new GatewayError('no_accounts_configured')
-  if (choice.because === 'limited') {
-    return new GatewayError('account_rpm_exceeded', {
-      facts: { seconds: secondsOf(choice.retryAfterMs ?? 1_000) },
-      retryAfterMs: choice.retryAfterMs ?? 1_000,
-    })
-  }
-  return noHealthyAccount(choice.retryAfterMs)
-}
-
-function noHealthyAccount(retryAfterMs: number | null): GatewayError {
-  const returns =
-    retryAfterMs === null ? '' : `The next one returns in about ${secondsOf(retryAfterMs)} s. `
-  return new GatewayError('no_healthy_account', {
-    facts: { returns },
-    // No end by itself: the caller is told to come later, but not to wait for it.
-    retryAfterMs: retryAfterMs ?? Number.POSITIVE_INFINITY,
-  })
-}
-
-/** The same, where tries were made and none is left. */
-function allFailed(
-  gateway: Gateway,
-  want: Forwarding,
-  seen: readonly { outcome: Outcome; timedOut: boolean }[],
-): GatewayError {
-  const choice = select(gateway.pool.candidates(want.model, want.modelClass), new Set())
-  const returnsMs = choice.kind === 'none' ? choice.retryAfterMs : 2_000
-  if (seen.length > 0 && seen.every(({ outcome }) => outcome.kind === 'rate_limited')) {
-    const waitMs = returnsMs ?? 1_000
-    return new GatewayError('account_rpm_exceeded', {
-      facts: { seconds: secondsOf(waitMs) },
-      retryAfterMs: waitMs,
-    })
-  }
-  const bad = seen.filter(
-    ({ outcome }) => outcome.kind === 'server_error' || outcome.kind === 'overloaded',
-  )
-  if (bad.length > 0 && bad.every(({ timedOut }) => timedOut)) {
-    const seconds = secondsOf(gateway.clock.monotonicMs() - want.arrivedMs)
-    return new GatewayError('upstream_timeout', { facts: { seconds }, retryAfterMs: 2_000 })
-  }
-  if (bad.length > 0) {
-    const upstream = bad[bad.length - 1].outcome.reason
-    const accounts = seen.length === 1 ? '1 account' : `${seen.length} accounts`
-    return new GatewayError('upstream_error', {
-      facts: { upstream, accounts },
-      retryAfterMs: 2_000,
-    })
-  }
-  if (seen.length === 0)
-    return new GatewayError('upstream_timeout', {
-      facts: { seconds: secondsOf(gateway.clock.monotonicMs() - want.arrivedMs) },
-      retryAfterMs: 2_000,
-    })
-  return noHealthyAccount(choice.kind === 'none' ? choice.retryAfterMs : 1_000)
-}
-
-function secondsOf(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1_000))
 }

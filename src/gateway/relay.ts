@@ -4,8 +4,9 @@ import { attemptOf } from '../providers/provider.ts'
 import type { ChunkPart, LiveStream, StreamSink } from './attempt.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
-import { noteHeadroom, observe } from './forward.ts'
+import { observe } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
+import { noteHeadroom } from './headroom.ts'
 import { cutStreamUsage, settle } from './settle.ts'
 
 /** A client that takes no bytes for this long is gone (reliability S2). */

@@ -1,3 +1,4 @@
+import { isCountPart } from '../core/account-state.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
@@ -223,13 +224,13 @@ export class Pool {
     if (entry?.health.has('')) this.#setHealth(entry, '', HEALTHY)
   }
 
-  /** Counts for people, for `modelClass` or any. */
+  /** Accounts for people: `resting` where any part of one rests, the free count aside. */
   counts(): { healthy: number; resting: number; disabled: number } {
     const nowMs = this.#nowMs()
     const counts = { healthy: 0, resting: 0, disabled: 0 }
     for (const entry of this.#entries.values()) {
       if (entry.live.account.disabledAtMs !== null) counts.disabled++
-      else if (restOf(entry, entry.health.keys(), nowMs) !== null) counts.resting++
+      else if (restOf(entry, paidParts(entry), nowMs) !== null) counts.resting++
       else counts.healthy++
     }
     return counts
@@ -313,6 +314,10 @@ export class Pool {
     }
     return nowMs
   }
+}
+
+function paidParts(entry: Entry): string[] {
+  return [...entry.health.keys()].filter((part) => !isCountPart(part))
 }
 
 /** The longest rest among these parts of an account that keeps requests away now. */

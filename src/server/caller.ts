@@ -3,6 +3,7 @@ import { admit } from '../access/admit.ts'
 import { authenticate } from '../access/authenticate.ts'
 import type { LiveKey } from '../access/keyring.ts'
 import { GatewayError } from '../core/errors.ts'
+import { secondsUp } from '../core/quantity.ts'
 import { anthropic } from '../dialects/anthropic/index.ts'
 import type { Call } from '../gateway/exchange.ts'
 import type { Incoming } from './context.ts'
@@ -59,7 +60,7 @@ export function enter(live: LiveKey, nowMs: number, options: { readonly slot: bo
       throw new GatewayError('key_rpm_exceeded', {
         facts: {
           limit: admission.limit,
-          seconds: Math.max(1, Math.ceil(admission.retryAfterMs / 1_000)),
+          seconds: secondsUp(admission.retryAfterMs),
         },
         retryAfterMs: admission.retryAfterMs,
       })

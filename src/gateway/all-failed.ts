@@ -1,0 +1,86 @@
+import { GatewayError } from '../core/errors.ts'
+import { secondsUp } from '../core/quantity.ts'
+import type { Choice } from '../pool/select.ts'
+import type { Outcome } from '../providers/provider.ts'
+
+/** How a try failed, as far as the client's answer depends on it. */
+export interface FailedTry {
+  readonly outcome: Outcome
+  readonly timedOut: boolean
+}
+
+/** Clients are told to wait at most this long; see `server/reply.ts`. */
+const SHORT_WAIT_MS = 60_000
+
+/** What the client is told where nothing was tried: none of `accounts` may serve now. */
+export function nothingTried(
+  choice: Extract<Choice, { kind: 'none' }>,
+  accounts: number,
+): GatewayError {
+  if (accounts === 0) return new GatewayError('no_accounts_configured')
+  if (choice.because === 'limited') return allLimited(choice.retryAfterMs)
+  return noHealthyAccount(choice.retryAfterMs)
+}
+
+/** What the client is told after tries that all failed; `choice` says who could serve next. */
+export function allFailed(
+  choice: Choice,
+  seen: readonly FailedTry[],
+  waitedMs: number,
+): GatewayError {
+  const returnsMs = choice.kind === 'none' ? choice.retryAfterMs : 2_000
+  if (seen.length === 0) return timedOut(waitedMs)
+  if (seen.every(({ outcome }) => outcome.kind === 'rate_limited')) return allLimited(returnsMs)
+  const bad = seen.filter(
+    ({ outcome, timedOut: isLate }) =>
+      isLate || outcome.kind === 'server_error' || outcome.kind === 'overloaded',
+  )
+  if (bad.length > 0 && bad.every(({ timedOut: isLate }) => isLate)) return timedOut(waitedMs)
+  if (bad.length > 0) {
+    const upstream = bad[bad.length - 1].outcome.reason
+    const accounts = seen.length === 1 ? '1 account' : `${seen.length} accounts`
+    return new GatewayError('upstream_error', {
+      facts: { upstream, accounts },
+      retryAfterMs: 2_000,
+    })
+  }
+  return noHealthyAccount(choice.kind === 'none' ? choice.retryAfterMs : 1_000)
+}
+
+/** The answer did not begin in the time there was. */
+export function timedOut(waitedMs: number): GatewayError {
+  // Below a second only a client's own limit ends the wait: then it reads its own figure.
+  const seconds = waitedMs < 1_000 ? Math.round(waitedMs) / 1_000 : secondsUp(waitedMs)
+  return new GatewayError('upstream_timeout', { facts: { seconds }, retryAfterMs: 2_000 })
+}
+
+function allLimited(retryAfterMs: number | null): GatewayError {
+  const waitMs = retryAfterMs ?? 1_000
+  return new GatewayError('account_rpm_exceeded', {
+    facts: { seconds: secondsUp(waitMs) },
+    retryAfterMs: waitMs,
+  })
+}
+
+function noHealthyAccount(retryAfterMs: number | null): GatewayError {
+  return new GatewayError('no_healthy_account', {
+    facts: { returns: returnsIn(retryAfterMs) },
+    // No end by itself: the caller is told to come later, but not to wait for it.
+    retryAfterMs: retryAfterMs ?? Number.POSITIVE_INFINITY,
+  })
+}
+
+function returnsIn(ms: number | null): string {
+  if (ms === null) return ''
+  if (ms <= SHORT_WAIT_MS)
+    return `; the next one returns in about ${secondsUp(ms)} s. Please retry shortly`
+  const minutes = Math.ceil(ms / 60_000)
+  const hours = Math.ceil(minutes / 60)
+  const time =
+    minutes < 120
+      ? `${minutes} minutes`
+      : hours < 48
+        ? `${hours} hours`
+        : `${Math.ceil(hours / 24)} days`
+  return `; the next one returns in about ${time}`
+}

@@ -1,0 +1,41 @@
+import type { LiveAccount } from '../pool/pool.ts'
+import type { Gateway } from './gateway.ts'
+
+/** Keeps what the answer's headers say of rate limits, organisation and workspace. */
+export function noteHeadroom(
+  gateway: Gateway,
+  live: LiveAccount,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): void {
+  const text = (name: string): string | null => {
+    const value = headers[name]
+    return typeof value === 'string' ? value.slice(0, 128) : null
+  }
+  const count = (name: string): number | null => {
+    const value = text(name)
+    return value !== null && /^\d{1,15}$/.test(value) ? Number(value) : null
+  }
+  const organizationId = text('anthropic-organization-id')
+  const requestsLimit = count('anthropic-ratelimit-requests-limit')
+  if (organizationId === null && requestsLimit === null) return
+  const before = gateway.pool.headroom(live.account.id)
+  const resetAtMs = Date.parse(text('anthropic-ratelimit-requests-reset') ?? '')
+  gateway.pool.noteHeadroom({
+    accountId: live.account.id,
+    requestsLimit: requestsLimit ?? before?.requestsLimit ?? null,
+    requestsRemaining:
+      count('anthropic-ratelimit-requests-remaining') ?? before?.requestsRemaining ?? null,
+    inputTokensLimit:
+      count('anthropic-ratelimit-input-tokens-limit') ?? before?.inputTokensLimit ?? null,
+    inputTokensRemaining:
+      count('anthropic-ratelimit-input-tokens-remaining') ?? before?.inputTokensRemaining ?? null,
+    outputTokensLimit:
+      count('anthropic-ratelimit-output-tokens-limit') ?? before?.outputTokensLimit ?? null,
+    outputTokensRemaining:
+      count('anthropic-ratelimit-output-tokens-remaining') ?? before?.outputTokensRemaining ?? null,
+    resetAtMs: Number.isFinite(resetAtMs) ? resetAtMs : (before?.resetAtMs ?? null),
+    organizationId: organizationId ?? before?.organizationId ?? null,
+    workspaceId: text('anthropic-workspace-id') ?? before?.workspaceId ?? null,
+    updatedAtMs: gateway.clock.nowMs(),
+  })
+}

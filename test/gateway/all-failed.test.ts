@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { errorMessage } from '../../src/core/errors.ts'
+import { allFailed, nothingTried, timedOut } from '../../src/gateway/all-failed.ts'
+
+function unhealthyFor(retryAfterMs: number | null): string {
+  const error = nothingTried({ kind: 'none', because: 'unhealthy', retryAfterMs }, 1)
+  assert.equal(error.code, 'no_healthy_account')
+  return errorMessage(error.code, error.facts)
+}
+
+test('how long until an account returns is told as people say it', () => {
+  const start = 'No healthy upstream account right now'
+  assert.equal(unhealthyFor(null), `${start}.`)
+  const soon = `${start}; the next one returns in about 12 s. Please retry shortly.`
+  assert.equal(unhealthyFor(11_400), soon)
+  assert.equal(unhealthyFor(61_000), `${start}; the next one returns in about 2 minutes.`)
+  assert.equal(unhealthyFor(3 * 3_600_000), `${start}; the next one returns in about 3 hours.`)
+  assert.equal(unhealthyFor(2_364_340_000), `${start}; the next one returns in about 28 days.`)
+})
+
+test('a time-out names the seconds there were', () => {
+  for (const [waitedMs, seconds] of [
+    [30, 0.03],
+    [1_500, 2],
+    [600_000, 600],
+  ])
+    assert.equal(timedOut(waitedMs).facts.seconds, seconds)
+})
+
+test('tries that never got a connection are a time-out too', () => {
+  const outcome = {
+    kind: 'unreachable',
+    reason: 'no free connection in time',
+    httpStatus: null,
+    upstreamRequestId: null,
+    restMs: null,
+  } as const
+  const choice = { kind: 'account', id: 'a' } as const
+  assert.equal(allFailed(choice, [{ outcome, timedOut: true }], 60_000).code, 'upstream_timeout')
+  assert.equal(allFailed(choice, [{ outcome, timedOut: false }], 60_000).code, 'no_healthy_account')
+})
