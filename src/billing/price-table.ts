@@ -1,3 +1,4 @@
+import { matchesModel } from '../core/model-glob.ts'
 import type { Micro } from '../core/money.ts'
 import type { Rates } from '../core/usage.ts'
 
@@ -175,6 +176,12 @@ function isDearer(row: PriceRow, than: PriceRow, speed: 'standard' | 'fast'): bo
 function dearness(row: PriceRow, speed: 'standard' | 'fast'): readonly Micro[] {
   const rates = (speed === 'fast' ? row.fastRates : null) ?? row.longPrompt?.rates ?? row.rates
   return [rates.output, rates.input, rates.cacheWrite1h, rates.cacheWrite5m, rates.cacheRead]
+}
+
+/** Whether a list of model patterns, a key's or an account's, allows this model by any of its names. */
+export function allowsRow(patterns: readonly string[], row: PriceRow): boolean {
+  if (matchesModel(patterns, row.id)) return true
+  return row.aliases.some((alias) => matchesModel(patterns, alias))
 }
 
 /** Served ids and aliases closest in spelling to `modelId`, best first, one per model: "did you mean". */

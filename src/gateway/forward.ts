@@ -10,6 +10,7 @@ import type { AttemptEnd, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
 import type { Gateway } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
+import { continuesThread } from './scalars.ts'
 import { targetOf } from './target.ts'
 
 /** What is sent, and what the choice of accounts needs to know of it. */
@@ -71,9 +72,7 @@ export interface CallOff {
 
 /** What the body asks of resending. */
 export function resendRule(facts: BodyFacts): ResendRule {
-  const threadContinues =
-    facts.thread.type.type === 'string' && facts.thread.type.value === 'continue'
-  if (threadContinues || facts.hasFallbackCreditToken) return 'never'
+  if (continuesThread(facts) || facts.hasFallbackCreditToken) return 'never'
   const runsCode = facts.serverTools.some((tool) => tool.family === 'code_execution')
   if (
     facts.mcpServers > 0 ||

@@ -9,13 +9,13 @@ import type { BodyFacts } from '../wire/body-facts.ts'
 import { countTokens } from './count-tokens.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import { textOf, wholeOf } from './scalars.ts'
+import { continuesThread, textOf, wholeOf } from './scalars.ts'
 
 /** What a body says about its size and prices, for the cost bound. */
 export function boundInputOf(request: InferenceRequest): BoundInput {
   const { facts } = request
   const geo = textOf(facts.inferenceGeo)
-  const continues = textOf(facts.thread.type) === 'continue'
+  const continues = continuesThread(facts)
   return {
     textBytes: facts.textBytes - facts.denseBytes,
     denseBytes: facts.denseBytes,
@@ -41,7 +41,7 @@ export function boundInputOf(request: InferenceRequest): BoundInput {
 /**
  * Reserves the whole cost bound before anything leaves (M7 to M11): first the cheap bound; where the body
  * does not tell its size, or the cheap bound does not fit but a counted one might, upstream's free count
- * is asked once. Throws `insufficient_credit` with what is needed, what is there and what would fit.
+ * is asked once, but not about a thread, of which it would see the news alone. Throws `insufficient_credit` with what is needed, what is there and what would fit.
  */
 export async function holdCredit(
   gateway: Gateway,
@@ -51,8 +51,8 @@ export async function holdCredit(
 ): Promise<void> {
   const input = boundInputOf(exchange.request)
   let bound = costBound(input, models)
-  let counted = false
-  if (!bound.inputKnown) {
+  let counted = continuesThread(exchange.request.facts)
+  if (!bound.inputKnown && !counted) {
     counted = true
     const tokens = await countTokens(gateway, exchange, account)
     if (tokens !== null) bound = tighterBound(input, models, tokens)

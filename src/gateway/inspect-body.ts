@@ -1,9 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import type { BoundModels } from '../billing/bound-models.ts'
 import { boundModels } from '../billing/bound-models.ts'
-import { nearestModels } from '../billing/price-table.ts'
+import type { PriceRow, PriceTable } from '../billing/price-table.ts'
+import { allowsRow, nearestModels } from '../billing/price-table.ts'
 import { GatewayError } from '../core/errors.ts'
-import { matchesModel } from '../core/model-glob.ts'
+import type { Key } from '../core/model.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { inspect } from '../wire/inspect.ts'
@@ -66,26 +67,32 @@ function invalidField(field: string, problem: string): GatewayError {
 
 /** The price rows of every model the body names; refuses unknown ones and those the key may not use. */
 export function admitModels(gateway: Gateway, call: Call, request: InferenceRequest): BoundModels {
-  const { key } = call.live
-  const wanted = wantedModelsOf(request)
-  const found = boundModels(wanted, gateway.prices, call.arrivedAtMs)
-  if (found.kind === 'unknown_model') {
-    const nearest = nearestModels(gateway.prices, found.model, 1)[0]
-    throw new GatewayError('model_not_found', {
-      facts: {
-        model: found.model.slice(0, 100),
-        nearest: nearest === undefined ? '' : `Did you mean ${nearest}? `,
-      },
-      field: 'model',
-    })
-  }
-  const named = wanted.fallbacks === 'default' ? [] : found.models.fallbacks.map((one) => one.row)
-  for (const row of [found.models.row, ...named]) {
-    if ([row.id, ...row.aliases].some((name) => matchesModel(key.models, name))) continue
-    throw new GatewayError('model_not_allowed', {
-      facts: { model: row.id, allowed: key.models.slice(0, 5).join(', ') },
-      field: 'model',
-    })
-  }
-  return found.models
+  const found = boundModels(wantedModelsOf(request), gateway.prices, call.arrivedAtMs)
+  if (found.kind === 'unknown_model') throw modelNotFound(gateway.prices, found.model)
+  const { models } = found
+  requireAllowed(call.live.key, models.row)
+  // With fallbacks "default" upstream chooses: the dearest model stands for all that it may choose.
+  for (const { row } of models.fallbacks) requireAllowed(call.live.key, row)
+  for (const { row } of models.advisors) requireAllowed(call.live.key, row)
+  return models
+}
+
+/** The 404 of a model that is not in the price table, with the nearest one that is. */
+export function modelNotFound(prices: PriceTable, model: string): GatewayError {
+  const nearest = nearestModels(prices, model, 1)[0]
+  return new GatewayError('model_not_found', {
+    facts: {
+      model: model.slice(0, 100),
+      nearest: nearest === undefined ? '' : `Did you mean ${nearest}? `,
+    },
+    field: 'model',
+  })
+}
+
+function requireAllowed(key: Key, row: PriceRow): void {
+  if (allowsRow(key.models, row)) return
+  throw new GatewayError('model_not_allowed', {
+    facts: { model: row.id, allowed: key.models.slice(0, 5).join(', ') },
+    field: 'model',
+  })
 }

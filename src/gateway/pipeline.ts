@@ -1,7 +1,7 @@
 import { costBound } from '../billing/bound.ts'
+import { availableMicro as availableMicroOf } from '../billing/ledger.ts'
 import { ERRORS, GatewayError } from '../core/errors.ts'
 import { readError } from '../providers/anthropic/classify.ts'
-import { readUsage } from '../providers/anthropic/usage.ts'
 import { StoreError } from '../store/store.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { beginExchange, usageRecord } from './exchange.ts'
@@ -13,6 +13,7 @@ import { admitModels, readInference } from './inspect-body.ts'
 import { relayStream } from './relay.ts'
 import { answerHead } from './reply-head.ts'
 import { logExchange, settle, voidHold } from './settle.ts'
+import { unaryUsage } from './unary-usage.ts'
 
 /** What the server does for the pipeline: it knows the client's side of HTTP. */
 export interface ClientSide {
@@ -106,7 +107,7 @@ async function takeAccountOrSayWhatIsMissing(
   } catch (error) {
     const bound = costBound(boundInputOf(exchange.request), models)
     const wallet = await gateway.store.getWallet(exchange.call.live.key.userId)
-    const availableMicro = wallet === null ? 0 : wallet.balanceMicro - wallet.heldMicro
+    const availableMicro = wallet === null ? 0 : availableMicroOf(wallet)
     if (bound.inputKnown && availableMicro < bound.amountMicro)
       throw insufficientCredit(bound, availableMicro)
     throw error
@@ -164,7 +165,7 @@ async function answer(
   forwarded: Extract<Forwarded, { kind: 'answer' }>,
   client: ClientSide,
 ): Promise<void> {
-  const { call, request } = exchange
+  const { call } = exchange
   const { status, headers, body, outcome, json } = forwarded.answer
   const accountId = forwarded.account.account.id
   exchange.upstreamRequestId = outcome.upstreamRequestId
@@ -172,7 +173,7 @@ async function answer(
   exchange.firstByteMs = gone ? null : gateway.clock.monotonicMs()
   if (outcome.kind === 'ok') {
     const ending = { status: 'complete' as const, httpStatus: gone ? 499 : status, errorCode: null }
-    const usage = readUsage(json, request.model)
+    const usage = unaryUsage(exchange, json)
     // Who waits for it gets an error when it cannot be settled, and so nothing to pay for.
     await settle(gateway, exchange, usage, 'exact', { ...ending, isUnsent: !gone })
   } else {

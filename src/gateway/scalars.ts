@@ -1,4 +1,4 @@
-import type { Scalar } from '../wire/body-facts.ts'
+import type { BodyFacts, Scalar } from '../wire/body-facts.ts'
 
 /** The text of a member; null when it is anything else. */
 export function textOf(scalar: Scalar): string | null {
@@ -8,4 +8,9 @@ export function textOf(scalar: Scalar): string | null {
 /** The whole number of a member, 0 or more; null when it is anything else. */
 export function wholeOf(scalar: Scalar): number | null {
   return scalar.type === 'number' && scalar.integer && scalar.value >= 0 ? scalar.value : null
+}
+
+/** Whether most of the conversation lies upstream, under the id of an earlier answer. */
+export function continuesThread(facts: BodyFacts): boolean {
+  return textOf(facts.thread.type) === 'continue'
 }

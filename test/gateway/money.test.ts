@@ -315,3 +315,30 @@ test('over many different answers the gateway bills to the micro-dollar what ups
   assert.equal((await w.wallet()).balanceMicro, 1_000_000_000 - upstreamMicro)
   assert.ok(w.sandbox.totals().cacheRead > 0 && w.sandbox.totals().cacheWrite1h > 0)
 })
+
+test('an answer without usable figures is charged by its content, within the hold', async (t) => {
+  const w = await world(t, { creditMicro: 100_000_000 })
+  const row = async (fault: string) =>
+    w.usage((await ask(w, { max_tokens: 500 }, `output_tokens=400${fault}`)).id)
+  const whole = await row('')
+  for (const usage of ['missing', 'negative', 'huge', 'string', 'null', 'float']) {
+    const found = await row(`,usage=${usage}`)
+    assert.equal(found.source, 'partial', usage)
+    assert.ok(found.tokens.output >= 100 && found.tokens.output <= 500, usage)
+    assert.ok(found.tokens.input >= whole.tokens.input, usage)
+    assert.ok(found.costMicro > whole.costMicro / 4, usage)
+    assert.ok(found.costMicro <= found.holdMicro, usage)
+  }
+  await assertClean(w)
+})
+
+test('a thread that goes on is held at a whole context window, and not counted', async (t) => {
+  const w = await world(t, { creditMicro: 100_000_000 })
+  const thread = { type: 'continue', previous_message_id: 'msg_01abc' }
+  const headers = { 'anthropic-beta': 'threads-2026-08-01' }
+  const response = await w.post({ model: 'claude-sonnet-5', thread }, headers)
+  await response.text()
+  const { holdMicro } = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+  assert.ok(holdMicro >= 4_000_000, `${holdMicro}`)
+  assert.equal(w.sandbox.counters.countTokens, 0)
+})

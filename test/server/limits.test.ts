@@ -196,6 +196,9 @@ test('the models of a key are those it may list and use, fallbacks included', as
   assert.deepEqual([status, code], [403, 'model_not_allowed'])
   const fallbacks = [{ model: 'claude-opus-5' }]
   assert.equal((await ask(w, { fallbacks })).code, 'model_not_allowed')
+  const tools = [{ type: 'advisor_20260301', name: 'advisor', model: 'claude-opus-5' }]
+  assert.equal((await ask(w, { tools })).code, 'model_not_allowed')
+  assert.equal((await ask(w, { fallbacks: 'default' })).code, 'model_not_allowed')
   assert.equal(w.sandbox.counters.messages, 1)
 })
 

@@ -52,6 +52,31 @@ export function readUsage(message: unknown, requestedModel: string): Usage {
   }
 }
 
+/** Whether an answer's own figures tell the prompt's size. */
+export function hasUsableInput(message: unknown): boolean {
+  const usage = recordOf(recordOf(message).usage)
+  const anomalies = new Anomalies()
+  const input = anomalies.read(usage.input_tokens, -1)
+  tokensOf(usage, NO_TOKENS, anomalies)
+  return input >= 0 && anomalies.count === 0
+}
+
+/** UTF-8 bytes of text, tool input and shown thinking in a whole answer, for an estimate of its output. */
+export function contentBytes(message: unknown): number {
+  const { content } = recordOf(message)
+  if (!Array.isArray(content)) return 0
+  let bytes = 0
+  for (const item of content) {
+    const block = recordOf(item)
+    for (const text of [block.text, block.thinking])
+      if (typeof text === 'string') bytes += Buffer.byteLength(text)
+    if (block.input !== undefined) bytes += Buffer.byteLength(JSON.stringify(block.input))
+    if (block.type === 'redacted_thinking' && typeof block.data === 'string')
+      bytes += Math.floor(block.data.length * 0.75)
+  }
+  return bytes
+}
+
 /** Usage before anything was received: no tokens, the requested model. */
 export function noStreamUsage(requestedModel: string): StreamUsage {
   return {

@@ -1,8 +1,7 @@
 import type { PriceRow } from '../../billing/price-table.ts'
-import { findServedPrice, listModels, nearestModels } from '../../billing/price-table.ts'
+import { allowsRow, findServedPrice, listModels } from '../../billing/price-table.ts'
 import { GatewayError } from '../../core/errors.ts'
-import type { Key } from '../../core/model.ts'
-import { matchesModel } from '../../core/model-glob.ts'
+import { modelNotFound } from '../../gateway/inspect-body.ts'
 import { identify, keyHeaders } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { replyJson } from '../reply.ts'
@@ -17,7 +16,7 @@ export async function serveModels(incoming: Incoming): Promise<void> {
   const query = new URLSearchParams((incoming.request.url ?? '').slice(incoming.path.length + 1))
   const limit = limitOf(query.get('limit'))
   const rows = listModels(gateway.prices, incoming.arrivedAtMs).filter((row) =>
-    mayUse(live.key, row),
+    allowsRow(live.key.models, row),
   )
   const afterId = query.get('after_id')
   const beforeId = query.get('before_id')
@@ -43,15 +42,7 @@ export async function serveModel(incoming: Incoming, id: string): Promise<void> 
   const live = await identify(incoming)
   const { prices } = incoming.context.gateway
   const row = findServedPrice(prices, id, incoming.arrivedAtMs)
-  if (row === null || !mayUse(live.key, row)) {
-    const nearest = nearestModels(prices, id, 1)[0]
-    throw new GatewayError('model_not_found', {
-      facts: {
-        model: id.slice(0, 100),
-        nearest: nearest === undefined ? '' : `Did you mean ${nearest}? `,
-      },
-    })
-  }
+  if (row === null || !allowsRow(live.key.models, row)) throw modelNotFound(prices, id)
   reply(incoming, live, modelInfo(row))
 }
 
@@ -72,10 +63,6 @@ function modelInfo(row: PriceRow) {
     max_tokens: row.maxOutput,
     capabilities: null,
   }
-}
-
-function mayUse(key: Key, row: PriceRow): boolean {
-  return [row.id, ...row.aliases].some((name) => matchesModel(key.models, name))
 }
 
 function limitOf(text: string | null): number {
