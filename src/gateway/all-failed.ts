@@ -1,13 +1,16 @@
 import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
 import type { Choice } from '../pool/select.ts'
-import type { Outcome } from '../providers/provider.ts'
+import type { Outcome, OutcomeKind } from '../providers/provider.ts'
 
 /** How a try failed, as far as the client's answer depends on it. */
 export interface FailedTry {
   readonly outcome: Outcome
   readonly timedOut: boolean
 }
+
+/** Failures of upstream itself; `client_fault` here is a stream that began with such an error. */
+const UPSTREAMS: ReadonlySet<OutcomeKind> = new Set(['server_error', 'overloaded', 'client_fault'])
 
 /** Clients are told to wait at most this long; see `server/reply.ts`. */
 const SHORT_WAIT_MS = 60_000
@@ -31,10 +34,7 @@ export function allFailed(
   const returnsMs = choice.kind === 'none' ? choice.retryAfterMs : 2_000
   if (seen.length === 0) return timedOut(waitedMs)
   if (seen.every(({ outcome }) => outcome.kind === 'rate_limited')) return allLimited(returnsMs)
-  const bad = seen.filter(
-    ({ outcome, timedOut: isLate }) =>
-      isLate || outcome.kind === 'server_error' || outcome.kind === 'overloaded',
-  )
+  const bad = seen.filter(({ outcome, timedOut: isLate }) => isLate || UPSTREAMS.has(outcome.kind))
   if (bad.length > 0 && bad.every(({ timedOut: isLate }) => isLate)) return timedOut(waitedMs)
   if (bad.length > 0) {
     const upstream = bad[bad.length - 1].outcome.reason

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import { classify, readError } from '../providers/anthropic/classify.ts'
+import { classify, outcomeOfErrorEvent, readError } from '../providers/anthropic/classify.ts'
 import { StreamTap } from '../providers/anthropic/stream-tap.ts'
 import { nothingWasSent, wasTimeout } from '../providers/http.ts'
 import type { Outcome } from '../providers/provider.ts'
@@ -258,10 +258,8 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     const part = this.#read(chunk)
     const { tap } = this
     if (tap.errorEvent !== null && !tap.started) {
-      const overloaded = tap.errorEvent.type === 'overloaded_error'
-      const limited = tap.errorEvent.type === 'rate_limit_error'
-      const kind = overloaded ? 'overloaded' : limited ? 'rate_limited' : 'server_error'
-      const outcome = this.#outcome(kind, `stream began with ${tap.errorEvent.type}`)
+      const { type } = tap.errorEvent
+      const outcome = this.#outcome(outcomeOfErrorEvent(type), `stream began with ${type}`)
       this.#finish({ kind: 'failed', timedOut: false, ranOut: false, outcome })
       this.#controller?.abort(new Error('stream began with an error'))
       return

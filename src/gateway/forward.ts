@@ -188,7 +188,7 @@ export async function forward(
       'attempt.failed',
     )
 
-    if (outcome.kind === 'server_error') ambiguous++
+    if (mayBeBilled(outcome)) ambiguous++
     if (
       callOff.noMore ||
       !mayResend(want.resend, outcome, ambiguous) ||
@@ -256,8 +256,13 @@ function send(
 
 function mayResend(rule: ResendRule, outcome: Outcome, ambiguous: number): boolean {
   if (rule === 'never') return outcome.kind === 'unreachable'
-  if (outcome.kind !== 'server_error') return true
+  if (!mayBeBilled(outcome)) return true
   return rule === 'free' && ambiguous <= 1
+}
+
+/** Upstream was at work on it: it broke, or its stream began with an error that names the request. */
+function mayBeBilled(outcome: Outcome): boolean {
+  return outcome.kind === 'server_error' || outcome.kind === 'client_fault'
 }
 
 /** Another account answered the same request: so the refusals were about their accounts. */

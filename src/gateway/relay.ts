@@ -1,5 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
+import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
+import type { StreamError } from '../providers/anthropic/stream-tap.ts'
+import type { OutcomeKind } from '../providers/provider.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { ChunkPart, LiveStream, StreamSink } from './attempt.ts'
 import type { Exchange } from './exchange.ts'
@@ -122,8 +125,8 @@ class Relay implements StreamSink, RunningExchange {
       this.#finishIfReady()
       return
     }
-    this.#observe('server_error', `stream ${reason}`)
     const error = this.#stream.tap.errorEvent
+    this.#observeFailure(error, reason)
     if (error !== null) this.#interrupt(error.type, null)
     else {
       const { requestId } = this.#exchange.call
@@ -202,9 +205,10 @@ class Relay implements StreamSink, RunningExchange {
   #complete(): void {
     if (this.#closing) return
     this.#closing = true
-    this.#observe('ok', '')
     const { tap } = this.#stream
     const failed = tap.errorEvent !== null
+    if (failed) this.#observeFailure(tap.errorEvent, '')
+    else this.#observe('ok', '')
     const ending = {
       status: failed ? ('interrupted' as const) : ('complete' as const),
       httpStatus: this.#exchange.clientGone ? 499 : 200,
@@ -333,8 +337,14 @@ class Relay implements StreamSink, RunningExchange {
     })
   }
 
+  /** An error event says whose business it is; a stream that only ends is upstream's. */
+  #observeFailure(error: StreamError | null, reason: string): void {
+    if (error === null) this.#observe('server_error', `stream ${reason}`)
+    else this.#observe(outcomeOfErrorEvent(error.type), `stream broke with ${error.type}`)
+  }
+
   /** Health, the slot and the attempt's line in the receipt. */
-  #observe(kind: 'ok' | 'server_error' | 'abandoned', reason: string): void {
+  #observe(kind: OutcomeKind, reason: string): void {
     const { account, sentAtMs, startedMs } = this.#forwarded
     const outcome = {
       kind,

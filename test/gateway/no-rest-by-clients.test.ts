@@ -113,3 +113,37 @@ test("the free count's own limit does not rest the account for messages", async 
   assert.equal((await ask(w)).status, 200)
   assert.deepEqual(w.daemon.counts.accounts, { healthy: 1, resting: 0, disabled: 0 })
 })
+
+test('an error event that is about the request rests nothing, one about load rests the model', async (t) => {
+  const w = await world(t, { accounts: ['one'] })
+  for (let i = 0; i < 4; i++)
+    await ask(w, { stream: true }, { 'x-sandbox': 'error_event=invalid_request_error' })
+  assert.deepEqual(w.daemon.counts.accounts, { healthy: 1, resting: 0, disabled: 0 })
+  assert.equal((await ask(w)).status, 200)
+  await ask(w, { stream: true }, { 'x-sandbox': 'error_event=overloaded_error' })
+  assert.deepEqual(w.daemon.counts.accounts, { healthy: 0, resting: 1, disabled: 0 })
+})
+
+test('a type that is no plain word reaches neither clients nor usage rows', async (t) => {
+  const event =
+    'event: error\ndata: {"type":"error","error":{"type":"<b>key</b> x","message":"m"}}\n\n'
+  const start =
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-sonnet-4-6","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}\n\n'
+  let prelude = ''
+  const upstream = await rawUpstream(t, (_request, socket) => {
+    const body = prelude + event
+    socket.end(
+      `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    )
+  })
+  const w = await world(t, { accounts: ['one'], account: () => ({ baseUrl: upstream.url }) })
+  const { text } = await ask(w, { stream: true })
+  assert.doesNotMatch(text, /<b>/)
+  assert.match(text, /unknown error/)
+  prelude = start
+  const response = await w.post({ stream: true })
+  await response.text()
+  await w.settled()
+  const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+  assert.equal(row.errorCode, 'unknown error')
+})

@@ -162,8 +162,28 @@ export function readError(body: string): ErrorBody {
   return { type: null, message: '', code: null }
 }
 
+/**
+ * The meaning of an `error` event, which has a type and no status. What the request itself may have
+ * caused says nothing about the account.
+ */
+export function outcomeOfErrorEvent(type: string): Outcome['kind'] {
+  switch (type) {
+    case 'overloaded_error':
+      return 'overloaded'
+    case 'rate_limit_error':
+      return 'rate_limited'
+    case 'invalid_request_error':
+    case 'not_found_error':
+    case 'permission_error':
+    case 'request_too_large':
+      return 'client_fault'
+    default:
+      return 'server_error'
+  }
+}
+
 /** Types go to people, logs and clients: what is no word of letters is not repeated. */
-function plainWord(text: string): string {
+export function plainWord(text: string): string {
   return /^[\w.-]{1,60}$/.test(text) ? text : 'unknown error'
 }
 

@@ -1,5 +1,6 @@
 import type { Usage } from '../../core/usage.ts'
 import { parseEvent, SseFramer } from '../../wire/sse.ts'
+import { plainWord } from './classify.ts'
 import { beginsWith, deltaHead, NO_HEAD, textBytes } from './delta-text.ts'
 import type { StreamUsage } from './usage.ts'
 import { mergeMessageDelta, mergeMessageStart, noStreamUsage } from './usage.ts'
@@ -191,7 +192,7 @@ export class StreamTap {
       case 'error': {
         const error = recordOf(event.error)
         this.errorEvent ??= {
-          type: typeof error.type === 'string' ? error.type.slice(0, 60) : 'api_error',
+          type: typeof error.type === 'string' ? plainWord(error.type) : 'api_error',
           message: typeof error.message === 'string' ? error.message : '',
           offset: this.#framer.offset,
         }
