@@ -1,12 +1,8 @@
-import { countPart } from '../core/account-state.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import { startAttempt } from './attempt.ts'
-import type { Call, Exchange } from './exchange.ts'
-import { CalledOff, forward, takeAccount } from './forward.ts'
+import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import { admitModels, readCount } from './inspect-body.ts'
-import { answerHead } from './reply-head.ts'
 import { targetOf } from './target.ts'
 
 /** How long the free count may take before the context window is used instead (M10). */
@@ -64,58 +60,8 @@ export async function countTokens(
     : null
 }
 
-/** Forwards a client's own count: rerouted like any request, paid by nobody. */
-export async function forwardCount(
-  gateway: Gateway,
-  call: Call,
-  body: Buffer,
-  keyHeaders: readonly string[],
-): Promise<void> {
-  const request = readCount(call, body)
-  const { row } = admitModels(gateway, call, request)
-  const want = { model: row.id, modelClass: countPart(row.modelClass) }
-  const account = takeAccount(gateway, want)
-  const callOff = { abort: () => {}, aborted: false, noMore: false }
-  const onClose = () => {
-    callOff.aborted = true
-    callOff.abort()
-  }
-  call.response.on('close', onClose)
-  try {
-    const forwarded = await forward(
-      gateway,
-      {
-        ...want,
-        requestId: call.requestId,
-        isCount: true,
-        target: call.target,
-        rawHeaders: call.rawHeaders,
-        body,
-        stream: false,
-        resend: 'free',
-        clientTimeoutMs: call.clientTimeoutMs,
-        arrivedMs: call.arrivedMs,
-        attempts: [],
-        onAttempt: () => {},
-      },
-      account,
-      callOff,
-    )
-    if (forwarded.kind === 'stream' || call.response.destroyed) return
-    const { status, headers, body: answer } = forwarded.answer
-    const head = answerHead(call, headers, forwarded.account.account.id, keyHeaders)
-    head.push('content-length', String(answer.length))
-    call.response.writeHead(status, head)
-    call.response.end(answer)
-  } catch (error) {
-    if (!(error instanceof CalledOff)) throw error
-  } finally {
-    call.response.off('close', onClose)
-  }
-}
-
 /** The members that count, cut out of the body as they are. */
-export function countBody(
+function countBody(
   body: Uint8Array,
   topLevel: ReadonlyMap<string, readonly [number, number]>,
 ): Buffer {

@@ -6,7 +6,7 @@ import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
 import { anthropic } from '../dialects/anthropic/index.ts'
 import type { Call } from '../gateway/exchange.ts'
-import type { Incoming } from './context.ts'
+import type { Incoming, ServerContext } from './context.ts'
 
 /** The key of a request, after changes made elsewhere are in force; throws 401 or 403. */
 export async function identify(incoming: Incoming): Promise<LiveKey> {
@@ -47,14 +47,18 @@ function credentialIn(value: string): string {
   return value.replace(/^bearer /i, '').trim()
 }
 
-/** Takes one request of the key's RPM and, for `slot`, one of its concurrency; throws 429. */
-export function enter(live: LiveKey, nowMs: number, options: { readonly slot: boolean }): void {
-  const { rpmLimit } = live.key
+/** Throws 503 while nothing is admitted. */
+export function requireOpen(context: ServerContext): void {
+  const closed = context.closed()
+  if (closed !== null)
+    throw new GatewayError(closed, { retryAfterMs: closed === 'draining' ? 3_000 : 5_000 })
+}
+
+/** Takes one request of the key's RPM and a slot of its concurrency (`inFlight`); throws 429. */
+export function enter(live: LiveKey, nowMs: number): void {
+  const { rpmLimit, concurrencyLimit } = live.key
   const rpmWaitMs = rpmLimit === null ? 0 : live.window.waitMs(rpmLimit, nowMs)
-  const admission = admit(
-    { rpmLimit, concurrencyLimit: options.slot ? live.key.concurrencyLimit : null },
-    { inFlight: live.inFlight, rpmWaitMs },
-  )
+  const admission = admit({ rpmLimit, concurrencyLimit }, { inFlight: live.inFlight, rpmWaitMs })
   switch (admission.kind) {
     case 'rpm_exceeded':
       throw new GatewayError('key_rpm_exceeded', {
@@ -73,7 +77,7 @@ export function enter(live: LiveKey, nowMs: number, options: { readonly slot: bo
       break
   }
   if (rpmLimit !== null) live.window.take(rpmLimit, nowMs)
-  if (options.slot) live.inFlight++
+  live.inFlight++
 }
 
 /** `anthropic-ratelimit-requests-*`: the key's own limit, flat; nothing for a key without one. */

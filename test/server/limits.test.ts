@@ -186,6 +186,27 @@ test('a grant turns 402 into 200 on the next request', async (t) => {
   await assertClean(w)
 })
 
+test('a count takes a slot of its key, and a stop ends it', async (t) => {
+  const w = await world(t, { key: { concurrencyLimit: 1 } })
+  const count = async (fault: string) => {
+    const response = await fetch(`${w.url}/v1/messages/count_tokens`, {
+      method: 'POST',
+      headers: { 'x-api-key': w.key, 'x-sandbox': fault },
+      body: JSON.stringify({
+        model: 'claude-sonnet-4-6',
+        messages: [{ role: 'user', content: 'Hello' }],
+      }),
+    })
+    return [response.status, codeOf(await response.text())]
+  }
+  const slow = count('first_byte_ms=30000')
+  while (w.sandbox.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.deepEqual(await count(''), [429, 'key_concurrency_exceeded'])
+  assert.equal((await ask(w)).code, 'key_concurrency_exceeded')
+  await w.stop(0)
+  assert.deepEqual(await slow, [503, 'draining'])
+})
+
 test('the models of a key are those it may list and use, fallbacks included', async (t) => {
   const w = await world(t, { key: { models: ['claude-sonnet-*'] }, creditMicro: 100_000_000 })
   const list = await fetch(`${w.url}/v1/models?limit=1000`, { headers: { 'x-api-key': w.key } })

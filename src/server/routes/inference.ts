@@ -1,8 +1,7 @@
-import { GatewayError } from '../../core/errors.ts'
 import { anthropic } from '../../dialects/anthropic/index.ts'
 import { noteRefusal, runInference } from '../../gateway/pipeline.ts'
 import { receiveBody } from '../body.ts'
-import { callOf, enter, identify, keyHeaders } from '../caller.ts'
+import { callOf, enter, identify, keyHeaders, requireOpen } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { wireError } from '../reply.ts'
 
@@ -16,10 +15,8 @@ export async function serveMessages(incoming: Incoming): Promise<void> {
   try {
     let body: Buffer
     try {
-      const closed = context.closed()
-      if (closed !== null)
-        throw new GatewayError(closed, { retryAfterMs: closed === 'draining' ? 3_000 : 5_000 })
-      enter(live, incoming.arrivedMs, { slot: true })
+      requireOpen(context)
+      enter(live, incoming.arrivedMs)
       entered = true
       body = await receiveBody(incoming)
     } catch (error) {
