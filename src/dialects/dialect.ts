@@ -1,6 +1,6 @@
 import type { BodyFacts } from '../wire/body-facts.ts'
 
-/** A client format. A new one is a new folder plus one line in `index.ts`. */
+/** A client format. A new one is a new folder, and a route that speaks it. */
 export interface Dialect {
   readonly name: 'anthropic'
   /** Checks what ccgate itself uses of a body; the rest passes untouched. */

@@ -11,10 +11,7 @@ export interface Target {
   readonly workspaceId: string | null
 }
 
-/**
- * What an attempt's end says about the account. `scope` names what rests: the whole account, the account
- * for this model class, or nothing. `sent` is false when upstream cannot have seen the request.
- */
+/** What an attempt's end says about the account; which part of it rests is `scopeOf` in the pool. */
 export type Outcome = {
   readonly kind: OutcomeKind
   /** One short phrase for people, logs and health rows; upstream's own words only as its error type. */

@@ -99,28 +99,6 @@ export function responseHeadersDown(raw: FlatHeaders): string[] {
   return headers
 }
 
-/** The first value of a header, or undefined; `name` in lower case. */
-export function readHeader(raw: FlatHeaders, name: string): string | undefined {
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    if (raw[i].length === name.length && raw[i].toLowerCase() === name) return raw[i + 1]
-  }
-  return undefined
-}
-
-/** All values of a header in order; `name` in lower case. */
-export function readHeaders(raw: FlatHeaders, name: string): string[] {
-  const values: string[] = []
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    if (raw[i].length === name.length && raw[i].toLowerCase() === name) values.push(raw[i + 1])
-  }
-  return values
-}
-
-/** K10: whether a value that we write ourselves is 1 to 256 printable ASCII characters. */
-export function isSafeHeaderValue(value: string): boolean {
-  return /^[\x20-\x7e]{1,256}$/.test(value)
-}
-
 function passes(
   name: string,
   verdicts: Map<string, boolean>,

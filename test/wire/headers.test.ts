@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  isSafeHeaderValue,
-  readHeader,
-  readHeaders,
-  requestHeadersUp,
-  responseHeadersDown,
-} from '../../src/wire/headers.ts'
+import { requestHeadersUp, responseHeadersDown } from '../../src/wire/headers.ts'
 
 const HERE = { workspaceId: null }
 
@@ -119,16 +113,4 @@ test("what describes the operator's account does not go down; everything else do
     'forged',
   ]
   assert.deepEqual(responseHeadersDown(raw), raw.slice(0, 10))
-})
-
-test('names are found whatever their case, repeated values in order', () => {
-  const raw = ['A', '1', 'b', '2', 'a', '3']
-  assert.equal(readHeader(raw, 'a'), '1')
-  assert.deepEqual(readHeaders(raw, 'a'), ['1', '3'])
-  assert.equal(readHeader(raw, 'c'), undefined)
-})
-
-test('a header value of ours is short printable ASCII', () => {
-  assert.ok(isSafeHeaderValue('ccr_01'))
-  for (const bad of ['', 'a\r\nb', 'ü', 'x'.repeat(257)]) assert.ok(!isSafeHeaderValue(bad))
 })

@@ -1,4 +1,5 @@
 import type { Outcome } from '../provider.ts'
+import { isJson } from './json.ts'
 
 /** What upstream answered, as far as its meaning for the account goes. */
 export interface UpstreamAnswer {
@@ -147,9 +148,9 @@ function untilDate(text: string | null, nowMs: number): number | null {
 export function readError(body: string): ErrorBody {
   try {
     const parsed: unknown = JSON.parse(body)
-    const error = isRecord(parsed) && isRecord(parsed.error) ? parsed.error : null
+    const error = isJson(parsed) && isJson(parsed.error) ? parsed.error : null
     if (error !== null) {
-      const details = isRecord(error.details) ? error.details : null
+      const details = isJson(error.details) ? error.details : null
       return {
         type: typeof error.type === 'string' ? plainWord(error.type) : null,
         message: typeof error.message === 'string' ? error.message : '',
@@ -205,8 +206,4 @@ function positiveNumber(text: string | null): number | null {
   if (text === null || !/^\d+(\.\d+)?$/.test(text.trim())) return null
   const value = Number(text)
   return Number.isFinite(value) && value > 0 ? value : null
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

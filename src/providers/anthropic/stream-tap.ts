@@ -2,6 +2,8 @@ import type { Usage } from '../../core/usage.ts'
 import { parseEvent, SseFramer } from '../../wire/sse.ts'
 import { plainWord } from './classify.ts'
 import { beginsWith, deltaHead, NO_HEAD, textBytes } from './delta-text.ts'
+import type { Json } from './json.ts'
+import { isJson, recordOf } from './json.ts'
 import type { StreamUsage } from './usage.ts'
 import { mergeMessageDelta, mergeMessageStart, noStreamUsage } from './usage.ts'
 
@@ -20,8 +22,6 @@ export interface OutputSoFar {
   readonly visibleBytes: number
   /** The last cumulative `output_tokens` of a `message_delta`; before one, 0. */
   readonly seenOutputTokens: number
-  /** A thinking block that has shown no text is open now. */
-  readonly omittedThinkingOpen: boolean
   /** Whether any thinking block of this stream showed no text. */
   readonly omittedThinking: boolean
   /** Sum of `thinking_delta.estimated_tokens` (sent only where the client's betas ask for it). */
@@ -29,8 +29,6 @@ export interface OutputSoFar {
   /** How long thinking blocks without text have been open, closed ones included. */
   readonly omittedThinkingMs: number
 }
-
-type Json = Readonly<Record<string, unknown>>
 
 const EVENT_FIELD = Buffer.from('event: ')
 
@@ -64,8 +62,6 @@ export class StreamTap {
   /** `message_stop` was seen whole: the answer is complete. */
   ended = false
   errorEvent: StreamError | null = null
-  /** `message_start.message.id`, or null. */
-  upstreamMessageId: string | null = null
   /** Length of all chunks pushed. */
   bytesSeen = 0
   readonly #framer = new SseFramer()
@@ -122,7 +118,6 @@ export class StreamTap {
     return {
       visibleBytes: this.#visibleBytes,
       seenOutputTokens: this.#usage.deltas === 0 ? 0 : this.#usage.tokens.output,
-      omittedThinkingOpen: isOpen,
       omittedThinking: isOpen || this.#hasOmitted,
       thinkingEstimatedTokens: this.#estimatedTokens,
       omittedThinkingMs: this.#omittedMs + openMs,
@@ -182,8 +177,6 @@ export class StreamTap {
         this.startedJust = true
         this.started = true
         this.#usage = mergeMessageStart(this.#usage, event)
-        const id = recordOf(event.message).id
-        this.upstreamMessageId = typeof id === 'string' ? id.slice(0, 200) : null
         return
       }
       case 'message_delta':
@@ -284,14 +277,8 @@ function jsonOf(data: string | null): Json | null {
   if (data === null) return null
   try {
     const value: unknown = JSON.parse(data)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Json)
-      : null
+    return isJson(value) ? value : null
   } catch {
     return null
   }
-}
-
-function recordOf(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
 }

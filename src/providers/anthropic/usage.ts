@@ -1,5 +1,7 @@
 import type { TokenCounts, Usage, UsageIteration } from '../../core/usage.ts'
 import { NO_TOKENS } from '../../core/usage.ts'
+import type { Json } from './json.ts'
+import { recordOf } from './json.ts'
 
 /** Usage of a stream while it runs. Immutable: each step makes the next one. */
 export interface StreamUsage extends Usage {
@@ -12,8 +14,6 @@ const MAX_TOKENS = 100_000_000
 /** No answer has more iterations or searches than this; further ones are a fault. */
 const MAX_COUNT = 10_000
 const MAX_NAME = 200
-
-type Json = Readonly<Record<string, unknown>>
 
 /** Counts figures that cannot be meant: negative, fractional, huge or of another type. */
 class Anomalies {
@@ -196,10 +196,6 @@ function hasContent(content: unknown): boolean {
   return (
     Array.isArray(content) && content.some((block: unknown) => recordOf(block).type !== 'fallback')
   )
-}
-
-function recordOf(value: unknown): Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
 }
 
 function textOf(value: unknown): string | null {
