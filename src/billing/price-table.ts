@@ -1,5 +1,6 @@
 import { matchesModel } from '../core/model-glob.ts'
 import type { Micro } from '../core/money.ts'
+import { editDistance } from '../core/nearest.ts'
 import type { Rates } from '../core/usage.ts'
 
 /** `retired` models keep their price for old receipts but are no longer served. */
@@ -195,7 +196,7 @@ export function nearestModels(
   for (const row of table.rows) {
     if (row.status === 'retired') continue
     for (const name of [...row.aliases, row.id]) {
-      const distance = editDistance(wanted, spelling(name))
+      const distance = editDistance(wanted, spelling(name), wrongCharacter)
       const known = best.get(row.id)
       if (known === undefined || distance < known.distance) best.set(row.id, { name, distance })
     }
@@ -218,23 +219,9 @@ function spelling(name: string): string {
     .replace(/^claude-(\d(?:-\d)?)-([a-z]+)$/, 'claude-$2-$1')
 }
 
-// Levenshtein; a wrong digit weighs less than a wrong letter, so that the family stays.
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i * 2)
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i * 2]
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (previous[j - 1] ?? 0) + swapCost(a.charAt(i - 1), b.charAt(j - 1))
-      current.push(Math.min(swap, (previous[j] ?? 0) + 2, (current[j - 1] ?? 0) + 2))
-    }
-    previous = current
-  }
-  return previous[b.length] ?? 0
-}
-
-function swapCost(a: string, b: string): number {
-  if (a === b) return 0
-  return /\d/.test(a) && /\d/.test(b) ? 1 : 2
+// A wrong digit weighs less than a wrong letter, so that the family stays.
+function wrongCharacter(a: string, b: string): number {
+  return /\d/.test(a) && /\d/.test(b) ? 0.5 : 1
 }
 
 /** `claude-opus-4-5-20251101` -> `Claude Opus 4.5`; any other id is returned as it is. */

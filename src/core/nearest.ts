@@ -21,14 +21,22 @@ export function nearestFew(
   return scored.slice(0, count).map((entry) => entry.text)
 }
 
-/** Insertions, removals, replacements and swaps of neighbours between two texts. */
-export function editDistance(a: string, b: string): number {
+/**
+ * Insertions, removals, replacements and swaps of neighbours between two texts; `replaceCost` may make some
+ * replacements cheaper than 1.
+ */
+export function editDistance(
+  a: string,
+  b: string,
+  replaceCost: (a: string, b: string) => number = one,
+): number {
   let beforePrevious: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const row = [i]
     for (let j = 1; j <= b.length; j++) {
-      const replaced = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const replaced =
+        previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : replaceCost(a[i - 1], b[j - 1]))
       row[j] = Math.min(previous[j] + 1, row[j - 1] + 1, replaced)
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
         row[j] = Math.min(row[j], beforePrevious[j - 2] + 1)
@@ -38,4 +46,8 @@ export function editDistance(a: string, b: string): number {
     previous = row
   }
   return previous[b.length]
+}
+
+function one(): number {
+  return 1
 }

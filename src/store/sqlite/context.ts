@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Database } from 'better-sqlite3'
 import { createIdMaker, ID_PREFIX, type IdKind } from '../../core/ids.ts'
+import { editDistance } from '../../core/nearest.ts'
 import type { By } from '../store.ts'
 import { type Sql, statements } from './connection.ts'
 
@@ -79,17 +80,4 @@ export function nearestNames(ref: string, names: readonly string[]): readonly st
     .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
     .slice(0, 3)
     .map(({ name }) => name)
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)
-      current.push(Math.min(replaced, previous[j] + 1, current[j - 1] + 1))
-    }
-    previous = current
-  }
-  return previous[b.length]
 }
