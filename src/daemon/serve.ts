@@ -17,7 +17,7 @@ import { Connections } from '../providers/http.ts'
 import { clientAddress } from '../server/client-address.ts'
 import type { ServerContext } from '../server/context.ts'
 import { createListener } from '../server/listen.ts'
-import type { AccountCredential, Store, StoreError } from '../store/store.ts'
+import type { AccountCredential, Store } from '../store/store.ts'
 import type { OpenInstall } from '../vault/install.ts'
 import { createKeyDigest, credentialPlace } from '../vault/vault.ts'
 import { Prober } from './prober.ts'
@@ -43,6 +43,8 @@ export interface Daemon {
   readonly url: string
   readonly counts: { readonly accounts: ReturnType<Pool['counts']>; readonly activeKeys: number }
   readonly inFlight: () => number
+  /** The money invariant that broke: nothing is admitted until a person looked; null when all is well. */
+  readonly stoppedBecause: () => Error | null
   /** Tells the daemon that the store is full or has room again. */
   readonly storageFull: (isFull: boolean) => void
   /** Stops admitting, waits for running exchanges up to `graceMs`, settles the rest, closes the store. */
@@ -79,6 +81,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const makeId = createIdMaker(pooledRandom(), () => Date.now())
   const bootId = makeId('boot')
   let stopped: 'draining' | 'storage_full' | 'store_unavailable' | null = null
+  let stoppedBecause: Error | null = null
   let isFull = false
 
   const pool = new Pool({ clock: systemClock, random: Math.random, policy: config.cooldown })
@@ -106,6 +109,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     late: new Set(),
     stopAdmission(cause) {
       stopped ??= 'store_unavailable'
+      stoppedBecause ??= cause
       log.fatal({ err: cause }, 'admission.stopped')
     },
   }
@@ -187,6 +191,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       },
     },
     inFlight: () => requests,
+    stoppedBecause: () => stoppedBecause,
     storageFull(full) {
       isFull = full
     },
@@ -230,11 +235,6 @@ function pooledRandom(): (count: number) => Uint8Array {
     used += count
     return pool.subarray(used - count, used)
   }
-}
-
-/** A store that fails for good ends the daemon: nothing may be admitted that cannot be recorded. */
-export function isFatal(error: StoreError): boolean {
-  return error.reason === 'io' || error.reason === 'corrupt'
 }
 
 function addressText(listenAt: Config['listen']): string {

@@ -12,9 +12,13 @@ import { formatBytes } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { ccgateVersion } from '../version.ts'
 
+/** How long a gateway whose store broke may take to say so to its clients. */
+const LAST_WORDS_MS = 2_000
+
 /** `ccgate serve`: runs the gateway until a signal ends it. */
 export async function serve(context: Context, call: Invocation): Promise<number> {
   const startedMs = performance.now()
+  outliveReaders(context)
   const { config, file } = await context.config(optionsOf(call))
   const sink = logSink(context, config)
   const log = createLog({ level: config.logging.level, format: sink.format, write: sink.write })
@@ -26,19 +30,46 @@ export async function serve(context: Context, call: Invocation): Promise<number>
   running.daemon = daemon
 
   const pidFile = call.text('pid-file')
-  if (pidFile !== null) await writeFile(pidFile, `${process.pid}\n`, { mode: 0o644 })
+  const check = call.flag('check')
   try {
+    if (pidFile !== null) await writePidFile(pidFile)
     // Armed before anybody is told that it runs: who reads that may send a signal at once.
-    const stopped = call.flag('check') ? null : untilStopped(daemon, config, log, broken)
+    const stopped = check ? null : untilStopped(daemon, config, log, broken)
     printBanner(context, config, daemon, performance.now() - startedMs)
     log.info({ address: daemon.address, pid: process.pid }, 'serve.ready')
     if (stopped !== null) return await stopped
     await daemon.stop(0)
+    if (daemon.stoppedBecause() !== null) return EXIT.problems
     context.print.note('Self-test passed: started, checked and stopped.')
     return EXIT.ok
+  } catch (error) {
+    await daemon.stop(0).catch(() => {})
+    throw error
   } finally {
     if (pidFile !== null) await unlink(pidFile).catch(() => {})
     await sink.close()
+  }
+}
+
+/** A command ends when nobody reads it any more; a gateway goes on, without its log. */
+function outliveReaders({ terminal }: Context): void {
+  for (const stream of [terminal.stdout, terminal.stderr]) {
+    stream.removeAllListeners('error')
+    stream.on('error', () => {})
+  }
+}
+
+async function writePidFile(file: string): Promise<void> {
+  try {
+    await writeFile(file, `${process.pid}\n`, { mode: 0o644 })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException // writeFile throws system errors only
+    throw new CliError({
+      code: 'cannot_write_pid_file',
+      message: `Cannot write the pid file ${file}: ${code === 'ENOENT' ? 'its folder does not exist' : message}.`,
+      hint: 'Name a file in a folder that exists: ccgate serve --pid-file /run/ccgate.pid',
+      exitCode: EXIT.failure,
+    })
   }
 }
 
@@ -64,6 +95,7 @@ async function openParts(context: Context, config: Config, configFile: string | 
   const opened = await openDaemonStore({
     ...config.store,
     onFatal: (error) => tellFatal(error),
+    onLargeLog: (bytes) => log.warn({ bytes }, 'store.large_log'),
     onFull: (isFull) => {
       log[isFull ? 'error' : 'info']({}, isFull ? 'store.full' : 'store.has_room')
       tellFull(isFull)
@@ -166,6 +198,10 @@ function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: n
   if (healthy + resting + disabled === 0) {
     print.warn('No upstream account yet. Add one: ccgate accounts add main')
   }
+  const broken = daemon.stoppedBecause()
+  if (broken !== null) {
+    print.warn(`No request is admitted: ${broken.message}. Look closer: ccgate db check`)
+  }
   const at = config.listen
   if (
     at.kind === 'tcp' &&
@@ -180,7 +216,7 @@ function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: n
 }
 
 /** Waits for a signal or a dead store; drains, then answers the exit code. */
-async function untilStopped(
+export async function untilStopped(
   daemon: Daemon,
   config: Config,
   log: Log,
@@ -193,13 +229,7 @@ async function untilStopped(
   })
   for (const signal of signals) process.on(signal, onSignal)
   const cause = await Promise.race([signalled, broken])
-  if (typeof cause !== 'string') {
-    log.fatal({ err: cause }, 'store.broken')
-    daemon.cut()
-    // What the store could not take is on disk as an open hold; the next start recovers it.
-    await Promise.race([daemon.stop(0), new Promise((resolve) => setTimeout(resolve, 2_000))])
-    return EXIT.storeBroken
-  }
+  if (typeof cause !== 'string') return afterBreak(daemon, log, cause)
   log.info({ signal: cause, inFlight: daemon.inFlight() }, 'serve.draining')
   const cut = (signal: NodeJS.Signals) => {
     log.warn({ signal }, 'serve.cut')
@@ -208,11 +238,29 @@ async function untilStopped(
   // First the new ones: a signal that nobody listens to ends the process.
   for (const signal of signals) process.on(signal, cut).off(signal, onSignal)
   const beat = setInterval(() => log.info({ inFlight: daemon.inFlight() }, 'serve.draining'), 5_000)
-  await daemon.stop(config.shutdownGraceMs)
+  const stopping = daemon.stop(config.shutdownGraceMs)
+  const brokeMeanwhile = await Promise.race([stopping.then(() => null), broken])
   clearInterval(beat)
   for (const signal of signals) process.off(signal, cut)
+  if (brokeMeanwhile !== null) return afterBreak(daemon, log, brokeMeanwhile, stopping)
   log.info({}, 'serve.stopped')
   return EXIT.ok
+}
+
+/** What the store could not take is on disk as an open hold; the next start recovers it. */
+async function afterBreak(
+  daemon: Daemon,
+  log: Log,
+  cause: StoreError,
+  stopping = daemon.stop(0),
+): Promise<number> {
+  log.fatal({ err: cause }, 'store.broken')
+  daemon.cut()
+  await Promise.race([
+    stopping.catch(() => {}),
+    new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS)),
+  ])
+  return EXIT.storeBroken
 }
 
 /** Where log lines go: the file that the config names, else stderr. */
