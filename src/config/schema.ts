@@ -79,7 +79,7 @@ const email = leaf(
 const path = leaf(
   (text): Parsed<string | null> => (text === 'auto' || text === 'none' ? ok(null) : ok(text)),
 )
-const duration = leaf(atLeastOneMs(parseDuration))
+const duration = leaf(timerSpan(parseDuration))
 const size = leaf(parseSize)
 const version = leaf(
   (text): Parsed<string> =>
@@ -204,12 +204,15 @@ function between(parsed: Parsed<number>, least: number, most: number): Parsed<nu
   return bad(`${parsed.value} is out of range: use ${least} to ${most}`)
 }
 
-function atLeastOneMs(read: (text: string) => Parsed<number>): (text: string) => Parsed<number> {
+/** Longer, and a timer fires at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
+function timerSpan(read: (text: string) => Parsed<number>): (text: string) => Parsed<number> {
   return (text) => {
     const parsed = read(text)
-    return parsed.kind === 'ok' && parsed.value < 1
-      ? bad(`"${text}" is too short: at least 1ms`)
-      : parsed
+    if (parsed.kind === 'bad') return parsed
+    if (parsed.value < 1) return bad(`"${text}" is too short: at least 1ms`)
+    return parsed.value > LONGEST_MS ? bad(`"${text}" is too long: at most 24d`) : parsed
   }
 }
 

@@ -39,7 +39,6 @@ export class Prober {
         if (await this.#answers(live, state)) {
           this.#lastMs.delete(live.account.id)
           pool.recovered(live.account.id)
-          this.#gateway.log.info({ accountId: live.account.id, was: state }, 'account.recovered')
         }
       }),
     )

@@ -1,11 +1,13 @@
-import type { Boot } from '../core/model.ts'
+import type { AccountEvent, Boot } from '../core/model.ts'
 import type { Gateway } from '../gateway/gateway.ts'
+import { StoreError } from '../store/store.ts'
 import type { Prober } from './prober.ts'
 import { isDead } from './process-id.ts'
 
 const HEARTBEAT_MS = 5_000
 const SAVE_MS = 1_000
 const PROBE_TICK_MS = 1_000
+const DAY_MS = 86_400_000
 
 /**
  * The daemon's clockwork: heartbeat, progress of streams, states of accounts, orphans of dead runs. What it
@@ -15,7 +17,9 @@ export class Reaper {
   readonly #gateway: Gateway
   readonly #prober: Prober
   readonly #timers: NodeJS.Timeout[] = []
+  readonly #told = new WeakSet<AccountEvent>()
   #state: Boot['state'] = 'serving'
+  #saving: Promise<void> | null = null
 
   constructor(gateway: Gateway, prober: Prober) {
     this.#gateway = gateway
@@ -25,12 +29,12 @@ export class Reaper {
   start(): void {
     this.#timers.push(
       setInterval(() => this.#guard('heartbeat', () => this.beat()), HEARTBEAT_MS),
-      setInterval(() => this.#guard('account.save', () => this.save()), SAVE_MS),
+      setInterval(() => {
+        if (this.#saving === null) this.#guard('account.save', () => this.save())
+      }, SAVE_MS),
       setInterval(() => this.#guard('account.probe', () => this.#prober.tick()), PROBE_TICK_MS),
-      setInterval(
-        () => this.#guard('recovery', () => recoverOrphans(this.#gateway)),
-        HEARTBEAT_MS * 2,
-      ),
+      setInterval(() => this.#guard('recovery', () => this.#recover()), HEARTBEAT_MS * 2),
+      setInterval(() => this.#guard('ledger.check', () => checkLedger(this.#gateway)), DAY_MS),
     )
     for (const timer of this.#timers) timer.unref()
   }
@@ -53,21 +57,52 @@ export class Reaper {
     await store.heartbeat(bootId, this.#state, clock.nowMs())
   }
 
-  /** Writes down what changed of accounts, at most once a second. */
+  /** Writes down what changed of accounts, at most once a second; what the store cannot take comes again. */
   async save(): Promise<void> {
-    const { pool, store, log } = this.#gateway
+    // One after the other: an older state must not be written over a newer one.
+    const before = this.#saving
+    const saving = (async () => {
+      await before?.catch(() => {})
+      await this.#write()
+    })()
+    this.#saving = saving
+    try {
+      await saving
+    } finally {
+      if (this.#saving === saving) this.#saving = null
+    }
+  }
+
+  async #write(): Promise<void> {
+    const { pool, store } = this.#gateway
     const changes = pool.takeChanges()
     if (changes === null) return
-    for (const event of changes.events) {
-      const level = event.kind === 'recovered' ? 'info' : 'warn'
-      log[level](
-        { accountId: event.accountId, reason: event.message, requestId: event.requestId },
-        `account.${event.kind}`,
-      )
+    const { health, headroom, events } = changes
+    for (const event of events) this.#tell(event)
+    let left = changes
+    try {
+      if (health.length > 0 || events.length > 0) await store.saveHealth(health, events)
+      left = { health: [], headroom, events: [] }
+      if (headroom.length > 0) await store.saveHeadroom(headroom)
+    } catch (error) {
+      // What breaks a rule of the database would break it again.
+      if (error instanceof StoreError) pool.giveBack(left)
+      throw error
     }
-    if (changes.health.length > 0 || changes.events.length > 0)
-      await store.saveHealth(changes.health, changes.events)
-    if (changes.headroom.length > 0) await store.saveHeadroom(changes.headroom)
+  }
+
+  #tell(event: AccountEvent): void {
+    if (this.#told.has(event)) return
+    this.#told.add(event)
+    const level = event.kind === 'recovered' ? 'info' : 'warn'
+    this.#gateway.log[level](
+      { accountId: event.accountId, reason: event.message, requestId: event.requestId },
+      `account.${event.kind}`,
+    )
+  }
+
+  async #recover(): Promise<void> {
+    if ((await recoverOrphans(this.#gateway)) > 0) await checkLedger(this.#gateway)
   }
 
   #guard(what: string, act: () => Promise<unknown>): void {
@@ -75,6 +110,15 @@ export class Reaper {
       this.#gateway.log.error({ err: error, what }, 'housekeeping.failed'),
     )
   }
+}
+
+/** Whether the money adds up (M22): at start, after a recovery, once a day. If not, admission ends. */
+export async function checkLedger(
+  gateway: Pick<Gateway, 'store' | 'clock' | 'stopAdmission'>,
+): Promise<void> {
+  const { violations } = await gateway.store.checkLedger(gateway.clock.nowMs())
+  if (violations.length === 0) return
+  gateway.stopAdmission(new Error(`ledger check: ${violations.slice(0, 5).join('; ')}`))
 }
 
 /** Settles or voids the holds of runs that are dead (M18, M19). Safe to repeat; a living run is never touched. */

@@ -22,7 +22,7 @@ import type { OpenInstall } from '../vault/install.ts'
 import { createKeyDigest, credentialPlace } from '../vault/vault.ts'
 import { Prober } from './prober.ts'
 import { ownProcess } from './process-id.ts'
-import { Reaper, recoverOrphans } from './reaper.ts'
+import { checkLedger, Reaper, recoverOrphans } from './reaper.ts'
 import { Watch } from './watch.ts'
 
 /** What a daemon is made of; the CLI opens these and explains what cannot be opened. */
@@ -126,10 +126,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     state: 'serving',
   })
   await recoverOrphans(gateway)
-  const report = await store.checkLedger(Date.now())
-  if (report.violations.length > 0) {
-    gateway.stopAdmission(new Error(`ledger check: ${report.violations.slice(0, 5).join('; ')}`))
-  }
+  await checkLedger(gateway)
 
   const keyring = new Keyring()
   const open = (sealed: AccountCredential): LiveAccount => ({
@@ -260,8 +257,12 @@ async function listen(server: Server, at: Config['listen']): Promise<string> {
       const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
       resolve(addressText({ ...at, port }))
     }
-    if (at.kind === 'unix') server.listen(at.path, ready)
-    else server.listen(at.port, at.host, ready)
+    if (at.kind === 'unix') {
+      // The socket is made in this call: nobody else may open it, not even before the chmod.
+      const umask = process.umask(0o177)
+      server.listen(at.path, ready)
+      process.umask(umask)
+    } else server.listen(at.port, at.host, ready)
   })
 }
 

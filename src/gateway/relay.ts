@@ -264,6 +264,7 @@ class Relay implements StreamSink, RunningExchange {
   #finish(): void {
     if (this.#finished) return
     this.#finished = true
+    if (!this.#upstreamEnded) this.#stream.abort()
     this.#gateway.running.delete(this)
     this.#response.off('close', this.#onClose)
     this.#response.off('drain', this.#onDrain)

@@ -26,6 +26,8 @@ interface Entry {
 
 /** A wall clock that moves this much against the monotonic one was set, not slewed. */
 const JUMP_MS = 1_000
+/** While the store takes nothing, this many events wait for it. */
+const MOST_EVENTS = 1_000
 
 /** What the daemon writes down after health or headroom changed. */
 export interface PoolChanges {
@@ -234,6 +236,16 @@ export class Pool {
       else counts.healthy++
     }
     return counts
+  }
+
+  /** Takes back changes that could not be written; what has changed again since stays as it is. */
+  giveBack(changes: PoolChanges): void {
+    for (const row of changes.health) {
+      const key = `${row.accountId} ${row.modelClass}`
+      if (!this.#dirtyHealth.has(key)) this.#dirtyHealth.set(key, row)
+    }
+    for (const { accountId } of changes.headroom) this.#dirtyHeadroom.add(accountId)
+    this.#events = [...changes.events, ...this.#events].slice(-MOST_EVENTS)
   }
 
   /** Hands over what changed since the last call; null when nothing did. */

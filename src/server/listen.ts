@@ -14,6 +14,8 @@ const MAX_HEADER_BYTES = 16 * 1024
 const MAX_CONNECTIONS = 10_000
 /** Bodies up to this are read to their end after a refusal, so that the connection stays usable. */
 const DRAIN_BYTES = 256 * 1024
+/** How long a client may take to read an answer to broken HTTP. */
+const BY_HAND_MS = 1_000
 
 /** The HTTP server in front of the routes; the caller lets it listen. */
 export function createListener(context: ServerContext): Server {
@@ -152,6 +154,12 @@ function writeByHand(context: ServerContext, socket: Socket, failure: GatewayErr
   const body = anthropic.renderError(wire)
   const retry = ERRORS[failure.code].retryable ? '' : 'x-should-retry: false\r\n'
   socket.on('error', ignore)
+  // Node has let go of it: a client that keeps its side open would keep the connection, and a stop, for ever.
+  const timer = setTimeout(() => socket.destroy(), BY_HAND_MS)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+  socket.once('end', () => socket.destroySoon())
+  socket.resume()
   socket.end(
     `HTTP/1.1 ${wire.status} ${STATUS_CODES[wire.status] ?? 'Error'}\r\n` +
       `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +

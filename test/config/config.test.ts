@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { defaultConfig } from '../../src/config/config.ts'
 import { type ConfigOption, loadConfig } from '../../src/config/load.ts'
 import { defaultDatabaseFile, findConfigFile, type Place } from '../../src/config/place.ts'
-import { DEFAULTS, environmentName, SETTING_PATHS } from '../../src/config/schema.ts'
+import { DEFAULTS, environmentName, SETTING_PATHS, schema } from '../../src/config/schema.ts'
 
 const EXAMPLE = new URL('../../config.example.yaml', import.meta.url)
 
@@ -316,3 +316,20 @@ test('a config is looked for where people expect it, and never in the current fo
   assert.equal(defaultDatabaseFile({ ...place, isRoot: true }, null), '/var/lib/ccgate/ccgate.db')
   assert.equal(defaultDatabaseFile(place, '/etc/ccgate/config.yaml'), '/var/lib/ccgate/ccgate.db')
 })
+
+test('a duration beyond what a timer can wait is refused', () => {
+  for (const path of ['shutdown_grace', 'upstream.timeouts.idle']) {
+    const result = schema.safeParse(withSetting(path, '25d'))
+    assert.match(result.error?.issues[0]?.message ?? '', /"25d" is too long: at most 24d/)
+    assert.ok(schema.safeParse(withSetting(path, '24d')).success)
+  }
+})
+
+function withSetting(path: string, value: string): unknown {
+  const tree = structuredClone(DEFAULTS) as Record<string, unknown>
+  const names = path.split('.')
+  let at = tree
+  for (const name of names.slice(0, -1)) at = at[name] as Record<string, unknown>
+  at[names.at(-1) ?? ''] = value
+  return tree
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import type { ErrorCode } from '../../src/core/errors.ts'
 import type { RawAnswer } from '../support/raw-client.ts'
@@ -500,3 +501,32 @@ async function unknownKey(): Promise<string> {
   const { makeKeySecret } = await import('../../src/access/key.ts')
   return makeKeySecret()
 }
+
+test('a client that keeps its side open after CONNECT or broken HTTP is let go, and no stop waits for it', {
+  timeout: 10_000,
+}, async (t) => {
+  const w = await world(t)
+  const port = Number(new URL(w.url).port)
+  const closed = ['CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n', 'GARBAGE\r\n\r\n'].map(
+    (text) =>
+      new Promise<string>((resolve) => {
+        const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+        let got = ''
+        socket.on('data', (chunk) => {
+          got += String(chunk)
+        })
+        socket.on('error', () => {})
+        // Never ended by us; without an end from the other side this stays for ever.
+        const knocking = setInterval(() => socket.write('x'), 300)
+        socket.on('close', () => {
+          clearInterval(knocking)
+          resolve(got)
+        })
+        socket.write(text)
+      }),
+  )
+  const answers = await Promise.all(closed)
+  assert.match(answers[0], /^HTTP\/1\.1 404 /)
+  assert.match(answers[1], /^HTTP\/1\.1 400 /)
+  await w.stop(60_000)
+})

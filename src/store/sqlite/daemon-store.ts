@@ -6,6 +6,7 @@ import { OP } from './batch.ts'
 import { quickCheckOf } from './check.ts'
 import { connect, failureOf, type OpenFailure } from './connection.ts'
 import { createContext } from './context.ts'
+import { isBusy } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { asyncReads, asyncWrites, progressTuple, READS, type Read } from './local-store.ts'
 import { migrate } from './migrations.ts'
@@ -101,6 +102,7 @@ function createDaemonStore(
   let isClosed = false
   let closing: Promise<void> | null = null
   let known: Changes | null = null
+  let last: Changes | null = null
 
   return {
     ...patiently(asyncReads(operations, () => isClosed)),
@@ -120,7 +122,14 @@ function createDaemonStore(
       setImmediate(() => {
         known = null
       })
-      known = operations.changes()
+      try {
+        known = operations.changes()
+      } catch (error) {
+        // Another process has the whole file: what it writes is seen when it lets go.
+        if (last === null || !isBusy(error)) throw error
+        known = last
+      }
+      last = known
       return known
     },
     close() {
@@ -148,8 +157,8 @@ function patiently(reads: Pick<Store, Read>): Pick<Store, Read> {
         try {
           return await read(...args)
         } catch (error) {
-          const isBusy = error instanceof StoreError && error.reason === 'busy'
-          if (!isBusy || attempt === READ_ATTEMPTS) throw error
+          const mayPass = error instanceof StoreError && error.reason === 'busy'
+          if (!mayPass || attempt === READ_ATTEMPTS) throw error
         }
         await sleep(READ_RETRY_MS)
       }

@@ -23,13 +23,13 @@ export interface WriterOptions {
   readonly onFull: (isFull: boolean) => void
 }
 
-/** Beyond this many waiting operations new ones are refused. */
+/** Beyond this many waiting operations new ones are refused, but not those that close a hold. */
 export const MOST_QUEUED = 10_000
 /** Beyond this many, notes (progress, refusals) are dropped. */
 export const MOST_QUEUED_FOR_NOTES = 1_000
 /** One commit takes at most this many: more brings no speed and delays the first. */
 const MOST_PER_BATCH = 128
-/** Two, so that the writer has its next batch when one is committed. */
+/** One: what comes during its fsync is the next batch. */
 const MOST_IN_FLIGHT = 1
 
 /**
@@ -74,7 +74,7 @@ export class Writer {
   write<T>(code: OpCode, payload: Payload): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#ended) return reject(this.#ended)
-      if (this.#queue.length >= MOST_QUEUED) {
+      if (this.#queue.length >= MOST_QUEUED && code !== OP.settleHold && code !== OP.voidHold) {
         return reject(new StoreError('overloaded', 'Too many writes wait for the database.'))
       }
       // The reply's shape follows from the code that was sent.

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Store, StoreError } from '../../src/store/store.ts'
+import { world } from '../support/world.ts'
+
+test('what could not be written of an account is written later, and told once', async (t) => {
+  let fails = 2
+  const w = await world(t, {
+    accounts: ['one'],
+    daemonStore: (store): Store => ({
+      ...store,
+      saveHealth: (rows, events) =>
+        fails-- > 0
+          ? Promise.reject(new StoreError('full', 'disk full'))
+          : store.saveHealth(rows, events),
+    }),
+  })
+  await (await w.post({}, { 'x-sandbox': 'status=401' })).text()
+  for (let i = 0; i < 80 && (await w.store.loadHealth()).length === 0; i++) await sleep(100)
+  const [row] = await w.store.loadHealth()
+  assert.equal(row?.state, 'unauthorized')
+  const id = w.accountIds.one
+  assert.equal((await w.store.listAccountEvents(id, 10)).length, 1)
+  assert.equal(w.log.filter((line) => line.includes('"account.unauthorized"')).length, 1)
+})
