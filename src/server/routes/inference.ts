@@ -4,6 +4,7 @@ import { receiveBody } from '../body.ts'
 import { callOf, enter, identify, keyHeaders, requireOpen } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { wireError } from '../reply.ts'
+import { whenTaken } from '../taken.ts'
 
 /** `POST /v1/messages`: admitted, held, forwarded, relayed, settled. */
 export async function serveMessages(incoming: Incoming): Promise<void> {
@@ -34,6 +35,10 @@ export async function serveMessages(incoming: Incoming): Promise<void> {
         anthropic.renderStreamError(wireError(error, incoming.requestId, gateway.contact)),
     })
   } finally {
-    if (entered) live.inFlight--
+    if (entered) {
+      whenTaken(incoming.request, incoming.response, () => {
+        live.inFlight--
+      })
+    }
   }
 }
