@@ -156,7 +156,7 @@ export function expectFound<T>(found: Found<T>, what: 'key' | 'user' | 'account'
         found.nearest.length > 0 ? `Closest match: ${found.nearest.join(', ')}. ${list}` : list
       throw new CliError({
         code: `${what}_not_found`,
-        message: `no ${what} named "${ref}".`,
+        message: `There is no ${what} named "${ref}".`,
         hint: closest,
         exitCode: EXIT.notFound,
       })

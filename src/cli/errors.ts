@@ -34,6 +34,9 @@ export class CliError extends Error {
   }
 }
 
+/** The hint where help is all that helps; `runCli` completes it with the command's name. */
+export const SEE_HELP = 'See: ccgate help'
+
 /** A wrong command line: exit 2. */
 export function usageError(message: string, hint: string, code = 'usage'): CliError {
   return new CliError({ code, message, hint, exitCode: EXIT.usage })

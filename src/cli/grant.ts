@@ -1,8 +1,8 @@
 import { invariant, unreachable } from '../core/invariant.ts'
 import type { LedgerEntry } from '../core/model.ts'
-import { formatUsd, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
+import { formatUsdFull, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
 import type { Context } from './context.ts'
-import { CliError, EXIT, usageError } from './errors.ts'
+import { CliError, EXIT, SEE_HELP, usageError } from './errors.ts'
 import type { Invocation } from './invocation.ts'
 import { MAX_GRANT_TEXT, parseMoney } from './parse/money.ts'
 import { parseNote, parseRef } from './parse/name.ts'
@@ -19,13 +19,14 @@ export interface Movement {
   readonly ref: string | null
   readonly note: string | null
   readonly allowNegative?: boolean
+  /** Whether the command takes `--ref`; one that does not says nothing of references. */
+  readonly isRepeatable?: boolean
 }
 
 /** Reads an amount for a grant: positive, and at most what one grant may be. */
 export function readGrant(text: string, what: string): Micro {
   const parsed = parseMoney(text)
-  if (parsed.kind === 'bad')
-    throw usageError(`${what}: ${parsed.problem}.`, 'Example: 25 or 25.50', 'bad_value')
+  if (parsed.kind === 'bad') throw usageError(`${what}: ${parsed.problem}.`, SEE_HELP, 'bad_value')
   if (parsed.value === 0) throw usageError(`${what}: nothing to grant.`, 'Example: 25', 'bad_value')
   checkSize(parsed.value, what)
   return parsed.value
@@ -35,7 +36,7 @@ export function readGrant(text: string, what: string): Micro {
 export function checkSize(amountMicro: Micro, what: string): void {
   if (Math.abs(amountMicro) > MAX_GRANT_MICRO) {
     throw usageError(
-      `${what}: ${formatUsd(amountMicro)} is more than ${MAX_GRANT_TEXT} at a time.`,
+      `${what}: ${formatUsdFull(amountMicro)} is more than ${MAX_GRANT_TEXT} at a time.`,
       'Check the number of zeros.',
       'bad_value',
     )
@@ -54,7 +55,7 @@ export async function confirmGrant(
   userName: string,
 ): Promise<void> {
   if (amountMicro >= ASK_FROM_MICRO) {
-    await context.ask.confirm(`Grant ${formatUsd(amountMicro)} to ${userName}?`)
+    await context.ask.confirm(`Grant ${formatUsdFull(amountMicro)} to ${userName}?`)
   }
 }
 
@@ -66,13 +67,11 @@ export async function moveCredit(
   const store = await context.store()
   const id = context.makeId('entry')
   const ref = movement.ref ?? `${movement.type}-${id.slice(-12)}`
-  if (movement.ref === null) {
+  if (movement.ref === null && movement.isRepeatable !== false && !context.print.json) {
     // Also with --quiet: it is what a person needs when the command dies before its answer.
-    const { print, terminal } = context
-    const text = `Reference ${ref} (to repeat this safely, add --ref ${ref})`
-    if (!print.json) terminal.stderr.write(`${text}\n`)
+    context.terminal.stderr.write(`To repeat this safely, add --ref ${ref}\n`)
   }
-  const { userName, ...credit } = movement
+  const { userName, isRepeatable, ...credit } = movement
   const result = await store.addCredit({ ...credit, id, ref }, context.by())
   switch (result.kind) {
     case 'added':
@@ -82,7 +81,7 @@ export async function moveCredit(
       const { entry } = result
       throw new CliError({
         code: 'ref_conflict',
-        message: `The reference ${ref} was used before, for another movement (${entry.type} ${formatUsd(entry.amountMicro)}, ${entry.id}).`,
+        message: `The reference ${ref} was used before, for another movement (${entry.type} ${formatUsdFull(entry.amountMicro)}, ${entry.id}).`,
         hint: 'Nothing was changed. Use a new --ref, or repeat the first command exactly.',
         exitCode: EXIT.conflict,
       })
@@ -91,7 +90,7 @@ export async function moveCredit(
       const { balanceMicro, heldMicro } = result.wallet
       throw new CliError({
         code: 'insufficient_credit',
-        message: `${userName} has ${formatUsd(balanceMicro - heldMicro)} available (balance ${formatUsd(balanceMicro)}, held ${formatUsd(heldMicro)}).`,
+        message: `${userName} has ${formatUsdFull(balanceMicro - heldMicro)} available (balance ${formatUsdFull(balanceMicro)}, held ${formatUsdFull(heldMicro)}).`,
         hint: 'Take less, or add --allow-negative.',
         exitCode: EXIT.conflict,
       })

@@ -1,5 +1,5 @@
 import type { Parsed } from '../core/quantity.ts'
-import { usageError } from './errors.ts'
+import { SEE_HELP, usageError } from './errors.ts'
 
 /** A command line after parsing: arguments and options by name, still as text. */
 export interface Invocation {
@@ -49,7 +49,11 @@ export function createInvocation(
 /** The value, or a usage error that names the option or argument it was given for. */
 export function accept<T>(parsed: Parsed<T>, what: string): T {
   if (parsed.kind === 'ok') return parsed.value
-  throw usageError(`${what}: ${parsed.problem}.`, 'See: ccgate help', 'bad_value')
+  throw usageError(
+    `${what.charAt(0).toUpperCase()}${what.slice(1)}: ${parsed.problem}.`,
+    SEE_HELP,
+    'bad_value',
+  )
 }
 
 function camelCase(name: string): string {

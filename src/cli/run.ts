@@ -3,7 +3,7 @@ import { nearest } from '../core/nearest.ts'
 import { StoreError } from '../store/store.ts'
 import type { CcgateCommand, Run } from './command.ts'
 import { type Context, createContext, type Globals } from './context.ts'
-import { CliError, EXIT, usageError } from './errors.ts'
+import { CliError, EXIT, SEE_HELP, usageError } from './errors.ts'
 import { createInvocation } from './invocation.ts'
 import { createPrinter } from './print.ts'
 import { buildProgram } from './program.ts'
@@ -20,7 +20,13 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     const options = unmarked(command.optsWithGlobals())
     const context = createContext(terminal, globalsOf(options, terminal))
     const call = createInvocation(command.args.map(unmark), options)
-    exitCode = await runAndClose(context, () => run(context, call))
+    try {
+      exitCode = await runAndClose(context, () => run(context, call))
+    } catch (error) {
+      if (!(error instanceof CliError) || error.hint !== SEE_HELP) throw error
+      const { code, message, exitCode } = error
+      throw new CliError({ code, message, hint: `${SEE_HELP} ${command.path()}`, exitCode })
+    }
   }
   try {
     refuseSecrets(argv)
@@ -36,7 +42,7 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
         (argument) => argument.startsWith('-') && !isKnownOption(program, argument),
       )
       if (stray !== undefined) {
-        throw usageError(`Unknown option ${stray}.`, 'See: ccgate help', 'unknown_option')
+        throw usageError(`Unknown option ${stray}.`, SEE_HELP, 'unknown_option')
       }
       program.outputHelp()
       return EXIT.ok

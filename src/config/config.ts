@@ -63,7 +63,12 @@ export interface Config {
 
 /** The config of a machine where nobody set anything. */
 export function defaultConfig(place: Place = processPlace()): Config {
-  return toConfig(schema.parse(DEFAULTS), { place, configFile: null, fromFile: () => false })
+  return toConfig(schema.parse(DEFAULTS), {
+    place,
+    configFile: null,
+    fromFile: () => false,
+    isSet: () => false,
+  })
 }
 
 /** Settings in plain units; relative paths count from the config file when they stand in it, else from the current folder. */
@@ -73,6 +78,8 @@ export function toConfig(
     readonly place: Place
     readonly configFile: string | null
     readonly fromFile: (settingPath: string) => boolean
+    /** Whether anybody set it, or it is the default. */
+    readonly isSet: (settingPath: string) => boolean
   },
 ): Config {
   const { place, configFile } = context
@@ -87,7 +94,9 @@ export function toConfig(
   const { cooldown } = settings
   return {
     listen: settings.listen,
-    publicUrl: settings.public_url,
+    publicUrl: context.isSet('public_url')
+      ? settings.public_url
+      : publicUrlOf(settings.listen, settings.public_url),
     supportEmail: settings.support_email,
     store: {
       path: fileOrNull('store.path', settings.store.path) ?? defaultDatabaseFile(place, configFile),
@@ -130,6 +139,14 @@ export function toConfig(
     logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
     shutdownGraceMs: settings.shutdown_grace,
   }
+}
+
+/** What users type when nobody said: the listening address, where it is of this machine. */
+function publicUrlOf(listen: ListenAddress, fallback: string): string {
+  if (listen.kind !== 'tcp' || listen.port === 0 || !/^(127\.|::1$|localhost$)/.test(listen.host)) {
+    return fallback
+  }
+  return `http://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`
 }
 
 function restSpan(span: { readonly first: number; readonly max: number }): RestSpan {

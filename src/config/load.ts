@@ -122,6 +122,7 @@ export async function loadConfig(
     place,
     configFile: found.file,
     fromFile: (path) => origins.get(path)?.kind === 'file',
+    isSet: (path) => origins.has(path),
   })
   const problems = contradictions(config, origins)
   if (problems.length > 0) return { kind: 'invalid', file: found.file, problems, warnings }

@@ -4,17 +4,29 @@ export type Micro = number
 /** The largest amount that one grant may add, in micro-dollars. */
 export const MAX_GRANT_MICRO: Micro = 1_000_000_000_000
 
-/** `$12.44`: cents for people, rounded half away from zero; `-$0.50` below zero. */
+/** `$12.44`: whole cents, rounded down (so no balance reads higher than it is); `-$0.50` below zero. */
 export function formatUsd(micro: Micro): string {
-  const cents = Math.round(Math.abs(micro) / 10_000)
+  const cents = Math.abs(Math.floor(micro / 10_000))
   const whole = Math.floor(cents / 100)
-  const sign = micro < 0 && cents > 0 ? '-' : ''
+  const sign = micro < 0 ? '-' : ''
   return `${sign}$${groupThousands(whole)}.${String(cents % 100).padStart(2, '0')}`
 }
 
-/** `$0.029367`: all six decimals, for single requests; `$0` when nothing was charged. */
+/** `$25.00`, `$0.025`: cents, and as many decimals more as the amount has. */
+export function formatUsdFull(micro: Micro): string {
+  return micro % 10_000 === 0 ? formatUsd(micro) : formatUsdExact(micro).replace(/0+$/, '')
+}
+
+/** As `formatUsd`, but sums below a cent show what they are: `$0.0035`, `$0.000012`; never rounded up. */
+export function formatUsdSmall(micro: Micro): string {
+  if (micro === 0 || Math.abs(micro) >= 10_000) return formatUsd(micro)
+  const exact = formatUsdExact(micro)
+  return Math.abs(micro) < 100 ? exact : exact.slice(0, -2)
+}
+
+/** `$0.029367`: all six decimals, for single requests; `$0.00` when nothing was charged. */
 export function formatUsdExact(micro: Micro): string {
-  if (micro === 0) return '$0'
+  if (micro === 0) return '$0.00'
   const sign = micro < 0 ? '-' : ''
   const absolute = Math.abs(micro)
   const whole = Math.floor(absolute / 1_000_000)

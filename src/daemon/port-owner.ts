@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename } from 'node:path'
 
 /** The process that listens on a TCP port, as far as `/proc` lets us see; null when it does not. */
 export function ownerOfPort(port: number): { readonly pid: number; readonly name: string } | null {
@@ -7,13 +8,22 @@ export function ownerOfPort(port: number): { readonly pid: number; readonly name
     if (inode === null) return null
     for (const pid of readdirSync('/proc')) {
       if (/^\d+$/.test(pid) && holds(pid, `socket:[${inode}]`)) {
-        return { pid: Number(pid), name: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() }
+        return { pid: Number(pid), name: nameOf(pid) }
       }
     }
   } catch {
     // No /proc here, or not for us: the message does without.
   }
   return null
+}
+
+/** `comm` is the name of a thread (Node calls its own MainThread); the command line has the program's. */
+function nameOf(pid: string): string {
+  const [program, ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  const ours = /(^|\/)(ccgate(\.js)?|(src|dist)\/main\.[jt]s)$/
+  if ([program, ...args].some((argument) => ours.test(argument))) return 'ccgate'
+  const name = basename(program.split(' ')[0])
+  return name === '' ? readFileSync(`/proc/${pid}/comm`, 'utf8').trim() : name
 }
 
 function inodeOf(port: number): string | null {

@@ -25,6 +25,11 @@ export function isDead(boot: Boot, nowMs: number): boolean {
   return nowMs - boot.heartbeatAtMs > SILENT_MS && !isRunning(boot)
 }
 
+/** Whether the very process of a boot is there: its pid means something here, and nobody took it over. */
+export function provablyRuns(boot: Boot, nowMs: number): boolean {
+  return boot.pidSpace !== null && boot.pidSpace === pidSpace() && !isDead(boot, nowMs)
+}
+
 function isRunning(boot: Boot): boolean {
   const startedAt = startOf(boot.pid)
   if (startedAt !== null) return boot.pidStartedAt === null || boot.pidStartedAt === startedAt

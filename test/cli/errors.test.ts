@@ -31,7 +31,7 @@ test('with --json an error is one line on stderr and nothing on stdout', async (
     assert.deepEqual(JSON.parse(ran.err), {
       error: {
         code: 'key_not_found',
-        message: 'no key named "alice/lap".',
+        message: 'There is no key named "alice/lap".',
         hint: 'Closest match: alice/laptop. List them with: ccgate keys list',
         exit_code: 3,
         docs: 'errors#key_not_found',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -78,6 +78,43 @@ test('a store that breaks while serve drains ends it with exit code 70', async (
   assert.equal(cuts, 1)
 })
 
+test('serve that cannot open its secrets says so and ends at once', async (t) => {
+  const w = cliWorld(t)
+  await w.init()
+  chmodSync(w.keyFile, 0o644)
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'src/main.ts', 'serve', '--check', '--listen', '127.0.0.1:0'],
+    {
+      cwd: ROOT,
+      env: { PATH: process.env.PATH, HOME: w.dir, CCGATE_CONFIG: w.configFile },
+      stdio: ['ignore', 'ignore', 'pipe'],
+      // Long enough for any machine; a process that stays is killed and has no exit code.
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+    },
+  )
+  let err = ''
+  child.stderr.on('data', (chunk) => {
+    err += String(chunk)
+  })
+  assert.deepEqual(await once(child, 'exit'), [5, null])
+  assert.match(err, /master key .* can be opened by other users/)
+})
+
+test('the address for users follows --listen on a loopback address until somebody sets it', async (t) => {
+  const w = cliWorld(t)
+  await w.init()
+  const banner = (line: string, env = {}) => w.run(line, { env }).then((ran) => ran.err)
+  const port = 40_000 + (process.pid % 20_000)
+  const check = `serve --check --listen 127.0.0.1:${port}`
+  assert.match(await banner(check), new RegExp(`API {8}http://127.0.0.1:${port} `))
+  assert.match(
+    await banner(check, { CCGATE_PUBLIC_URL: 'https://api.example.com' }),
+    /API {8}https:\/\/api\.example\.com /,
+  )
+})
+
 test('a gateway outlives the reader of its log', async (t) => {
   const w = cliWorld(t)
   await w.init()
@@ -104,6 +141,13 @@ test('a gateway outlives the reader of its log', async (t) => {
     })
     child.once('exit', () => reject(new Error(err)))
   })
+  for (const line of err.trimEnd().split('\n')) {
+    assert.equal(JSON.parse(line).err, undefined, 'a log file holds log lines and nothing else')
+  }
+  assert.match(err, /No upstream account yet.*"serve\.warning"/)
+  const second = await w.run('serve --check --listen 127.0.0.1:0')
+  assert.equal(second.code, 4, second.err)
+  assert.match(second.err, new RegExp(`ccgate runs already: pid ${child.pid}, on this database`))
   child.stderr.destroy()
   const url = `http://127.0.0.1:${port}`
   for (let i = 0; i < 3; i++) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatUsd, formatUsdExact } from '../../src/core/money.ts'
+import { formatUsd, formatUsdExact, formatUsdFull } from '../../src/core/money.ts'
 
 const anyMicro = fc.maxSafeInteger()
 
@@ -22,14 +22,19 @@ test('all six decimals give the amount back exactly', () => {
   )
 })
 
-test('cents are rounded half away from zero, and never by more than half a cent', () => {
+test('cents are rounded down, also below zero, and never by a whole cent', () => {
   fc.assert(
-    fc.property(anyMicro, (micro) => {
-      const cents = readBack(formatUsd(micro), 2)
-      const absolute = BigInt(Math.abs(micro))
-      const expected = (absolute + 5_000n) / 10_000n
-      assert.equal(cents, micro < 0 ? -expected : expected)
-    }),
+    fc.property(
+      fc.oneof(
+        anyMicro,
+        anyMicro.map((micro) => -micro),
+      ),
+      (micro) => {
+        const cents = readBack(formatUsd(micro), 2)
+        const lost = BigInt(micro) - cents * 10_000n
+        assert.ok(lost >= 0n && lost < 10_000n)
+      },
+    ),
     { numRuns: 500 },
   )
 })
@@ -37,10 +42,14 @@ test('cents are rounded half away from zero, and never by more than half a cent'
 test('amounts as people see them', () => {
   assert.equal(formatUsd(12_440_000), '$12.44')
   assert.equal(formatUsd(-500_000), '-$0.50')
-  assert.equal(formatUsd(-4_000), '$0.00')
-  assert.equal(formatUsd(5_000), '$0.01')
+  assert.equal(formatUsd(-4_000), '-$0.01')
+  assert.equal(formatUsd(0), '$0.00')
+  assert.equal(formatUsd(9_999), '$0.00')
+  assert.equal(formatUsdFull(25_000), '$0.025')
+  assert.equal(formatUsdFull(25_000_000), '$25.00')
+  assert.equal(formatUsdFull(-4_000), '-$0.004')
   assert.equal(formatUsd(1_234_567_890_000), '$1,234,567.89')
   assert.equal(formatUsdExact(29_367), '$0.029367')
-  assert.equal(formatUsdExact(0), '$0')
+  assert.equal(formatUsdExact(0), '$0.00')
   assert.equal(formatUsdExact(-1), '-$0.000001')
 })

@@ -219,8 +219,16 @@ async function switchAccounts(
     if (print.json || print.quiet) continue
     print.out(switchLine(account, way, change.kind === 'changed'))
   }
+  if (way === 'disable' && !(await store.listAccounts(context.nowMs)).some(isUsable(context))) {
+    print.warn('No healthy account is left: requests will be refused.')
+  }
   if (way === 'disable' && call.flag('drain')) await drain(context, accounts)
   if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
+}
+
+/** Whether an account can serve now, or as soon as a request ends. */
+function isUsable({ nowMs }: Context): (account: AccountSummary) => boolean {
+  return (account) => ['healthy', 'full'].includes(accountStateOf(account, nowMs).word)
 }
 
 function switchLine(
@@ -266,8 +274,7 @@ export async function removeAccount(context: Context, call: Invocation): Promise
   const state = accountStateOf(account, nowMs)
   const effect = `Remove ${account.name} (${state.word}, ${account.inFlight} in flight)? Its history stays, its API key is erased.`
   const others = (await store.listAccounts(nowMs)).filter((other) => other.id !== account.id)
-  const isHealthy = (other: AccountSummary) =>
-    ['healthy', 'full'].includes(accountStateOf(other, nowMs).word)
+  const isHealthy = isUsable(context)
   if (isHealthy(account) && !others.some(isHealthy)) {
     await context.ask.confirmName(
       `${effect} It is the last healthy account: requests will be refused.`,

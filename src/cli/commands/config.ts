@@ -110,6 +110,8 @@ export async function printConfig(context: Context, call: Invocation): Promise<v
 /** Paths as they resolve; everything else as written. */
 function effective(config: Config, entry: ConfigEntry): unknown {
   switch (entry.path) {
+    case 'public_url':
+      return config.publicUrl
     case 'store.path':
       return config.store.path
     case 'store.master_key_file':

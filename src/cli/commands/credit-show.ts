@@ -1,5 +1,5 @@
 import type { LedgerEntry, LedgerEntryType } from '../../core/model.ts'
-import { formatUsd, formatUsdExact, type Micro } from '../../core/money.ts'
+import { formatUsd, formatUsdExact, formatUsdFull, type Micro } from '../../core/money.ts'
 import type { LedgerDay, UserSummary } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
@@ -162,10 +162,9 @@ function entryColumns(context: Context): readonly Column<LedgerEntry>[] {
 
 /** Charges have all six decimals; grants are whole cents unless somebody granted less. */
 function exactWhereNeeded(entry: LedgerEntry): string {
-  const isWholeCents = entry.amountMicro % 10_000 === 0
-  return entry.type === 'charge' || !isWholeCents
+  return entry.type === 'charge'
     ? formatUsdExact(entry.amountMicro)
-    : formatUsd(entry.amountMicro)
+    : formatUsdFull(entry.amountMicro)
 }
 
 const orDash = (micro: Micro) => (micro === 0 ? '–' : formatUsd(micro))

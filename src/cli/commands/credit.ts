@@ -1,4 +1,4 @@
-import { formatUsd, type Micro } from '../../core/money.ts'
+import { formatUsdFull, type Micro } from '../../core/money.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
 import {
@@ -14,24 +14,24 @@ import { parseMoney } from '../parse/money.ts'
 import { entryJson } from '../records.ts'
 
 export async function grantCredit(context: Context, call: Invocation): Promise<void> {
-  const amountMicro = readGrant(call.arg(1), 'amount')
+  const amountMicro = readGrant(call.arg(1), 'Amount')
   const user = await findUser(context, call.arg(0))
   await confirmGrant(context, amountMicro, user.name)
   await moveAndPrint(context, { type: 'grant', ...user, amountMicro, ...readRefAndNote(call) })
 }
 
 export async function adjustCredit(context: Context, call: Invocation): Promise<void> {
-  const amountMicro = accept(parseMoney(call.arg(1), { signed: true }), 'amount')
-  checkSize(amountMicro, 'amount')
+  const amountMicro = accept(parseMoney(call.arg(1), { signed: true }), 'Amount')
+  checkSize(amountMicro, 'Amount')
   if (amountMicro === 0)
-    throw usageError('amount: nothing to adjust.', 'Example: -4.50', 'bad_value')
+    throw usageError('Amount: nothing to adjust.', 'Example: -4.50', 'bad_value')
   const { ref, note } = readRefAndNote(call)
   if (note === null || note.trim() === '') {
     throw usageError('An adjustment needs a reason.', 'Add --note "why"', 'missing_note')
   }
   const user = await findUser(context, call.arg(0))
   if (amountMicro < 0) {
-    await context.ask.confirm(`Take ${formatUsd(-amountMicro)} from ${user.name}?`)
+    await context.ask.confirm(`Take ${formatUsdFull(-amountMicro)} from ${user.name}?`)
   }
   const allowNegative = call.flag('allow-negative')
   await moveAndPrint(context, { type: 'adjust', ...user, amountMicro, ref, note, allowNegative })
@@ -59,13 +59,16 @@ async function moveAndPrint(
     })
   if (print.quiet) return print.out(entry.id)
   const before: Micro = entry.balanceAfterMicro - entry.amountMicro
-  const balance = `${formatUsd(before)} → ${formatUsd(entry.balanceAfterMicro)}`
-  const source = `(${entry.id}${entry.ref === null ? '' : `, ref ${entry.ref}`})`
+  const balance = `${formatUsdFull(before)} → ${formatUsdFull(entry.balanceAfterMicro)}`
+  // A reference that was made here has been told already.
+  const source = `(${entry.id}${movement.ref === null ? '' : `, ref ${entry.ref}`})`
   if (duplicate)
     print.out(
-      `Done before, nothing changed: ${formatUsd(entry.amountMicro)} for ${name}.   ${source}`,
+      `Done before, nothing changed: ${formatUsdFull(entry.amountMicro)} for ${name}.   ${source}`,
     )
   else if (entry.type === 'grant') {
-    print.out(`Granted ${formatUsd(entry.amountMicro)} to ${name}. Balance ${balance}.   ${source}`)
+    print.out(
+      `Granted ${formatUsdFull(entry.amountMicro)} to ${name}. Balance ${balance}.   ${source}`,
+    )
   } else print.out(`${name}: balance ${balance}.   ${source}`)
 }

@@ -5,7 +5,7 @@ import { join, relative, resolve } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { defaultConfig } from '../../config/config.ts'
 import { formatUsd } from '../../core/money.ts'
-import { parseCount, parseDuration } from '../../core/quantity.ts'
+import { type Parsed, parseCount, parseDuration } from '../../core/quantity.ts'
 import type { Daemon } from '../../daemon/serve.ts'
 import { ListenError, startDaemon } from '../../daemon/serve.ts'
 import { createLog } from '../../observe/log.ts'
@@ -15,6 +15,7 @@ import { startSandbox } from '../../sandbox/sandbox.ts'
 import type { Store } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
+import { formatSpan } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { untilSignal } from '../signals.ts'
 import { ccgateVersion, PACKAGE_ROOT } from '../version.ts'
@@ -27,27 +28,43 @@ const FIRST_PORT = 8787
 const CREDIT_MICRO = 5_000_000
 /** With these the very first request meets a sick account and is rerouted, so that there is something to see. */
 const SEEDS: Partial<Record<Scenario, number>> = { busy: 7, flaky: 8 }
+/** What each scenario does to the simulated accounts. */
+const SCENARIO_TEXTS: Readonly<Record<Scenario, string>> = {
+  ok: 'everything works',
+  busy: 'rate limits and overload now and then',
+  flaky: 'errors and broken streams now and then',
+  down: 'every account fails',
+  slow: 'answers come late and slowly',
+  broke: 'the user has no credit',
+}
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /** `ccgate demo`: gateway, simulated upstream, key and credit, in one process and one temporary folder. */
 export async function demo(context: Context, call: Invocation): Promise<number> {
   const scenario = scenarioOf(call)
   const wantedPort = call.read('port', parsePort)
-  const trafficPerMinute = call.read('traffic', parseCount)
+  const trafficPerMinute = call.read('traffic', parseRate)
   const endAfterMs = call.read('for', parseDuration)
   const keep = call.text('keep')
   const folder =
     keep === null ? mkdtempSync(join(tmpdir(), 'ccgate-demo-')) : await keptFolder(resolve(keep))
-  const tidy = () => {
-    if (keep === null) rmSync(folder, { recursive: true, force: true })
-    else context.print.note(`Kept in ${folder}`)
+  const remove = () => {
+    // The store's threads may still write while the process is on its way out.
+    if (keep === null) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
+  const tidy = () => {
+    remove()
+    if (keep !== null) context.print.note(`Kept in ${folder}`)
+  }
+  // `demo --once | head -2` closes our stdout, which ends the process at once.
+  process.once('exit', remove)
   // Until there is something to stop, a signal leaves at once, but not its folder behind.
   const leave = (signal: NodeJS.Signals) => {
     tidy()
     process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
   }
   for (const signal of SIGNALS) process.on(signal, leave)
+  let hasRun = false
   try {
     const house = await build(context, { folder, scenario, wantedPort })
     try {
@@ -56,14 +73,19 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
           `Port ${FIRST_PORT} is in use; this demo listens on ${house.daemon.address}.`,
         )
       }
-      announce(context, house)
+      announce(context, house, scenario)
       const first = await firstRequest(context, {
         url: house.daemon.url,
         key: house.key,
         store: house.store,
       })
       if (call.flag('once')) return first.isOk ? EXIT.ok : EXIT.upstream
-      explain(context, house, { requestId: first.requestId, isKept: keep !== null })
+      explain(context, house, {
+        requestId: first.requestId,
+        isKept: keep !== null,
+        trafficPerMinute,
+        endAfterMs,
+      })
       const ended = call.flag('monitor') ? null : untilSignal(endAfterMs)
       // The monitor ends with a signal, too; a time limit sends it one.
       const timer =
@@ -85,6 +107,7 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
         await ended
       }
       await traffic?.stop()
+      hasRun = true
       return EXIT.ok
     } finally {
       await house.close()
@@ -92,6 +115,8 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
   } finally {
     for (const signal of SIGNALS) process.off(signal, leave)
     tidy()
+    process.off('exit', remove)
+    if (hasRun && keep === null) context.print.note('Stopped; the demo data is deleted.')
   }
 }
 
@@ -214,7 +239,13 @@ async function keptFolder(folder: string): Promise<string> {
   return folder
 }
 
-function announce(context: Context, house: House): void {
+/** Requests per minute. */
+function parseRate(text: string): Parsed<number> {
+  if (/^-|^0+$/.test(text.trim())) return { kind: 'bad', problem: `"${text}" must be above 0` }
+  return parseCount(text)
+}
+
+function announce(context: Context, house: House, scenario: Scenario): void {
   const { print } = context
   if (print.json) {
     printLine(print, {
@@ -231,6 +262,7 @@ function announce(context: Context, house: House): void {
   }
   const count = house.sandbox.accounts.length
   print.out(`Simulated upstream   ${house.sandbox.url}   (${count} accounts, no internet used)`)
+  if (scenario !== 'ok') print.out(`Scenario             ${scenario}: ${SCENARIO_TEXTS[scenario]}`)
   print.out(`Gateway              ${house.daemon.url}`)
   print.out(
     `Test key             ${house.key.slice(0, 12)}…${house.key.slice(-4)} with ${formatUsd(house.creditMicro)}`,
@@ -241,7 +273,12 @@ function announce(context: Context, house: House): void {
 function explain(
   context: Context,
   house: House,
-  first: { readonly requestId: string; readonly isKept: boolean },
+  first: {
+    readonly requestId: string
+    readonly isKept: boolean
+    readonly trafficPerMinute: number | null
+    readonly endAfterMs: number | null
+  },
 ): void {
   const { print, terminal } = context
   if (print.json || print.quiet) return
@@ -255,6 +292,12 @@ function explain(
     ...(house.creditMicro === 0 ? [`  ${ccgate} credit grant demo 5 ${db}`] : []),
     `  ${ccgate} usage show ${first.requestId} ${db}`,
     `  ${ccgate} monitor ${db}`,
+    ...(first.trafficPerMinute === null
+      ? []
+      : [`Traffic: about ${first.trafficPerMinute} requests per minute, until it stops.`]),
+    ...(first.endAfterMs === null
+      ? []
+      : [`It stops by itself after ${formatSpan(first.endAfterMs)}.`]),
     first.isKept
       ? 'Ctrl-C stops the demo; its data stays.'
       : `Ctrl-C stops and deletes the demo data. Keep it with: ${ccgate} demo --keep ./demo`,

@@ -1,7 +1,7 @@
 import { makeKeySecret } from '../../access/key.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Key } from '../../core/model.ts'
-import { formatUsd } from '../../core/money.ts'
+import { formatUsdFull } from '../../core/money.ts'
 import { keyDigest } from '../../vault/vault.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -64,6 +64,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
       amountMicro: creditMicro,
       ref: null,
       note: null,
+      isRepeatable: false,
     })
   }
   const wallet = await store.getWallet(owner.id)
@@ -83,7 +84,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
     print.out(secret)
   }
   const fullName = `${made.key.userName}/${made.key.name}`
-  const facts = [limitsText(made.key), `balance ${formatUsd(wallet?.balanceMicro ?? 0)}`]
+  const facts = [limitsText(made.key), `balance ${formatUsdFull(wallet?.balanceMicro ?? 0)}`]
   print.note(`Copy it now; it is not shown again. Key ${fullName}, ${facts.join(', ')}.`)
   if ((wallet?.balanceMicro ?? 0) <= 0)
     print.note(`Requests need credit: ccgate credit grant ${owner.name} 25`)
@@ -98,7 +99,7 @@ async function findOrMakeOwner(context: Context, call: Invocation, ref: string) 
     const closest = found.nearest.length > 0 ? `Closest match: ${found.nearest.join(', ')}. ` : ''
     throw new CliError({
       code: 'user_not_found',
-      message: `no user named "${ref}".`,
+      message: `There is no user named "${ref}".`,
       hint: `${closest}Make the user too: add --create-user`,
       exitCode: EXIT.notFound,
     })

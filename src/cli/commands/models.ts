@@ -5,7 +5,7 @@ import {
   type PriceRow,
 } from '../../billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../../billing/prices.ts'
-import { formatUsd, formatUsdExact, type Micro } from '../../core/money.ts'
+import { formatUsdFull, type Micro } from '../../core/money.ts'
 import type { Rates } from '../../core/usage.ts'
 import type { Context } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -70,7 +70,7 @@ export async function showModel(context: Context, call: Invocation): Promise<voi
   if (model === null) {
     throw new CliError({
       code: 'model_not_found',
-      message: `no model named "${call.arg(0)}".`,
+      message: `There is no model named "${call.arg(0)}".`,
       hint: `Nearest: ${nearestModels(BUILT_IN_PRICES, call.arg(0), 3).join(', ')}. List them with: ccgate models list`,
       exitCode: EXIT.notFound,
     })
@@ -137,7 +137,7 @@ function ratesText(rates: Rates): string {
 
 /** `$3.00`, or all needed decimals (`$0.125`) where cents do not suffice. */
 function dollars(micro: Micro): string {
-  return micro % 10_000 === 0 ? formatUsd(micro) : formatUsdExact(micro).replace(/0+$/, '')
+  return formatUsdFull(micro)
 }
 
 function statusWord(model: PriceRow): string {

@@ -56,7 +56,7 @@ export function scenarioOf(call: Invocation): Scenario {
   const found = SCENARIOS.find((scenario) => scenario === name)
   if (found === undefined)
     throw usageError(
-      `--scenario: "${name}" is none.`,
+      `--scenario: there is no scenario "${name}".`,
       `Use one of: ${SCENARIOS.join(', ')}`,
       'bad_value',
     )

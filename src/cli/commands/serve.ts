@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts'
 import type { ConfigOption } from '../../config/load.ts'
 import type { Daemon, DaemonParts } from '../../daemon/serve.ts'
 import { createLog, type Log } from '../../observe/log.ts'
-import type { StoreError } from '../../store/store.ts'
+import type { Store, StoreError } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { notReady } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -35,7 +35,11 @@ export async function serve(context: Context, call: Invocation): Promise<number>
     if (pidFile !== null) await writePidFile(pidFile)
     // Armed before anybody is told that it runs: who reads that may send a signal at once.
     const stopped = check ? null : untilStopped(daemon, config, log, broken)
-    printBanner(context, config, daemon, performance.now() - startedMs)
+    if (check || isWatched(context)) {
+      printBanner(context, config, daemon, performance.now() - startedMs)
+    } else {
+      for (const message of warningsOf(config, daemon)) log.warn({ message }, 'serve.warning')
+    }
     log.info({ address: daemon.address, pid: process.pid }, 'serve.ready')
     if (stopped !== null) return await stopped
     await daemon.stop(0)
@@ -106,6 +110,46 @@ async function openParts(context: Context, config: Config, configFile: string | 
     throw openError(opened)
   }
   const { store } = opened
+  try {
+    await refuseSecond(store, context.nowMs)
+    return {
+      parts: await partsOf(context, config, configFile, store, log),
+      onFatal(tell: (error: StoreError) => void) {
+        tellFatal = tell
+      },
+      onFull(tell: (isFull: boolean) => void) {
+        tellFull = tell
+      },
+    }
+  } catch (error) {
+    // Its threads would keep the process alive.
+    await store.close().catch(() => {})
+    throw error
+  }
+}
+
+/** Two gateways on one database would each count limits and rests for themselves. */
+async function refuseSecond(store: Store, nowMs: number): Promise<void> {
+  const { provablyRuns } = await import('../../daemon/process-id.ts')
+  const other = (await store.listBoots()).find(
+    (boot) => boot.state === 'serving' && provablyRuns(boot, nowMs),
+  )
+  if (other === undefined) return
+  throw new CliError({
+    code: 'already_running',
+    message: `ccgate runs already: pid ${other.pid}, on this database.`,
+    hint: `Stop it first: kill ${other.pid}   (or watch it: ccgate monitor)`,
+    exitCode: EXIT.conflict,
+  })
+}
+
+async function partsOf(
+  context: Context,
+  config: Config,
+  configFile: string | null,
+  store: Store,
+  log: Log,
+): Promise<Omit<DaemonParts, 'log'>> {
   const { readMasterKey } = await import('../../vault/master-key.ts')
   const { openInstall } = await import('../../vault/install.ts')
   const key = readMasterKey({
@@ -123,17 +167,16 @@ async function openParts(context: Context, config: Config, configFile: string | 
     )
   }
   if (install.kind !== 'opened') throw notReady('wrong_master_key', install.message, install.hint)
-  for (const warning of key.warnings) context.print.warn(warning)
-  const parts: Omit<DaemonParts, 'log'> = { config, store, install, version: ccgateVersion() }
-  return {
-    parts,
-    onFatal(tell: (error: StoreError) => void) {
-      tellFatal = tell
-    },
-    onFull(tell: (isFull: boolean) => void) {
-      tellFull = tell
-    },
+  for (const warning of key.warnings) {
+    if (isWatched(context)) context.print.warn(warning)
+    else log.warn({ message: warning }, 'serve.warning')
   }
+  return { config, store, install, version: ccgateVersion() }
+}
+
+/** Whether stderr is read by a person; where it is a log file, only log lines belong there. */
+function isWatched({ terminal }: Context): boolean {
+  return terminal.stderr.isTTY === true
 }
 
 /** Starts the daemon; what stands in its way becomes one line of what and one of what to do. */
@@ -192,15 +235,23 @@ function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: n
   if (disabled > 0) accounts.push(`${disabled} disabled`)
   const bytes = statSync(config.store.path, { throwIfNoEntry: false })?.size ?? 0
   print.note(`ccgate ${ccgateVersion()} · pid ${process.pid} · node ${process.versions.node}`)
-  print.note(`  API        ${config.publicUrl}/v1     (listening on ${daemon.address})`)
+  print.note(`  API        ${config.publicUrl}     (listening on ${daemon.address})`)
   print.note(`  Accounts   ${accounts.join(', ')}      Keys ${daemon.counts.activeKeys} active`)
   print.note(`  Data       ${config.store.path} (${formatBytes(bytes)})`)
+  for (const warning of warningsOf(config, daemon)) print.warn(warning)
+  print.note(`Ready in ${Math.round(tookMs)} ms. Watch it: ccgate monitor · Stop: Ctrl-C`)
+}
+
+/** What the operator should know before the first request. */
+function warningsOf(config: Config, daemon: Daemon): readonly string[] {
+  const warnings: string[] = []
+  const { healthy, resting, disabled } = daemon.counts.accounts
   if (healthy + resting + disabled === 0) {
-    print.warn('No upstream account yet. Add one: ccgate accounts add main')
+    warnings.push('No upstream account yet. Add one: ccgate accounts add main')
   }
   const broken = daemon.stoppedBecause()
   if (broken !== null) {
-    print.warn(`No request is admitted: ${broken.message}. Look closer: ccgate db check`)
+    warnings.push(`No request is admitted: ${broken.message}. Look closer: ccgate db check`)
   }
   const at = config.listen
   if (
@@ -208,11 +259,11 @@ function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: n
     (at.host === '0.0.0.0' || at.host === '::') &&
     config.publicUrl.startsWith('http:')
   ) {
-    print.warn(
+    warnings.push(
       'Listening on all interfaces without HTTPS: keys travel in clear. Put a reverse proxy in front.',
     )
   }
-  print.note(`Ready in ${Math.round(tookMs)} ms. Watch it: ccgate monitor · Stop: Ctrl-C`)
+  return warnings
 }
 
 /** Waits for a signal or a dead store; drains, then answers the exit code. */

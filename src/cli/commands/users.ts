@@ -1,4 +1,4 @@
-import { formatUsd } from '../../core/money.ts'
+import { formatUsd, formatUsdFull } from '../../core/money.ts'
 import { safeText } from '../../core/text.ts'
 import type { UserSummary } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
@@ -53,12 +53,13 @@ export async function createUser(context: Context, call: Invocation): Promise<vo
       amountMicro: creditMicro,
       ref: null,
       note: null,
+      isRepeatable: false,
     })
   }
   const user = expectFound(await store.findUser(created.user.id), 'user', name)
   if (print.json) print.document({ ...userJson(user), changed: true, in_force: 'now' })
   else if (print.quiet) print.out(user.id)
-  else print.out(`Added ${name}   ${user.id}   balance ${formatUsd(user.balanceMicro)}`)
+  else print.out(`Added ${name}   ${user.id}   balance ${formatUsdFull(user.balanceMicro)}`)
   print.note(`Next: ccgate keys create ${name}/laptop`)
 }
 
