@@ -58,10 +58,13 @@ export interface RatesView {
   readonly spendMicro: readonly number[]
   readonly spendLastHourMicro: Micro
   /** Of the last 5 minutes; null without requests. */
+  /** 5xx and answers that broke off. */
   readonly errorShare: number | null
-  /** `529` or `cut`, most frequent first, of the last 5 minutes. */
+  /** Requests of the last 5 minutes that failed by the client's own fault (4xx). */
+  readonly refused: number
+  /** `529` or `cut`, most frequent first, of the last 5 minutes; 4xx are only in `refused`. */
   readonly statuses: readonly (readonly [label: string, count: number])[]
-  /** p50, p95, p99 of the last 5 minutes. */
+  /** p50, p95, p99 of the last 5 minutes; the first byte that of streamed answers. */
   readonly gatewayUs: readonly number[] | null
   readonly firstByteMs: readonly number[] | null
   readonly inFlight: number
@@ -143,7 +146,8 @@ export interface LatestView {
   readonly tokensIn: number | null
   readonly tokensOut: number | null
   readonly cacheRead: boolean
-  readonly firstByteMs: number | null
+  /** null: not streamed, or nothing came. */
+  readonly firstTokenMs: number | null
   readonly costMicro: Micro | null
   /** Name of the account it was moved away from. */
   readonly reroutedFrom: string | null

@@ -65,7 +65,7 @@ function messageLine({
   }
   const { kind, boot } = model.daemon
   if (kind === 'down') {
-    return line(span(text(`waiting for the daemon, looking every ${refreshMs / 1000} s …`), 'dim'))
+    return line(span(text(`waiting for the gateway, looking every ${refreshMs / 1000} s …`), 'dim'))
   }
   if (boot !== null && boot.version !== version) {
     return line(

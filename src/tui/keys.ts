@@ -201,19 +201,21 @@ export function actionOf(name: string, context: KeyContext): Action | null {
   return row?.action ?? null
 }
 
-/** The hint line: as many whole hints as fit into `width` columns, help and quit last. */
+/** The hint line: as many whole hints as fit into `width` columns; help and quit come last and stay. */
 export function hints(context: KeyContext, width: number): string {
   const shown = KEYS.filter(
     (row) =>
       isUsable(row, context) && (row.hint === 'always' || (row.hint === 'down' && context.isDown)),
   )
-  let text = ''
-  for (const { shown: key, label } of shown) {
-    const next = `${text}${text === '' ? ' ' : '  '}${key} ${label}`
-    if (next.length > width) break
-    text = next
+  const staying = ['help', 'quit']
+  const textOf = (rows: readonly KeyRow[]) => rows.map((row) => `${row.shown} ${row.label}`)
+  const last = textOf(shown.filter(({ action }) => staying.includes(action.kind)))
+  const others = textOf(shown.filter(({ action }) => !staying.includes(action.kind)))
+  for (let count = others.length; count >= 0; count--) {
+    const text = ` ${[...others.slice(0, count), ...last].join('  ')}`
+    if (text.length <= width) return text
   }
-  return text
+  return ''
 }
 
 /** What Ink says of a key press. */

@@ -1,3 +1,4 @@
+import { firstTokenOf, modelText, statusText } from '../core/outcome.ts'
 import type { UsageRow } from '../store/store.ts'
 import type { LatestView, ProblemView, Snapshot } from './facts.ts'
 import { isError, isRerouted, tokensIn } from './traffic.ts'
@@ -46,7 +47,7 @@ export function latestOf({ traffic, holds, accounts, users }: Snapshot): LatestV
       tokensIn: tokens === undefined ? null : tokensIn({ tokens }),
       tokensOut: tokens?.output ?? null,
       cacheRead: (tokens?.cacheRead ?? 0) > 0,
-      firstByteMs: null,
+      firstTokenMs: null,
       costMicro: null,
       reroutedFrom: null,
       errorCode: null,
@@ -57,15 +58,15 @@ export function latestOf({ traffic, holds, accounts, users }: Snapshot): LatestV
     return {
       requestId: row.requestId,
       atMs: row.createdAtMs,
-      status: `${row.httpStatus}${from === null ? '' : '↻'}`,
+      status: `${statusText(row)}${from === null ? '' : '↻'}`,
       isError: isError(row),
       key: `${row.userName}/${row.keyName}`,
-      model: row.responseModel ?? row.model,
+      model: modelText(row),
       account: row.accountName,
       tokensIn: row.status === 'rejected' ? null : tokensIn(row),
       tokensOut: row.status === 'rejected' ? null : row.tokens.output,
       cacheRead: row.tokens.cacheRead > 0,
-      firstByteMs: row.firstByteMs,
+      firstTokenMs: firstTokenOf(row),
       costMicro: row.costMicro,
       reroutedFrom: from,
       errorCode: row.errorCode,

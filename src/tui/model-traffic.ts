@@ -8,10 +8,14 @@ import {
 } from './facts.ts'
 import { percentiles, type Traffic } from './traffic.ts'
 
-const RECENT_MINUTES = 5
+/** Over how many minutes shares and percentiles are taken, the running one included. */
+export const RECENT_MINUTES = 5
 
 /** Rates, shares and percentiles. */
-export function ratesOf({ traffic, holds }: Snapshot, nowMs: number): RatesView {
+export function ratesOf(
+  { traffic, holds }: Pick<Snapshot, 'traffic' | 'holds'>,
+  nowMs: number,
+): RatesView {
   const requests = traffic.series(CHART_MINUTES, nowMs, (minute) => minute.requests)
   const minuteNow = Math.floor(nowMs / 60_000)
   let startedLastMinute = 0
@@ -37,7 +41,10 @@ export function ratesOf({ traffic, holds }: Snapshot, nowMs: number): RatesView 
     spendMicro,
     spendLastHourMicro: spendMicro.reduce((sum, micro) => sum + micro, 0),
     errorShare: seen === 0 ? null : failed / seen,
-    statuses: sumStatuses(recent.map((minute) => minute.statuses)),
+    refused: recent.reduce((sum, minute) => sum + minute.refusals, 0),
+    statuses: sumStatuses(recent.map((minute) => minute.statuses)).filter(
+      ([label]) => !label.startsWith('4'),
+    ),
     gatewayUs: percentiles(
       recent.map((minute) => minute.gatewayUs),
       shares,

@@ -1,5 +1,5 @@
 import { accountNote, formatLeft } from '../core/account-state.ts'
-import { formatUsd } from '../core/money.ts'
+import { formatUsdSmall } from '../core/money.ts'
 import { sparkline } from '../core/spark.ts'
 import { safeText } from '../core/text.ts'
 import type { Model } from './facts.ts'
@@ -34,11 +34,11 @@ export function statusBlock(
 
 function daemonText({ daemon: { kind, boot } }: Model, nowMs: number, zone: string): string {
   if (kind === 'loading') return '– the database was not read yet'
-  if (boot === null) return '✕ the daemon has never run on this database. Start it: ccgate serve'
+  if (boot === null) return '✕ the gateway has never run on this database. Start it: ccgate serve'
   if (kind === 'down') {
     const ago = formatAgo(nowMs - boot.heartbeatAtMs)
     const seen = `last seen ${ago === 'now' ? 'just now' : `${ago} ago`}, ${formatTime(boot.heartbeatAtMs, zone)}`
-    return `✕ daemon down   ${seen}, pid ${boot.pid}. Start it: ccgate serve`
+    return `✕ gateway down   ${seen}, pid ${boot.pid}. Start it: ccgate serve`
   }
   const glyph = kind === 'serving' ? '●' : '◐'
   const up = formatUptime(nowMs - boot.startedAtMs)
@@ -63,11 +63,12 @@ function accountsText({ states, accounts, daemon }: Model, nowMs: number): strin
 
 function trafficText({ rates, daemon }: Model): string {
   if (rates === null) return '–'
-  if (daemon.kind === 'down') return 'none while the daemon is down'
+  if (daemon.kind === 'down') return 'none while the gateway is down'
   const first = rates.firstByteMs === null ? '–' : formatMs(rates.firstByteMs[0])
   return [
     `${formatCount(rates.requestsPerMinute)} req/min ${sparkline(rates.requests.slice(-30))}`,
     `${formatShare(rates.errorShare)} errors`,
+    ...(rates.refused === 0 ? [] : [`${formatCount(rates.refused)} refused`]),
     `${rates.inFlight} in flight`,
     `p50 first token ${first}`,
   ].join(' · ')
@@ -76,5 +77,5 @@ function trafficText({ rates, daemon }: Model): string {
 function todayText({ today }: Model): string {
   if (today === null) return '–'
   const hit = today.cacheHit === null ? '' : ` · cache hit ${Math.floor(today.cacheHit * 100)}%`
-  return `${formatCount(today.requests)} requests · ${formatUsd(today.costMicro)}${hit}`
+  return `${formatCount(today.requests)} requests · ${formatUsdSmall(today.costMicro)}${hit}`
 }

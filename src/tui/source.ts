@@ -26,6 +26,8 @@ const LIMITS = {
 const SLOW_FACTS_MS = 5_000
 /** Reading the accounts may take this share of the time; beyond it they are read more rarely. */
 const ACCOUNTS_SHARE = 1 / 50
+/** The same for the sum of the day. */
+const TODAY_SHARE = 1 / 50
 
 /** Looks at the database: reads the past once, then only the rows after the last one seen. */
 export class Source {
@@ -38,7 +40,8 @@ export class Source {
   #tailId: string | null = null
   #past: { afterId: string | null; sinceMs: number; rows: number } | null
   #users = new Map<string, UserSummary>()
-  #today: UsageTotals | null = null
+  /** The sum read last, and what was written since; `dayMs` is the midnight it begins at. */
+  #today: { totals: UsageTotals; dayMs: number; atMs: number; tookMs: number } | null = null
   #accounts: { list: readonly AccountSummary[]; atMs: number; tookMs: number; changes: number } = {
     list: [],
     atMs: Number.NEGATIVE_INFINITY,
@@ -66,6 +69,7 @@ export class Source {
     if (this.#tailId !== null) await this.#readTail(this.#tailId)
     await this.#readPast()
     this.#traffic.forget(nowMs)
+    const today = await this.#readToday(nowMs)
     const accounts = await this.#readAccounts(nowMs, how)
     const boots = await this.#store.listBoots()
     await this.#readSlowFacts(nowMs)
@@ -74,7 +78,7 @@ export class Source {
       accounts,
       holds: holds.filter((hold) => !this.#seen.has(hold.requestId)),
       users: this.#users,
-      today: this.#today,
+      today,
       traffic: this.#traffic,
     }
   }
@@ -82,7 +86,7 @@ export class Source {
   async #readTail(tailId: string): Promise<void> {
     for (let page = 0; page < this.#limits.pagesPerLook; page++) {
       const rows = await this.#store.usageAfter(this.#tailId ?? tailId, this.#limits.page)
-      this.#take(rows)
+      this.#addToToday(this.#take(rows))
       if (rows.length > 0) this.#tailId = rows[rows.length - 1].requestId
       if (rows.length < this.#limits.page) return
     }
@@ -104,7 +108,8 @@ export class Source {
     }
   }
 
-  #take(rows: readonly UsageRow[]): void {
+  /** Returns those not seen before. */
+  #take(rows: readonly UsageRow[]): readonly UsageRow[] {
     const fresh = rows.filter((row) => !this.#seen.has(row.requestId))
     for (const row of fresh) this.#seen.add(row.requestId)
     this.#traffic.add(fresh)
@@ -113,6 +118,27 @@ export class Source {
       if (this.#seen.size <= this.#limits.pastRows + this.#limits.page) break
       this.#seen.delete(id)
     }
+    return fresh
+  }
+
+  /** Summed anew at every look where that is cheap; in between, new rows are added as they come. */
+  async #readToday(nowMs: number): Promise<UsageTotals> {
+    const dayMs = Math.floor(nowMs / 86_400_000) * 86_400_000
+    const known = this.#today
+    if (known?.dayMs === dayMs && Math.abs(nowMs - known.atMs) < known.tookMs / TODAY_SHARE) {
+      return known.totals
+    }
+    const startedMs = performance.now()
+    const totals = await this.#store.sumUsage({ sinceMs: dayMs, untilMs: nowMs + 60_000 })
+    this.#today = { totals, dayMs, atMs: nowMs, tookMs: performance.now() - startedMs }
+    return totals
+  }
+
+  #addToToday(rows: readonly UsageRow[]): void {
+    if (this.#today === null) return
+    const { dayMs } = this.#today
+    const fresh = rows.filter((row) => row.createdAtMs >= dayMs)
+    this.#today = { ...this.#today, totals: fresh.reduce(plus, this.#today.totals) }
   }
 
   /** Their counts cover minutes of rows: on a busy gateway that is too much to count every second. */
@@ -127,16 +153,29 @@ export class Source {
     return found
   }
 
-  /** Sums and balances are read every 5 s, or more rarely where reading them takes its time. */
+  /** Balances are read every 5 s, or more rarely where reading them takes its time. */
   async #readSlowFacts(nowMs: number): Promise<void> {
     const age = Math.abs(nowMs - this.#slowFactsAtMs)
     if (age < Math.max(SLOW_FACTS_MS, 50 * this.#slowFactsTookMs)) return
     const startedMs = performance.now()
-    const midnightMs = Math.floor(nowMs / 86_400_000) * 86_400_000
-    this.#today = await this.#store.sumUsage({ sinceMs: midnightMs, untilMs: nowMs + 60_000 })
     const users = await this.#store.listUsers({})
     this.#users = new Map(users.map((user) => [user.id, user]))
     this.#slowFactsAtMs = nowMs
     this.#slowFactsTookMs = performance.now() - startedMs
+  }
+}
+
+function plus(sum: UsageTotals, { tokens, ...row }: UsageRow): UsageTotals {
+  return {
+    requests: sum.requests + 1,
+    errors: sum.errors + (row.httpStatus >= 400 ? 1 : 0),
+    costMicro: sum.costMicro + row.costMicro,
+    tokens: {
+      input: sum.tokens.input + tokens.input,
+      output: sum.tokens.output + tokens.output,
+      cacheRead: sum.tokens.cacheRead + tokens.cacheRead,
+      cacheWrite5m: sum.tokens.cacheWrite5m + tokens.cacheWrite5m,
+      cacheWrite1h: sum.tokens.cacheWrite1h + tokens.cacheWrite1h,
+    },
   }
 }

@@ -1,4 +1,5 @@
 import type { Micro } from '../core/money.ts'
+import { firstTokenOf, modelText, outcomeOf } from '../core/outcome.ts'
 import type { UsageRow } from '../store/store.ts'
 
 const MINUTE_MS = 60_000
@@ -73,8 +74,12 @@ export interface AccountTraffic {
 /** One minute of requests by the time they began. */
 export class Minute {
   requests = 0
+  /** Ours or upstream's: 5xx, or an answer that broke off. */
   errors = 0
+  /** The clients' own: 4xx. */
+  refusals = 0
   costMicro: Micro = 0
+  /** Of errors and refusals: `529`, `402`, `cut`. */
   readonly statuses = new Map<string, number>()
   readonly gatewayUs = new Histogram()
   readonly firstByteMs = new Histogram()
@@ -143,22 +148,24 @@ export class Traffic {
     minute.requests += 1
     minute.costMicro += row.costMicro
     if (isError(row)) {
-      minute.errors += 1
+      if (outcomeOf(row) === 'failed') minute.errors += 1
+      else minute.refusals += 1
       const label = row.httpStatus >= 400 ? String(row.httpStatus) : 'cut'
       minute.statuses.set(label, (minute.statuses.get(label) ?? 0) + 1)
     }
     if (row.attempts.length > 0) minute.gatewayUs.add(row.gatewayUs)
-    if (row.firstByteMs !== null && row.httpStatus < 400) minute.firstByteMs.add(row.firstByteMs)
+    const firstTokenMs = firstTokenOf(row)
+    if (firstTokenMs !== null && row.httpStatus < 400) minute.firstByteMs.add(firstTokenMs)
     countKey(minute, row)
     countModel(minute, row)
     countAttempts(minute, row)
   }
 }
 
-/** The client got an error or only a part; a client that left (499) is none. */
+/** The client got an error, a refusal or only a part; a client that left (499) is none. */
 export function isError(row: UsageRow): boolean {
-  if (row.httpStatus === 499) return false
-  return row.httpStatus >= 400 || row.status === 'interrupted'
+  const outcome = outcomeOf(row)
+  return outcome === 'failed' || outcome === 'refused'
 }
 
 /** More than one account was tried. */
@@ -179,7 +186,9 @@ function countKey(minute: Minute, row: UsageRow): void {
 }
 
 function countModel(minute: Minute, row: UsageRow): void {
-  const model = entry<string, ModelTraffic>(minute.models, row.responseModel ?? row.model, () => ({
+  // What never reached an account may name anything at all, or nothing.
+  if (row.attempts.length === 0) return
+  const model = entry<string, ModelTraffic>(minute.models, modelText(row), () => ({
     requests: 0,
     tokensIn: 0,
     tokensOut: 0,
@@ -208,8 +217,9 @@ function countAttempts(minute: Minute, row: UsageRow): void {
     if (!NO_FAULT.has(attempt.outcome)) account.failures += 1
     const isLast = i === row.attempts.length - 1
     if (!isLast) account.rerouted += 1
-    else if (row.firstByteMs !== null && attempt.outcome === 'ok') {
-      account.firstByteMs.add(row.firstByteMs)
+    else {
+      const firstTokenMs = firstTokenOf(row)
+      if (firstTokenMs !== null && attempt.outcome === 'ok') account.firstByteMs.add(firstTokenMs)
     }
   })
 }

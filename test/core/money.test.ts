@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatUsd, formatUsdExact, formatUsdFull } from '../../src/core/money.ts'
+import { formatUsd, formatUsdExact, formatUsdFull, formatUsdSmall } from '../../src/core/money.ts'
 
 const anyMicro = fc.maxSafeInteger()
 
@@ -52,4 +52,13 @@ test('amounts as people see them', () => {
   assert.equal(formatUsdExact(29_367), '$0.029367')
   assert.equal(formatUsdExact(0), '$0.00')
   assert.equal(formatUsdExact(-1), '-$0.000001')
+})
+
+test('sums below a cent show what they are, and never more', () => {
+  assert.equal(formatUsdSmall(0), '$0.00')
+  assert.equal(formatUsdSmall(3_599), '$0.0035')
+  assert.equal(formatUsdSmall(12), '$0.000012')
+  assert.equal(formatUsdSmall(9_999), '$0.0099')
+  assert.equal(formatUsdSmall(10_000), '$0.01')
+  assert.equal(formatUsdSmall(128_400_000), '$128.40')
 })

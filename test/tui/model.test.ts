@@ -66,19 +66,52 @@ test('each request is in exactly one column of the chart', () => {
   )
 })
 
-test('clients that left are no errors; refusals and cut streams are', () => {
+test('5xx and cut streams are errors; what clients did wrong is counted apart', () => {
   const rows = [
     row(),
     row({ httpStatus: 499, status: 'interrupted' }),
     row({ status: 'interrupted' }),
+    refusal(503, 'no_account', {}),
     refusal(429, 'rate_limited', {}),
+    refusal(404, 'model_not_found', { model: '', responseModel: null }),
   ]
   const rates = modelOf(snapshot(rows), NOW).rates
-  assert.equal(rates?.errorShare, 0.5)
+  assert.equal(rates?.errorShare, 2 / 6)
+  assert.equal(rates?.refused, 2)
   assert.deepEqual(rates?.statuses, [
-    ['429', 1],
+    ['503', 1],
     ['cut', 1],
   ])
+})
+
+test('an answer in one piece has no first token', () => {
+  const rows = [row({ stream: false, firstByteMs: 9_000 })]
+  const { rates, latest } = modelOf(snapshot(rows), NOW)
+  assert.equal(rates?.firstByteMs, null)
+  assert.equal(latest[0].firstTokenMs, null)
+  assert.equal(modelOf(snapshot([row()]), NOW).latest[0].firstTokenMs, 612)
+})
+
+test('what was refused before an account is in no row of the models, however its model was called', () => {
+  const odd = refusal(404, 'model_not_found', { model: 'claude-sonet', responseModel: null })
+  const nameless = refusal(400, 'invalid_json', { model: '', responseModel: null })
+  const { models, latest } = modelOf(snapshot([odd, nameless, row()]), NOW)
+  assert.deepEqual(
+    models.map(({ name, requests }) => [name, requests]),
+    [['claude-sonnet-4-6', 1]],
+  )
+  const shown = new Map(latest.map(({ requestId, model }) => [requestId, model]))
+  assert.equal(shown.get(odd.requestId), 'claude-sonet')
+  assert.equal(shown.get(nameless.requestId), '–')
+})
+
+test('the latest requests say which answers broke off and which died with the gateway', () => {
+  const cut = row({ status: 'interrupted' })
+  const killed = row({ status: 'interrupted', errorCode: 'internal_error', source: 'recovered' })
+  const { latest } = modelOf(snapshot([cut, killed]), NOW)
+  const shown = new Map(latest.map(({ requestId, status }) => [requestId, status]))
+  assert.equal(shown.get(cut.requestId), '200 cut')
+  assert.equal(shown.get(killed.requestId), '200 killed')
 })
 
 test('refusals that never reached an account do not count as overhead', () => {

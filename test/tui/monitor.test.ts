@@ -52,7 +52,7 @@ describe('ccgate monitor on a terminal', { skip: SKIP }, () => {
     const first = await pty.until(/main .*\n.*spare/)
     assert.ok(pty.isAlternate())
     assert.match(first, /^ ccgate {2}api\.example\.com .*● serving · up/)
-    assert.match(first, /alice\/laptop +5 +\$0\.01/)
+    assert.match(first, /alice\/laptop +5 +\$0\.0061/)
     assert.equal(first.split('\n').length, 24)
 
     pty.press('j')
@@ -130,11 +130,11 @@ describe('ccgate monitor on a terminal', { skip: SKIP }, () => {
     )
   })
 
-  test('with the daemon down it shows what is stored, and keys still work', async () => {
+  test('with the gateway down it shows what is stored, and keys still work', async () => {
     const [boot] = await world.store.listBoots()
     await world.store.heartbeat(boot.id, 'stopped', Date.now())
     const pty = start('--screen accounts')
-    await pty.until(/✕ daemon down/)
+    await pty.until(/✕ gateway down/)
     await pty.until(/\? unknown {4}main/)
     pty.press('d')
     await pty.until(/Disable main\?/)
@@ -146,7 +146,7 @@ describe('ccgate monitor on a terminal', { skip: SKIP }, () => {
     await alive()
     await pty.until(/● serving[\s\S]*● healthy {4}main/)
     await world.store.heartbeat(boot.id, 'stopped', Date.now())
-    await pty.until(/✕ daemon down/)
+    await pty.until(/✕ gateway down/)
     pty.press('q')
     assert.equal(await pty.ended, 0)
     assert.match(pty.screen(), /^monitor closed$/m)

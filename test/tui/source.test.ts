@@ -43,6 +43,37 @@ test('a database that was empty at the start is followed from its first request 
   assert.equal(model.keys[0]?.label, 'alice/laptop')
 })
 
+test('the sum of today follows each request at once', async (t) => {
+  const world = await seededDatabase()
+  t.after(world.close)
+  // A sum that takes long is not read at every look: what is new is added to it.
+  const sums: number[] = []
+  const store = new Proxy(world.store, {
+    get(target, name) {
+      if (name !== 'sumUsage') {
+        const value = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+      return async (window: Parameters<typeof target.sumUsage>[0]) => {
+        const totals = await target.sumUsage(window)
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        sums.push(totals.requests)
+        return totals
+      }
+    },
+  })
+  await world.exchange()
+  const source = new Source(store, Date.now)
+  const today = async () => modelOf(await source.read(), Date.now()).today
+  const first = await today()
+  assert.equal(first?.requests, 1)
+  await world.exchange()
+  const second = await today()
+  assert.equal(second?.requests, 2)
+  assert.equal(second?.costMicro, 2 * (first?.costMicro ?? 0))
+  assert.deepEqual(sums, [1])
+})
+
 test('an hour of rows is read in parts, newest first', async (t) => {
   const world = await seededDatabase()
   t.after(world.close)
@@ -112,7 +143,7 @@ test('the plain block says in words what the screen shows', () => {
     [
       '● serving   https://api.example.com   up 3d 4h   0.1.0   pid 4121',
       'Accounts    3 healthy · 1 cooling (spare, 0:42) · 1 disabled',
-      'Traffic     70 req/min ~ · 0.6% errors · 9 in flight · p50 first token 614 ms',
+      'Traffic     70 req/min ~ · 0.3% errors · 1 refused · 9 in flight · p50 first token 614 ms',
       'Today       2,918 requests · $128.40 · cache hit 71%',
       'Attention   ci-bot has $3.02 left, about 3 min at this rate',
       '',

@@ -1,20 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { accountStateOf, formatLeft } from '../../core/account-state.ts'
 import type { Boot } from '../../core/model.ts'
-import { formatUsd, type Micro } from '../../core/money.ts'
+import { formatUsdSmall, type Micro } from '../../core/money.ts'
 import { parseDuration } from '../../core/quantity.ts'
 import { sparkline } from '../../core/spark.ts'
 import { safeText } from '../../core/text.ts'
 import type { TokenCounts } from '../../core/usage.ts'
-import type { AccountSummary } from '../../store/store.ts'
+import type { AccountSummary, Store } from '../../store/store.ts'
+import { formatMs } from '../../tui/format.ts'
+import { RECENT_MINUTES, ratesOf } from '../../tui/model-traffic.ts'
+import { Traffic } from '../../tui/traffic.ts'
 import type { Context } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
-import { formatCount, formatMs, formatSpan } from '../format.ts'
+import { formatCount, formatSpan } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 
 const MINUTE_MS = 60_000
 const SPARK_MINUTES = 12
-const FIRST_TOKEN_ROWS = 200
+const PAGE_ROWS = 500
+/** A busier gateway's shares and percentiles are those of its newest rows. */
+const MOST_ROWS = 20_000
 
 /** One screen: daemon, accounts, traffic, today. Exit 7 when the daemon is down. */
 export async function status(context: Context, call: Invocation): Promise<number> {
@@ -57,8 +62,10 @@ interface Facts {
   /** Requests per minute, oldest first; the last is the running minute's. */
   readonly perMinute: readonly number[]
   readonly rpm: number
-  /** Of the last five minutes; null without requests. */
+  /** 5xx and answers that broke off, of the last five minutes; null without requests. */
   readonly errorRate: number | null
+  /** 4xx of the last five minutes. */
+  readonly refused: number
   readonly firstTokenMs: number | null
   readonly today: {
     readonly requests: number
@@ -78,27 +85,24 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
     const window = { sinceMs: nowMs - i * MINUTE_MS, untilMs: nowMs - (i - 1) * MINUTE_MS }
     perMinute.push((await store.sumUsage(window)).requests)
   }
-  const recent = await store.sumUsage({ sinceMs: nowMs - 5 * MINUTE_MS, untilMs: nowMs + 1 })
   const today = await store.sumUsage({
     sinceMs: context.calendar().startOfDay(nowMs),
     untilMs: nowMs + 1,
   })
-  const rows = await store.listUsage({
-    sinceMs: nowMs - 5 * MINUTE_MS,
-    stream: true,
-    httpStatus: '2xx',
-    limit: FIRST_TOKEN_ROWS,
-  })
+  const holds = await store.listOpenHolds()
+  // The same figures as the monitor's, made in the same way.
+  const rates = ratesOf({ traffic: await recentTraffic(store, nowMs), holds }, nowMs)
   return {
     nowMs,
     boot,
     lastBoot,
     accounts,
-    inFlight: (await store.listOpenHolds()).length,
+    inFlight: holds.length,
     perMinute,
-    rpm: perMinute[perMinute.length - 1],
-    errorRate: recent.requests === 0 ? null : recent.errors / recent.requests,
-    firstTokenMs: median(rows.rows.flatMap((row) => row.firstByteMs ?? [])),
+    rpm: rates.requestsPerMinute,
+    errorRate: rates.errorShare,
+    refused: rates.refused,
+    firstTokenMs: rates.firstByteMs === null ? null : Math.round(rates.firstByteMs[0]),
     today: {
       requests: today.requests,
       costMicro: today.costMicro,
@@ -106,6 +110,20 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
     },
     attention: attentionOf(boot, accounts, nowMs),
   }
+}
+
+/** The requests of the last minutes, newest first. */
+async function recentTraffic(store: Pick<Store, 'listUsage'>, nowMs: number): Promise<Traffic> {
+  const traffic = new Traffic()
+  const sinceMs = (Math.floor(nowMs / MINUTE_MS) - RECENT_MINUTES + 1) * MINUTE_MS
+  let afterId: string | undefined
+  for (let count = 0; count < MOST_ROWS; count += PAGE_ROWS) {
+    const { rows, hasMore } = await store.listUsage({ sinceMs, limit: PAGE_ROWS, afterId })
+    traffic.add(rows)
+    afterId = rows.at(-1)?.requestId
+    if (!hasMore) break
+  }
+  return traffic
 }
 
 function attentionOf(
@@ -178,14 +196,15 @@ function statusLines(context: Context, facts: Facts): readonly string[] {
     facts.errorRate === null
       ? 'no requests in 5 min'
       : `${(facts.errorRate * 100).toFixed(1)}% errors`
+  const refused = facts.refused === 0 ? '' : ` · ${formatCount(facts.refused)} refused`
   const first =
-    facts.firstTokenMs === null ? '' : ` · p50 first byte ${formatMs(facts.firstTokenMs)}`
+    facts.firstTokenMs === null ? '' : ` · p50 first token ${formatMs(facts.firstTokenMs)}`
   lines.push(
-    `Traffic     ${formatCount(facts.rpm)} req/min ${sparkline(facts.perMinute)} · ${errors} · ${facts.inFlight} in flight${first}`,
+    `Traffic     ${formatCount(facts.rpm)} req/min ${sparkline(facts.perMinute)} · ${errors}${refused} · ${facts.inFlight} in flight${first}`,
   )
   const hit = today.cacheHit === null ? '' : ` · cache hit ${Math.round(today.cacheHit * 100)}%`
   lines.push(
-    `Today       ${formatCount(today.requests)} ${today.requests === 1 ? 'request' : 'requests'} · ${formatUsd(today.costMicro)}${hit}`,
+    `Today       ${formatCount(today.requests)} ${today.requests === 1 ? 'request' : 'requests'} · ${formatUsdSmall(today.costMicro)}${hit}`,
   )
   const others = facts.attention.filter((item) => item.code !== 'daemon_down')
   if (others.length > 0) {
@@ -241,6 +260,7 @@ function statusJson(facts: Facts) {
     traffic: {
       rpm: facts.rpm,
       error_rate: facts.errorRate,
+      refused_5m: facts.refused,
       in_flight: facts.inFlight,
       p50_ttft_ms: facts.firstTokenMs,
     },
@@ -256,9 +276,4 @@ function statusJson(facts: Facts) {
 function cacheHit(tokens: TokenCounts): number | null {
   const all = tokens.input + tokens.cacheRead + tokens.cacheWrite5m + tokens.cacheWrite1h
   return all === 0 ? null : tokens.cacheRead / all
-}
-
-function median(values: readonly number[]): number | null {
-  if (values.length === 0) return null
-  return [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]
 }

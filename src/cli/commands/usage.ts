@@ -1,5 +1,6 @@
 import { maskKey } from '../../access/key.ts'
 import { formatUsdExact, type Micro } from '../../core/money.ts'
+import { firstTokenOf, modelText, outcomeOf, statusText, wasKilled } from '../../core/outcome.ts'
 import { safeText } from '../../core/text.ts'
 import type { Receipt, ReceiptLine } from '../../core/usage.ts'
 import type { PendingUsage, UsageFilter, UsageRow } from '../../store/store.ts'
@@ -49,7 +50,7 @@ async function findUsage(context: Context, ref: string): Promise<UsageRow | Pend
   }
   throw new CliError({
     code: 'request_not_found',
-    message: `no request "${ref}".`,
+    message: `There is no request "${ref}".`,
     hint: 'Ids look like ccr_… and are in the X-CC-Request-Id header. The latest: ccgate usage list',
     exitCode: EXIT.notFound,
   })
@@ -67,17 +68,18 @@ function showPending(context: Context, pending: PendingUsage): void {
 
 function usageLines(context: Context, row: UsageRow): readonly string[] {
   const { print, nowMs } = context
-  const status = `${row.httpStatus}${row.status === 'complete' ? '' : ` ${row.status}`}`
+  const status = `${statusText(row)}${row.status === 'rejected' ? ' rejected' : ''}`
   const stamp = context.calendar().stamp(row.createdAtMs, nowMs)
   const seconds = context.calendar().second(row.createdAtMs).slice(-3)
   const lines = [
     `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
-    `Key        ${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelText(row)}`,
+    `Key        ${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelsText(row)}`,
   ]
   const account = accountText(row)
   const upstream = row.upstreamRequestId === null ? '' : `   Upstream id  ${row.upstreamRequestId}`
   if (account !== '') lines.push(`Account    ${account}${upstream}`)
-  const begin = row.firstByteMs === null ? '' : `first byte ${formatMs(row.firstByteMs)} · `
+  const firstMs = firstTokenOf(row)
+  const begin = firstMs === null ? '' : `first token ${formatMs(firstMs)} · `
   lines.push(
     `Time       ${begin}total ${formatMs(row.durationMs)} · gateway ${(row.gatewayUs / 1000).toFixed(1)} ms`,
   )
@@ -86,7 +88,9 @@ function usageLines(context: Context, row: UsageRow): readonly string[] {
     `Tokens     input ${formatCount(tokens.input)} · cache write 5m ${formatCount(tokens.cacheWrite5m)} · 1h ${formatCount(tokens.cacheWrite1h)} · cache read ${formatCount(tokens.cacheRead)} · output ${formatCount(tokens.output)}`,
   )
   lines.push(`Cost       ${costText(row)}`)
-  if (row.errorCode !== null) lines.push(`Error      ${row.errorCode}`)
+  if (wasKilled(row))
+    lines.push('Error      the gateway died while this ran; closed at its next start')
+  else if (row.errorCode !== null) lines.push(`Error      ${row.errorCode}`)
   if (row.source !== 'exact' && row.source !== 'none')
     lines.push(`Figures    ${row.source}: the answer was cut before upstream's last count`)
   if (row.anomalies > 0) lines.push(`Anomalies  ${row.anomalies} figures of upstream were unusable`)
@@ -108,9 +112,9 @@ function usageLines(context: Context, row: UsageRow): readonly string[] {
   return [print.style('heading', first), ...rest]
 }
 
-function modelText(row: UsageRow): string {
+function modelsText(row: UsageRow): string {
   return row.responseModel === null || row.responseModel === row.model
-    ? row.model
+    ? modelText(row)
     : `${row.model} (answered by ${row.responseModel})`
 }
 
@@ -227,6 +231,8 @@ export async function listUsage(context: Context, call: Invocation): Promise<voi
   notePage(context, { shown: page.rows.length, total: page.total, nextAfter })
 }
 
+const ROLES = { ok: 'ok', left: 'warn', refused: 'warn', failed: 'bad' } as const
+
 function usageColumns(context: Context): readonly Column<UsageRow>[] {
   const calendar = context.calendar()
   const tokens = (row: UsageRow, count: number) => (row.receipt === null ? '–' : formatCount(count))
@@ -240,11 +246,11 @@ function usageColumns(context: Context): readonly Column<UsageRow>[] {
     },
     {
       header: 'STATUS',
-      cell: (row) => `${row.httpStatus}${row.attempts.length > 1 ? ' ↻' : ''}`,
-      role: (row) => (row.httpStatus < 300 ? 'ok' : row.httpStatus < 500 ? 'warn' : 'bad'),
+      cell: (row) => `${statusText(row)}${row.attempts.length > 1 ? ' ↻' : ''}`,
+      role: (row) => ROLES[outcomeOf(row)],
     },
     { header: 'KEY', cell: (row) => `${row.userName}/${row.keyName}`, dropOrder: 2, mayCut: true },
-    { header: 'MODEL', cell: (row) => row.responseModel ?? row.model, dropOrder: 3, mayCut: true },
+    { header: 'MODEL', cell: modelText, dropOrder: 3, mayCut: true },
     { header: 'ACCOUNT', cell: (row) => row.accountName ?? '–', dropOrder: 4, mayCut: true },
     { header: 'IN', cell: (row) => tokens(row, allInput(row)), align: 'right', dropOrder: 5 },
     { header: 'OUT', cell: (row) => tokens(row, row.tokens.output), align: 'right', dropOrder: 5 },

@@ -1,5 +1,5 @@
 import { accountNote } from '../../core/account-state.ts'
-import { formatUsd } from '../../core/money.ts'
+import { formatUsdSmall } from '../../core/money.ts'
 import type { AccountView, DaemonView, Model } from '../facts.ts'
 import { formatAgo, formatMs, formatShare, shortId } from '../format.ts'
 import { type Column, chart, type Line, type Part, span, type Tone, tableRow } from '../lines.ts'
@@ -113,7 +113,7 @@ function cellOf(
     case 'ttft':
       return account.firstByteMs === null ? '–' : formatMs(account.firstByteMs[0])
     case 'today':
-      return formatUsd(account.spendTodayMicro)
+      return formatUsdSmall(account.spendTodayMicro)
     case 'lastUsed':
       return account.lastUsedAtMs === null ? 'never' : formatAgo(nowMs - account.lastUsedAtMs)
     case 'note':

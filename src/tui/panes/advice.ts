@@ -27,10 +27,10 @@ export const STORED_COLUMNS: readonly AccountColumn[] = [
 /** The sentence that stands where live numbers would. */
 export function downText({ model, nowMs, zone }: View): string {
   const { boot } = model.daemon
-  if (boot === null) return 'The daemon has never run on this database.'
+  if (boot === null) return 'The gateway has never run on this database.'
   const ago = formatAgo(nowMs - boot.heartbeatAtMs)
   const time = `${formatTime(boot.heartbeatAtMs, zone)} ${zoneName(nowMs, zone)}`
-  return `The daemon is not running.  Last seen ${ago === 'now' ? 'just now' : `${ago} ago`} (${time}, pid ${boot.pid}).`
+  return `The gateway is not running.  Last seen ${ago === 'now' ? 'just now' : `${ago} ago`} (${time}, pid ${boot.pid}).`
 }
 
 /** What to do without a daemon: the lines above the stored data. */

@@ -1,5 +1,5 @@
 import { formatLeft } from '../../core/account-state.ts'
-import { formatUsd } from '../../core/money.ts'
+import { formatUsdSmall } from '../../core/money.ts'
 import { sparkline } from '../../core/spark.ts'
 import { textWidth } from '../../core/text.ts'
 import type { AccountView } from '../facts.ts'
@@ -49,7 +49,7 @@ export function compact(view: View): Line[] {
 
 function figures({ model, columns }: View): Line {
   const { rates, today, daemon } = model
-  const spent = today === null ? '–' : formatUsd(today.costMicro)
+  const spent = today === null ? '–' : formatUsdSmall(today.costMicro)
   if (daemon.kind === 'down' || rates === null) return line(` – req/min   ${spent} today`)
   const perMinute = formatCount(rates.requestsPerMinute)
   const errors = formatShare(rates.errorShare)
@@ -92,7 +92,6 @@ function tail(
 }
 
 function message({ columns, rows }: View): string {
-  const size = ` terminal is ${columns}x${rows}: compact view.`
-  const long = `${size} 80x24 shows more. q quit`
-  return long.length < columns ? long : `${size} q quit`
+  const long = ` ${columns}x${rows} is compact: only q (quit) works. 80x24 shows all.`
+  return long.length < columns ? long : ' compact: only q quit works below 80x24'
 }

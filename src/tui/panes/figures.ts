@@ -1,4 +1,4 @@
-import { formatUsd } from '../../core/money.ts'
+import { formatUsdSmall } from '../../core/money.ts'
 import { sparkline } from '../../core/spark.ts'
 import type { Model } from '../facts.ts'
 import { formatCount, formatMs, formatShare, formatTokens } from '../format.ts'
@@ -22,7 +22,7 @@ export function figures({ model, columns }: View): Line[] {
       ...figure('Errors', formatShare(rates?.errorShare ?? null), 7),
       spark(rates?.errors, minutes),
       '  ',
-      span(statusCounts(model, 4), 'warn'),
+      span(statusCounts(model, 2), 'warn'),
     ),
     line(
       ...figure('Overhead', '', 0),
@@ -36,7 +36,7 @@ export function figures({ model, columns }: View): Line[] {
       ...figure('Today', '', 0),
       today === null
         ? '–'
-        : `${formatUsd(today.costMicro)}   ${formatCount(today.requests)} req   in ${formatTokens(tokensIn(today))}  out ${formatTokens(today.tokens.output)}   cache hit ${wholeShare(today.cacheHit)}`,
+        : `${formatUsdSmall(today.costMicro)}   ${formatCount(today.requests)} req   in ${formatTokens(tokensIn(today))}  out ${formatTokens(today.tokens.output)}   cache hit ${wholeShare(today.cacheHit)}`,
     ),
     BLANK,
   ]
@@ -63,10 +63,10 @@ export function wideFigures({ model }: View): Line[] {
       span(statusCounts(model, 5), 'warn'),
     ),
     line(
-      ...figure('Spend/hour', rates ? formatUsd(rates.spendLastHourMicro) : '–', 9),
+      ...figure('Spend/hour', rates ? formatUsdSmall(rates.spendLastHourMicro) : '–', 9),
       ' ',
       spark(rates?.spendMicro, 60),
-      `   today ${today === null ? '–' : formatUsd(today.costMicro)}`,
+      `   today ${today === null ? '–' : formatUsdSmall(today.costMicro)}`,
     ),
     BLANK,
     line(
@@ -104,10 +104,9 @@ function spark(values: readonly number[] | undefined, minutes: number) {
 
 function statusCounts({ rates }: Model, limit: number): string {
   if (rates === null) return ''
-  return rates.statuses
-    .slice(0, limit)
-    .map(([label, count]) => `${label}×${count}`)
-    .join('  ')
+  const failed = rates.statuses.slice(0, limit).map(([label, count]) => `${label}×${count}`)
+  const refused = rates.refused === 0 ? [] : [`refused ${formatCount(rates.refused)}`]
+  return [...failed, ...refused].join('  ')
 }
 
 function wholeShare(share: number | null): string {

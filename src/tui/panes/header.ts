@@ -31,7 +31,7 @@ export function header(view: View): Line[] {
   ]
 }
 
-/** `● serving · up 3d 4h`, `✕ daemon down`. */
+/** `● serving · up 3d 4h`, `✕ gateway down`. */
 export function daemonSpan(
   { kind, boot }: DaemonView,
   nowMs: number,
@@ -41,7 +41,7 @@ export function daemonSpan(
     case 'loading':
       return span('– reading', 'dim')
     case 'down':
-      return span(length === 'long' ? '✕ daemon down' : '✕ down', 'bad')
+      return span(length === 'long' ? '✕ gateway down' : '✕ down', 'bad')
     case 'serving':
     case 'draining': {
       const glyph = kind === 'serving' ? '●' : '◐'

@@ -1,3 +1,5 @@
+import { formatUsd } from '../../core/money.ts'
+import { LOW_BALANCE_MICRO } from '../facts.ts'
 import { isUsable, KEYS } from '../keys.ts'
 import { BLANK, beside, cell, type Line, line, type Part, span } from '../lines.ts'
 import { keyContext, type Overlay } from '../state.ts'
@@ -29,6 +31,11 @@ function helpBox(view: View): Line[] {
   const rows = KEYS.filter((row) => row.help !== '' && isUsable(row, context))
   return boxed('Keys', [
     ...rows.map((row): Part[] => [row.help]),
+    [''],
+    ['Overhead     what ccgate adds before a request leaves'],
+    ['First token  until a streamed answer begins (TTFT)'],
+    ['Errors       5xx and cut answers of 5 min; refused are 4xx'],
+    [`!            beside a balance: below ${formatUsd(LOW_BALANCE_MICRO)}`],
     [''],
     ['Everything else is a command: ', span('ccgate help', 'bold')],
   ])

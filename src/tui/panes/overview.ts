@@ -4,7 +4,14 @@ import type { View } from '../view.ts'
 import { type AccountColumn, accountRow, stateCounts } from './accounts-table.ts'
 import { downBanner, noAccounts, STORED_COLUMNS } from './advice.ts'
 import { figures, wideFigures } from './figures.ts'
-import { hasNoRequests, keysAndModels, keysAndProblems, latest, noRequests } from './requests.ts'
+import {
+  hasNoRequests,
+  keysAndModels,
+  keysAndProblems,
+  latest,
+  latestHead,
+  noRequests,
+} from './requests.ts'
 
 /** The overview between the frame's first three and last three rows: exactly `height` lines. */
 export function overview(view: View, height: number): Line[] {
@@ -93,7 +100,8 @@ function widePanels(view: View, height: number): Line[] {
     ...keysAndModels(view, keyRows),
     rule(columns),
     line(span(' LATEST', 'bold')),
-    ...latest(view, room - accountRows - keyRows),
+    latestHead(view),
+    ...latest(view, room - accountRows - keyRows - 1),
   ]
 }
 

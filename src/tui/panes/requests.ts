@@ -1,7 +1,7 @@
-import { formatUsd, formatUsdExact } from '../../core/money.ts'
+import { formatUsd, formatUsdExact, formatUsdSmall } from '../../core/money.ts'
 import { safeText, textWidth } from '../../core/text.ts'
 import { LOW_BALANCE_MICRO, type Model, type ProblemView } from '../facts.ts'
-import { formatCount, formatTime, formatTokens } from '../format.ts'
+import { formatCount, formatTime, formatTokens, zoneName } from '../format.ts'
 import { BLANK, beside, cell, type Line, line, span } from '../lines.ts'
 import type { View } from '../view.ts'
 
@@ -54,7 +54,7 @@ function keyLine(
   return line(
     ` ${cell(key.label, widths.label)}`,
     cell(formatCount(key.requests), widths.requests, 'right'),
-    cell(formatUsd(key.costMicro), widths.spend, 'right'),
+    cell(formatUsdSmall(key.costMicro), widths.spend, 'right'),
     span(
       cell(balance, widths.balance, 'right') + (isLow ? ' !' : '  '),
       isLow ? 'warn' : undefined,
@@ -106,31 +106,53 @@ export function keysAndModels({ model, columns }: View, rows: number): Line[] {
         ? line(span('│', 'dim'))
         : line(
             span('│', 'dim'),
-            ` ${cell(each.name, nameWidth)}${cell(formatCount(each.requests), 7, 'right')}${cell(`${formatTokens(each.tokensIn)}→${formatTokens(each.tokensOut)}`, 15, 'right')}${cell(formatUsd(each.costMicro), 11, 'right')}`,
+            ` ${cell(each.name, nameWidth)}${cell(formatCount(each.requests), 7, 'right')}${cell(`${formatTokens(each.tokensIn)}→${formatTokens(each.tokensOut)}`, 15, 'right')}${cell(formatUsdSmall(each.costMicro), 11, 'right')}`,
           )
     return beside(keyLine(model, i, { label: 23, requests: 5, spend: 10, balance: 11 }), right, at)
   })
   return [head, ...body]
 }
 
+/** Columns of the newest requests; names get what a wider screen adds. */
+function latestWidths(columns: number) {
+  return { status: 8, key: 18 + Math.min(20, columns - 120), model: 19, account: 9, tokens: 13 }
+}
+
+/** The titles of the newest requests. */
+export function latestHead({ columns, zone, nowMs }: View): Line {
+  const width = latestWidths(columns)
+  const middle = `${cell('IN→OUT', width.tokens)} ${cell('TTFT', 7, 'right')}`
+  return line(
+    span(
+      ` ${cell(zoneName(nowMs, zone), 8)}  ${cell('STATUS', width.status)} ${cell('KEY', width.key)}${cell('MODEL', width.model)} ${cell('ACCOUNT', width.account)}${middle}  ${cell('COST', 10)}  ID`,
+      'dim',
+    ),
+  )
+}
+
 /** The newest requests, those still running included. */
 export function latest({ model, zone, columns }: View, rows: number): Line[] {
-  const extra = Math.min(20, columns - 120)
+  const width = latestWidths(columns)
   return model.latest.slice(0, Math.max(0, rows)).map((row) => {
     const tokens =
       row.tokensIn === null
         ? ''
         : `${formatTokens(row.tokensIn)}→${formatTokens(row.tokensOut ?? 0)}${row.costMicro === null ? '…' : ''}${row.cacheRead ? ' c' : ''}`
-    const first = row.firstByteMs === null ? '' : `${(row.firstByteMs / 1000).toFixed(2)} s`
+    // A running request has no first byte noted yet; an answer in one piece never has one of its own.
+    const none = row.costMicro === null ? '' : '–'
+    const first = row.firstTokenMs === null ? none : `${(row.firstTokenMs / 1000).toFixed(2)} s`
     const middle =
       row.errorCode === null
-        ? `${cell(tokens, 14)} ${cell(first, 7, 'right')}`
-        : cell(row.errorCode, 22)
+        ? `${cell(tokens, width.tokens)} ${cell(first, 7, 'right')}`
+        : cell(row.errorCode, width.tokens + 8)
     const cost = row.costMicro === null ? '…' : formatUsdExact(row.costMicro)
     return line(
       span(` ${formatTime(row.atMs, zone)}  `, 'dim'),
-      span(cell(row.status, 5), row.isError ? 'bad' : row.reroutedFrom === null ? 'ok' : 'warn'),
-      ` ${cell(row.key, 18 + extra)}${cell(row.model, 20)} ${cell(row.account ?? '–', 9)}${middle}   ${cell(cost, 10)}  `,
+      span(
+        cell(row.status, width.status),
+        row.isError ? 'bad' : row.reroutedFrom === null ? 'ok' : 'warn',
+      ),
+      ` ${cell(row.key, width.key)}${cell(row.model, width.model)} ${cell(row.account ?? '–', width.account)}${middle}  ${cell(cost, 10)}  `,
       span(cell(`${row.requestId.slice(0, 12)}…`, 13), 'dim'),
       row.reroutedFrom === null ? '' : ` ↻${cell(row.reroutedFrom, 8)}`,
     )
