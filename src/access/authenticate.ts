@@ -1,7 +1,7 @@
 import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
 import type { FailureCounter } from './failures.ts'
-import { checkKeyForm } from './key.ts'
+import { checkKeyForm, KEY_LENGTH, KEY_PREFIX, type KeyForm } from './key.ts'
 import type { Keyring, LiveKey } from './keyring.ts'
 
 /** What a request presents, as it stands in its headers. */
@@ -29,14 +29,22 @@ export function authenticate(presented: Presented, gate: Gate, nowMs: number): L
     if (refusal === null) return live as LiveKey // `live` null makes a refusal above
     throw counted(refusal, presented, gate, nowMs)
   }
+  const refusal =
+    form.kind === 'anthropic_key'
+      ? new GatewayError('anthropic_key_sent')
+      : new GatewayError('malformed_api_key', { facts: { problem: malformation(form) } })
+  throw counted(refusal, presented, gate, nowMs)
+}
+
+/** Never quotes what was sent: it may be somebody's secret for another service. */
+function malformation(form: Exclude<KeyForm, { kind: 'ok' | 'anthropic_key' }>): string {
   switch (form.kind) {
-    case 'anthropic_key':
-      throw counted(new GatewayError('anthropic_key_sent'), presented, gate, nowMs)
+    case 'bad_checksum':
+      return 'a ccgate key: its checksum is wrong, so a character was changed. Copy the whole key again'
     case 'foreign':
-      // Its end is not quoted, as of keys of ours: it may be somebody's secret for another service.
-      throw counted(malformed(secret.length), presented, gate, nowMs)
+      return `a ccgate key: it does not start with ${KEY_PREFIX}`
     default:
-      throw counted(malformed(form.length), presented, gate, nowMs)
+      return `a complete ccgate key (${form.length} characters, expected ${KEY_LENGTH}). It may have been cut off when copied`
   }
 }
 
@@ -90,10 +98,6 @@ function counted(
 
 function unknownKey(secret: string): GatewayError {
   return new GatewayError('invalid_api_key', { facts: { last4: secret.slice(-4) } })
-}
-
-function malformed(length: number): GatewayError {
-  return new GatewayError('malformed_api_key', { facts: { length } })
 }
 
 function dayOf(atMs: number): string {

@@ -40,21 +40,28 @@ export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
-const tcpOrUnix = leaf((text): Parsed<ListenAddress> => {
-  if (text.startsWith('unix:')) {
-    return /^unix:\/.{1,100}$/.test(text)
-      ? ok({ kind: 'unix', path: text.slice(5) })
-      : bad(`"${text}" needs an absolute path. Example: unix:/run/ccgate/http.sock`)
-  }
-  const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text)
-  const host = match?.[1] ?? match?.[2] ?? ''
-  if (match === null || (match[1] !== undefined && isIP(host) !== 6) || Number(match[3]) > 65_535) {
-    return bad(`"${text}" is not an address. Example: 127.0.0.1:8787`)
-  }
-  return ok({ kind: 'tcp', host, port: Number(match[3]) })
-})
+const tcpOrUnix = leaf(
+  'host:port, or unix: and an absolute path',
+  (text): Parsed<ListenAddress> => {
+    if (text.startsWith('unix:')) {
+      return /^unix:\/.{1,100}$/.test(text)
+        ? ok({ kind: 'unix', path: text.slice(5) })
+        : bad(`"${text}" needs an absolute path. Example: unix:/run/ccgate/http.sock`)
+    }
+    const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text)
+    const host = match?.[1] ?? match?.[2] ?? ''
+    if (
+      match === null ||
+      (match[1] !== undefined && isIP(host) !== 6) ||
+      Number(match[3]) > 65_535
+    ) {
+      return bad(`"${text}" is not an address. Example: 127.0.0.1:8787`)
+    }
+    return ok({ kind: 'tcp', host, port: Number(match[3]) })
+  },
+)
 
-const publicUrl = leaf((text): Parsed<string> => {
+const publicUrl = leaf('a web address without /v1', (text): Parsed<string> => {
   const url = URL.parse(text)
   if (url === null || !/^https?:$/.test(url.protocol) || !/^https?:\/\//i.test(text)) {
     return bad(`"${text}" is not a web address. Example: https://api.example.com`)
@@ -70,6 +77,7 @@ const publicUrl = leaf((text): Parsed<string> => {
 })
 
 const email = leaf(
+  'an e-mail address',
   (text): Parsed<string> =>
     /^[^\s@<>"]{1,64}@[^\s@<>"]{1,190}$/.test(text)
       ? ok(text)
@@ -77,29 +85,34 @@ const email = leaf(
 )
 
 const path = leaf(
+  'a file; auto or none',
   (text): Parsed<string | null> => (text === 'auto' || text === 'none' ? ok(null) : ok(text)),
 )
-const duration = leaf(timerSpan(parseDuration))
-const size = leaf(parseSize)
+const duration = leaf('a duration: 500ms, 30s, 5m, 2h; 1ms to 24d', timerSpan(parseDuration))
+const size = leaf('a size: 64KiB, 32MiB, 1GB', parseSize)
 const version = leaf(
+  'a date: "2023-06-01"',
   (text): Parsed<string> =>
     /^\d{4}-\d{2}-\d{2}$/.test(text)
       ? ok(text)
       : bad(`"${text}" is not an API version. Example: "2023-06-01"`),
 )
 
-const proxies = z.unknown().transform((value, context): readonly string[] => {
-  const items = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value
-  if (!Array.isArray(items)) {
-    return refuse(context, `${show(value)} is not a list. Example: [127.0.0.1/32, "::1/128"]`)
-  }
-  const texts = items.map(String).filter((item) => item !== '')
-  for (const text of texts) {
-    if (!isNetwork(text))
-      return refuse(context, `"${text}" is not an address or a network. Example: 10.0.0.0/8`)
-  }
-  return texts
-})
+const proxies = z
+  .unknown()
+  .transform((value, context): readonly string[] => {
+    const items = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value
+    if (!Array.isArray(items)) {
+      return refuse(context, `${show(value)} is not a list. Example: [127.0.0.1/32, "::1/128"]`)
+    }
+    const texts = items.map(String).filter((item) => item !== '')
+    for (const text of texts) {
+      if (!isNetwork(text))
+        return refuse(context, `"${text}" is not an address or a network. Example: 10.0.0.0/8`)
+    }
+    return texts
+  })
+  .describe('a list of addresses and networks: [127.0.0.1/32, "::1/128"]')
 
 const restSpan = { first: duration, max: duration }
 
@@ -165,32 +178,45 @@ function pathsOf(tree: object, prefix: string): readonly string[] {
   )
 }
 
-/** A setting that is one text or number; `read` gets its text. */
-function leaf<T>(read: (text: string) => Parsed<T>) {
-  return z.unknown().transform((value, context): T => {
-    if (value === null || value === undefined)
-      return refuse(context, 'has no value. Give one, or remove the line')
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-      return refuse(context, `${show(value)} is not a single value`)
-    }
-    const result = read(String(value).trim())
-    return result.kind === 'ok' ? result.value : refuse(context, result.problem)
-  })
+/** What may stand there, in words: unit, range, choices. */
+export function settingValues(settingPath: string): string {
+  let node: unknown = schema
+  for (const key of settingPath.split('.')) {
+    node = (node as { readonly shape: Readonly<Record<string, unknown>> }).shape[key] // groups are strict objects
+  }
+  return (node as z.ZodType).description ?? ''
+}
+
+/** A setting that is one text or number; `read` gets its text, `values` says what it accepts. */
+function leaf<T>(values: string, read: (text: string) => Parsed<T>) {
+  return z
+    .unknown()
+    .transform((value, context): T => {
+      if (value === null || value === undefined)
+        return refuse(context, 'has no value. Give one, or remove the line')
+      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+        return refuse(context, `${show(value)} is not a single value`)
+      }
+      const result = read(String(value).trim())
+      return result.kind === 'ok' ? result.value : refuse(context, result.problem)
+    })
+    .describe(values)
 }
 
 function count(least: number, most: number) {
-  return leaf((text) => between(parseCount(text), least, most))
+  return leaf(`a number from ${least} to ${most}`, (text) => between(parseCount(text), least, most))
 }
 
 function countOrNone(least: number, most: number) {
   return leaf(
+    `a number from ${least} to ${most}, or none (unlimited)`,
     (text): Parsed<number | null> =>
       text === 'none' ? ok(null) : between(parseCount(text), least, most),
   )
 }
 
 function choice<const T extends string>(...words: readonly T[]) {
-  return leaf((text): Parsed<T> => {
+  return leaf(words.join(', '), (text): Parsed<T> => {
     const word = words.find((candidate) => candidate === text)
     if (word !== undefined) return ok(word)
     return bad(

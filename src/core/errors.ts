@@ -70,9 +70,8 @@ export const ERRORS = {
     anthropic: 'authentication_error',
     openai: 'invalid_request_error',
     retryable: false,
-    message:
-      'This does not look like a complete ccgate key ({length} characters, expected 46). It may have been cut off when copied.',
-    hint: 'The client must send the whole key.',
+    message: 'This does not look like {problem}.',
+    hint: 'The client must send the key as it was given out, whole.',
   },
   anthropic_key_sent: {
     status: 401,

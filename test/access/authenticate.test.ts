@@ -89,6 +89,18 @@ test('each way of being refused has its own code', () => {
   for (const [what, code] of rows) assert.equal(refusal(what).code, code, JSON.stringify(what))
 })
 
+test('a malformed key is told what is wrong with it', () => {
+  const { secret, refusal } = world()
+  const problem = (apiKey: string) => String(refusal({ apiKey }).facts.problem)
+  assert.match(
+    problem(secret.slice(0, -1)),
+    /^a complete ccgate key \(45 characters, expected 46\)\. .*cut off/,
+  )
+  const changed = secret.slice(0, 20) + (secret[20] === 'x' ? 'y' : 'x') + secret.slice(21)
+  assert.match(problem(changed), /: its checksum is wrong/)
+  assert.match(problem('hunter2'), /: it does not start with cc_user_/)
+})
+
 test('whoever presents the whole key is told what became of it', () => {
   const revoked = world({ key: { revokedAtMs: NOW - 86_400_000, expiresAtMs: NOW - 1 } })
   const error = revoked.refusal({ apiKey: revoked.secret })

@@ -1,12 +1,18 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Config } from '../../config/config.ts'
-import { type ConfigEntry, type ConfigResult, loadConfig, type Origin } from '../../config/load.ts'
+import {
+  type ConfigEntry,
+  type ConfigProblem,
+  type ConfigResult,
+  loadConfig,
+  type Origin,
+} from '../../config/load.ts'
 import { findConfigFile } from '../../config/place.ts'
-import { environmentName, SETTING_PATHS } from '../../config/schema.ts'
+import { environmentName, SETTING_PATHS, settingValues } from '../../config/schema.ts'
 import { nearestFew } from '../../core/nearest.ts'
 import { safeText } from '../../core/text.ts'
-import { masterKeyFile } from '../../vault/master-key.ts'
+import { type MasterKeyPlaces, masterKeyFile, readMasterKey } from '../../vault/master-key.ts'
 import { type Context, notReady, problemLine } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -26,7 +32,9 @@ export async function checkConfig(context: Context, _call: Invocation): Promise<
           },
         ]
   const result = await loadConfig({ file: globals.configFile, options, place: terminal.place })
-  const { file, problems } = problemsOf(result)
+  const { file, problems: written } = problemsOf(result)
+  const problems =
+    result.kind === 'loaded' ? await fileProblems(result.config, result.file) : written
   const warnings = result.kind === 'loaded' || result.kind === 'invalid' ? result.warnings : []
   const ok = problems.length === 0
   if (print.json) {
@@ -54,6 +62,48 @@ export async function checkConfig(context: Context, _call: Invocation): Promise<
     print.out(ok ? 'ok' : `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}`)
   }
   return ok ? EXIT.ok : EXIT.problems
+}
+
+/** What `serve` would refuse to start with; silent about what `init` has not made yet. */
+async function fileProblems(
+  config: Config,
+  configFile: string | null,
+): Promise<readonly ConfigProblem[]> {
+  const problem = (path: string, message: string): ConfigProblem => ({
+    line: null,
+    path,
+    message,
+    origin: { kind: 'default' },
+  })
+  const problems: ConfigProblem[] = []
+  const places: MasterKeyPlaces = {
+    explicitFile: config.store.masterKeyFile,
+    configFile,
+    databaseFile: config.store.path,
+  }
+  const database = statSync(config.store.path, { throwIfNoEntry: false })
+  if (database !== undefined || existsSync(masterKeyFile(places))) {
+    const key = readMasterKey(places)
+    if (key.kind === 'unusable')
+      problems.push(problem('store.master_key_file', `${key.message} ${key.hint}`))
+  }
+  if (database === undefined) return problems
+  const { path } = config.store
+  if ((database.mode & 0o077) !== 0) {
+    problems.push(
+      problem('store.path', `Other users can open ${path}. Close it: chmod 600 ${path}`),
+    )
+  }
+  const { openStore } = await import('../../store/open.ts')
+  const opened = await openStore({ path, mode: 'read' })
+  if (opened.kind === 'opened') await opened.store.close()
+  // A gateway migrates an older schema itself, and waits for a lock.
+  else if (opened.kind !== 'schema_older' && opened.kind !== 'busy') {
+    const { openError } = await import('../open-store.ts')
+    const { message, hint } = openError(opened)
+    problems.push(problem('store.path', `${message} ${hint}`))
+  }
+  return problems
 }
 
 function problemsOf(result: ConfigResult) {
@@ -170,11 +220,13 @@ export async function explainConfig(context: Context, call: Invocation): Promise
       origin: originText(entry.origin),
       environment: environmentName(path),
       about,
+      values: settingValues(path),
     })
   }
   print.out(path)
   if (about !== '') print.out(`  ${about}`)
   print.out(safeText(`  Value        ${valueText(entry.value)}   (${originText(entry.origin)})`))
+  print.out(`  Possible     ${settingValues(path)}`)
   print.out(`  Environment  ${environmentName(path)}`)
   print.out('  In force     after ccgate serve is started again')
 }
@@ -200,8 +252,9 @@ function aboutSetting(example: string, path: string): string {
   return [...above, ...beside].filter((text) => text !== '').join(' ')
 }
 
-export async function exampleConfig(context: Context, _call: Invocation): Promise<void> {
-  context.print.out(exampleText().trimEnd())
+export async function exampleConfig({ print }: Context, _call: Invocation): Promise<void> {
+  if (print.json) print.document({ object: 'config_example', text: exampleText() })
+  else print.out(exampleText().trimEnd())
 }
 
 function exampleText(): string {
