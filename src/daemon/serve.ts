@@ -107,6 +107,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
     running: new Set(),
     late: new Set(),
+    refusals: { second: 0, seen: new Set() },
     stopAdmission(cause) {
       stopped ??= 'store_unavailable'
       stoppedBecause ??= cause

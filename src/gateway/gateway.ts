@@ -21,6 +21,8 @@ export interface Gateway {
   readonly running: Set<RunningExchange>
   /** Settlements that the store could not take and that are tried again; a stop waits for these too. */
   readonly late: Set<Promise<void>>
+  /** Which refusals have their usage row in this second: `<key> <code>`. */
+  readonly refusals: { second: number; readonly seen: Set<string> }
   /** A money invariant broke: nothing more is admitted until a person looked. */
   readonly stopAdmission: (cause: Error) => void
 }

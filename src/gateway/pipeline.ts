@@ -1,6 +1,7 @@
 import { costBound } from '../billing/bound.ts'
 import { availableMicro as availableMicroOf } from '../billing/ledger.ts'
 import { ERRORS, GatewayError } from '../core/errors.ts'
+import type { UsageRecord } from '../core/model.ts'
 import { readError } from '../providers/anthropic/classify.ts'
 import { StoreError } from '../store/store.ts'
 import type { Call, Exchange } from './exchange.ts'
@@ -215,8 +216,22 @@ async function closeAfterFailure(
   }
   const end = { status: 'rejected', source: 'none', httpStatus, errorCode: code } as const
   const record = usageRecord(exchange, gateway.clock.monotonicMs(), { ...end, holdMicro: 0 })
-  gateway.store.noteRefusal(record)
+  writeRefusal(gateway, record)
   logExchange(gateway, record)
+}
+
+/** One row per key, code and second: a client that is refused in a loop must not fill the disk. */
+function writeRefusal(gateway: Gateway, record: UsageRecord): void {
+  const { refusals } = gateway
+  const second = Math.floor(record.createdAtMs / 1_000)
+  if (second !== refusals.second) {
+    refusals.second = second
+    refusals.seen.clear()
+  }
+  const name = `${record.keyId} ${record.errorCode}`
+  if (refusals.seen.has(name)) return
+  refusals.seen.add(name)
+  gateway.store.noteRefusal(record)
 }
 
 /** The usage row (cost 0) of an authenticated request that was refused before it became an exchange. */
@@ -241,6 +256,6 @@ export function noteRefusal(gateway: Gateway, call: Call, error: unknown): void 
       errorCode: code,
     },
   )
-  gateway.store.noteRefusal(record)
+  writeRefusal(gateway, record)
   logExchange(gateway, record)
 }

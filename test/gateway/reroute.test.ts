@@ -414,7 +414,7 @@ describe('rerouting', { concurrency: 4 }, () => {
         { ...BY, nowMs: Date.now() },
       )
     }
-    assert.ok(w.log.some((line) => line.includes('account.recovered')))
+    await until(() => w.log.some((line) => line.includes('account.recovered')), 'the log tells')
   })
 
   test('what the client has stopped waiting for is not sent on', async (t) => {
