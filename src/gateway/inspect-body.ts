@@ -12,9 +12,8 @@ import type { Call } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { wantedModelsOf } from './wanted-models.ts'
 
-/** Checks a body and reads what ccgate uses of it. */
-export function readInference(call: Call, body: Buffer): InferenceRequest {
-  const facts = inspectBody(body)
+/** Checks a body and reads what ccgate uses of it; `facts` are those of `inspectBody`. */
+export function readInference(call: Call, body: Buffer, facts: BodyFacts): InferenceRequest {
   const read = call.dialect.readRequest(body, facts)
   if (read.kind === 'refused') throw invalidField(read.field, read.problem)
   return read.request
@@ -33,8 +32,13 @@ export function readCount(call: Call, body: Buffer): InferenceRequest {
   return read.request
 }
 
+/** The model that a body names, short enough for a record of its refusal; '' where it names none. */
+export function namedModel({ model }: BodyFacts): string {
+  return model.type === 'string' ? model.value.slice(0, 100) : ''
+}
+
 /** One scan of the bytes; refuses what is no JSON, ambiguous, or too complex. */
-function inspectBody(body: Buffer): BodyFacts {
+export function inspectBody(body: Buffer): BodyFacts {
   const inspection = inspect(body, { isUtf8 })
   switch (inspection.kind) {
     case 'invalid_json':

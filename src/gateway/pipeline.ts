@@ -10,7 +10,7 @@ import type { CallOff, Forwarded, Forwarding } from './forward.ts'
 import { CalledOff, forward, resendRule, takeAccount } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
 import { boundInputOf, holdCredit, insufficientCredit } from './hold.ts'
-import { admitModels, readInference } from './inspect-body.ts'
+import { admitModels, inspectBody, namedModel, readInference } from './inspect-body.ts'
 import { relayStream } from './relay.ts'
 import { answerHead } from './reply-head.ts'
 import { logExchange, settle, voidHold } from './settle.ts'
@@ -35,6 +35,7 @@ export async function runInference(
   client: ClientSide,
 ): Promise<void> {
   let exchange: Exchange | null = null
+  let model = ''
   const callOff: CallOff = { abort: () => {}, aborted: false, noMore: false }
   const onClose = () => {
     if (call.response.writableFinished) return
@@ -60,7 +61,9 @@ export async function runInference(
   gateway.running.add(running)
   try {
     // 2. inspect: one scan of the bytes; what was checked is what is forwarded.
-    const request = readInference(call, body)
+    const facts = inspectBody(body)
+    model = namedModel(facts)
+    const request = readInference(call, body, facts)
 
     // 3. admit: is the model known, served and allowed for this key?
     const models = admitModels(gateway, call, request)
@@ -87,7 +90,7 @@ export async function runInference(
       await relay(gateway, exchange, forwarded, client)
     } else await answer(gateway, exchange, forwarded, client)
   } catch (error) {
-    await closeAfterFailure(gateway, call, exchange, error)
+    await closeAfterFailure(gateway, call, { exchange, model }, error)
     if (!(error instanceof CalledOff)) throw error
     if (isStopped) throw new GatewayError('draining', { retryAfterMs: 3_000 })
   } finally {
@@ -198,7 +201,7 @@ const JOINED_BYTES = 16 * 1024
 async function closeAfterFailure(
   gateway: Gateway,
   call: Call,
-  exchange: Exchange | null,
+  { exchange, model }: { readonly exchange: Exchange | null; readonly model: string },
   error: unknown,
 ): Promise<void> {
   const gone = error instanceof CalledOff || call.response.destroyed
@@ -211,7 +214,7 @@ async function closeAfterFailure(
   }
   if (exchange?.wasHeld || error instanceof StoreError) return
   if (exchange === null) {
-    noteRefusal(gateway, call, error)
+    noteRefusal(gateway, call, error, model)
     return
   }
   const end = { status: 'rejected', source: 'none', httpStatus, errorCode: code } as const
@@ -234,13 +237,16 @@ function writeRefusal(gateway: Gateway, record: UsageRecord): void {
   gateway.store.noteRefusal(record)
 }
 
-/** The usage row (cost 0) of an authenticated request that was refused before it became an exchange. */
-export function noteRefusal(gateway: Gateway, call: Call, error: unknown): void {
+/**
+ * The usage row (cost 0) of an authenticated request that was refused before it became an exchange.
+ * `model` is what its body named; '' while the body was not read.
+ */
+export function noteRefusal(gateway: Gateway, call: Call, error: unknown, model = ''): void {
   const code = error instanceof GatewayError ? error.code : null
   const record = usageRecord(
     {
       call,
-      request: { model: '', stream: false },
+      request: { model, stream: false },
       bound: null,
       accountId: null,
       upstreamRequestId: null,
