@@ -1,4 +1,4 @@
-import { firstTokenOf, modelText, statusText } from '../core/outcome.ts'
+import { firstTokenOf, modelText, statusText, wasKilled } from '../core/outcome.ts'
 import type { UsageRow } from '../store/store.ts'
 import type { LatestView, ProblemView, Snapshot } from './facts.ts'
 import { isError, isRerouted, tokensIn } from './traffic.ts'
@@ -22,7 +22,7 @@ export function problemOf(row: UsageRow): ProblemView {
     atMs: row.createdAtMs,
     status,
     what: `${account}${key}`,
-    errorCode: row.errorCode,
+    errorCode: errorText(row),
     recovered: false,
   }
 }
@@ -69,8 +69,13 @@ export function latestOf({ traffic, holds, accounts, users }: Snapshot): LatestV
       firstTokenMs: firstTokenOf(row),
       costMicro: row.costMicro,
       reroutedFrom: from,
-      errorCode: row.errorCode,
+      errorCode: errorText(row),
     }
   })
   return [...running, ...closed].sort((a, b) => b.atMs - a.atMs)
+}
+
+/** A request that its gateway left open has the code of a bug, and was none. */
+function errorText(row: UsageRow): string | null {
+  return wasKilled(row) ? 'gateway died' : row.errorCode
 }

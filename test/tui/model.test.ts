@@ -112,6 +112,10 @@ test('the latest requests say which answers broke off and which died with the ga
   const shown = new Map(latest.map(({ requestId, status }) => [requestId, status]))
   assert.equal(shown.get(cut.requestId), '200 cut')
   assert.equal(shown.get(killed.requestId), '200 killed')
+  assert.equal(
+    latest.find((each) => each.requestId === killed.requestId)?.errorCode,
+    'gateway died',
+  )
 })
 
 test('refusals that never reached an account do not count as overhead', () => {

@@ -115,7 +115,7 @@ export function keysAndModels({ model, columns }: View, rows: number): Line[] {
 
 /** Columns of the newest requests; names get what a wider screen adds. */
 function latestWidths(columns: number) {
-  return { status: 8, key: 18 + Math.min(20, columns - 120), model: 19, account: 9, tokens: 13 }
+  return { status: 11, key: 18 + Math.min(20, columns - 120), model: 19, account: 9, tokens: 13 }
 }
 
 /** The titles of the newest requests. */
