@@ -1,15 +1,17 @@
-// Writes what documents share with the source: all of cli.md, and the error table of api.md.
+// Writes what documents share with the source: all of cli.md and errors.md, and the error table of api.md.
 // `npm run docs` after a change; test/e2e/docs.test.ts fails while they differ.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CcgateCommand } from '../src/cli/command.ts'
+import { CLI_ERRORS } from '../src/cli/error-codes.ts'
 import { EXIT } from '../src/cli/errors.ts'
 import { buildProgram } from '../src/cli/program.ts'
 import { ERRORS } from '../src/core/errors.ts'
 
 const CLI_FILE = fileURLToPath(new URL('cli.md', import.meta.url))
 const API_FILE = fileURLToPath(new URL('api.md', import.meta.url))
+const ERRORS_FILE = fileURLToPath(new URL('errors.md', import.meta.url))
 const TABLE_BEGIN = '<!-- errors: written by docs/generate.ts -->'
 const TABLE_END = '<!-- end of errors -->'
 
@@ -18,7 +20,7 @@ const EXIT_TEXTS = {
   failure: 'something unexpected: a bug, a port in use, a file that cannot be written',
   usage: 'unknown command or option, bad value, a name that means several records',
   notFound: 'no such key, user, account, request or model',
-  conflict: 'the name is taken, or the state of the record forbids it',
+  conflict: 'the name is taken, the state of the record forbids it, or a gateway runs already',
   notReady: 'no config or database yet, wrong master key, a schema that is too old or too new',
   busy: 'the database stayed locked longer than `store.busy_timeout`',
   daemon: 'the gateway does not run (`ccgate status`)',
@@ -39,8 +41,9 @@ read and write the database themselves, whether the gateway runs or not; what th
 the next request on.
 
 - The answer goes to stdout, everything else to stderr. \`--json\` makes stdout one JSON document
-  (\`demo\`: one per line), money in integer micro-dollars (\`…_micro\`), times in RFC 3339 UTC.
-- With \`--json\` an error is one line on stderr: \`{"error":{"code","message","hint","exit_code","docs"}}\`.
+  (\`demo\`: one per line; help is always text), money in integer micro-dollars (\`…_micro\`), times in RFC 3339 UTC.
+- With \`--json\` an error is one line on stderr: \`{"error":{"code","message","hint","exit_code","docs"}}\`; the
+  codes are in [errors.md](errors.md).
 - \`-q\` prints the one value that a script wants: \`keys create -q\` the secret, \`accounts add -q\` the id,
   \`credit show -q\` micro-dollars.
 - Secrets never stand on the command line. Account keys come from a prompt, \`--key-stdin\`, \`--key-file\`
@@ -85,6 +88,25 @@ export function cliText(): string {
     )
   }
   return `${sections.join('\n').trimEnd()}\n`
+}
+
+/** All of errors.md. */
+export function cliErrorsText(): string {
+  const rows = Object.entries(CLI_ERRORS).map(
+    ([code, [exit, meaning]]) =>
+      `| <a id="${code}"></a>\`${code}\` | ${EXIT[exit]} | ${cell(meaning)} |`,
+  )
+  return `# Errors of commands
+
+<!-- Written by docs/generate.ts from src/cli/error-codes.ts; npm run docs. -->
+
+A command that fails says what happened and what to do. With \`--json\` it is one line on stderr, with one of
+these codes; \`docs\` in it names the row here. What users of the API get is in [api.md](api.md).
+
+| code | exit code | when |
+|---|---|---|
+${rows.join('\n')}
+`
 }
 
 /** The error table: one row per code, without the one that exists in streams only. */
@@ -182,5 +204,6 @@ function cell(text: string): string {
 
 if (import.meta.main) {
   writeFileSync(CLI_FILE, cliText())
+  writeFileSync(ERRORS_FILE, cliErrorsText())
   writeFileSync(API_FILE, apiText(readFileSync(API_FILE, 'utf8')))
 }

@@ -1,4 +1,5 @@
 import { safeText } from '../core/text.ts'
+import type { CliErrorCode } from './error-codes.ts'
 import { CliError, EXIT, usageError } from './errors.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -22,7 +23,7 @@ export interface AskOptions {
 }
 
 /** Ends a command because its question was declined or could not be asked. */
-function cancelled(message: string, hint: string, code: string): CliError {
+function cancelled(message: string, hint: string, code: CliErrorCode): CliError {
   return new CliError({ code, message, hint, exitCode: EXIT.cancelled })
 }
 

@@ -4,6 +4,7 @@ import { createIdMaker, type IdMaker } from '../core/ids.ts'
 import type { Boot } from '../core/model.ts'
 import type { By, Found, Store } from '../store/store.ts'
 import { type Asker, createAsker } from './ask.ts'
+import type { CliErrorCode } from './error-codes.ts'
 import { CliError, EXIT, usageError } from './errors.ts'
 import { type Calendar, createCalendar } from './format.ts'
 import { createPrinter, type Printer } from './print.ts'
@@ -135,7 +136,7 @@ export function createContext(terminal: Terminal, globals: Globals): Context {
 }
 
 /** Something must be set up, or repaired, first: exit 5. */
-export function notReady(code: string, message: string, hint: string): CliError {
+export function notReady(code: CliErrorCode, message: string, hint: string): CliError {
   return new CliError({ code, message, hint, exitCode: EXIT.notReady })
 }
 

@@ -1,3 +1,5 @@
+import type { CliErrorCode } from './error-codes.ts'
+
 /** Exit codes: a stable contract for scripts. */
 export const EXIT = {
   ok: 0,
@@ -22,11 +24,11 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 export class CliError extends Error {
   override readonly name = 'CliError'
   /** For scripts: `key_not_found`. */
-  readonly code: string
+  readonly code: CliErrorCode
   readonly hint: string
   readonly exitCode: ExitCode
 
-  constructor(facts: { code: string; message: string; hint: string; exitCode: ExitCode }) {
+  constructor(facts: { code: CliErrorCode; message: string; hint: string; exitCode: ExitCode }) {
     super(facts.message)
     this.code = facts.code
     this.hint = facts.hint
@@ -38,6 +40,6 @@ export class CliError extends Error {
 export const SEE_HELP = 'See: ccgate help'
 
 /** A wrong command line: exit 2. */
-export function usageError(message: string, hint: string, code = 'usage'): CliError {
+export function usageError(message: string, hint: string, code: CliErrorCode = 'usage'): CliError {
   return new CliError({ code, message, hint, exitCode: EXIT.usage })
 }

@@ -18,8 +18,12 @@ export async function openForCommand(
 
 /** A database that cannot be opened, in words. */
 export function openError(failure: OpenFailure): CliError {
-  const error = (exitCode: CliError['exitCode'], code: string, message: string, hint: string) =>
-    new CliError({ code, message, hint, exitCode })
+  const error = (
+    exitCode: CliError['exitCode'],
+    code: CliError['code'],
+    message: string,
+    hint: string,
+  ) => new CliError({ code, message, hint, exitCode })
   const { path } = failure
   switch (failure.kind) {
     case 'missing':

@@ -22,13 +22,10 @@ export function userJson(user: UserSummary): Json {
     state: user.state,
     balance_micro: user.balanceMicro,
     held_micro: user.heldMicro,
-    low_balance_micro: null,
-    totp: false,
     keys: user.activeKeys,
     spent_30d_micro: user.spent30dMicro,
     note: user.note,
     created_at: isoTime(user.createdAtMs),
-    last_login_at: null,
   }
 }
 
@@ -49,13 +46,11 @@ export function keyJson(
     user_id: key.userId,
     name: key.name,
     key_masked: maskKey(key.last4),
-    secret: facts.secret ?? null,
+    ...(facts.secret === undefined ? {} : { secret: facts.secret }),
     state: keyState(key, facts.userState, facts.nowMs),
     rpm_limit: key.rpmLimit,
     concurrency_limit: key.concurrencyLimit,
-    spend_limit: null,
     models: key.models,
-    allow_ips: [],
     expires_at: isoTime(key.expiresAtMs),
     created_at: isoTime(key.createdAtMs),
     created_by: key.createdBy,

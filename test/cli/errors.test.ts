@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
+import { SETTING_PATHS } from '../../src/config/schema.ts'
 import { cliWorld } from './support.ts'
 
 test('what is not set up yet says how to set it up, with exit 5', async (t) => {
@@ -279,4 +280,57 @@ test('a narrow terminal drops columns and never wraps; colour only where there i
   assert.doesNotMatch((await world.run('users list --no-color', { tty: true })).out, /\x1b/)
   assert.match(await world.ok('users list --color always'), /\x1b\[1m/)
   assert.equal((await world.run('users list --color sometimes')).code, 2)
+})
+
+test('config check finds what serve would refuse', async (t) => {
+  const world = cliWorld(t)
+  await world.init()
+  assert.equal((await world.run('config check')).code, 0)
+  for (const file of [world.keyFile, world.databaseFile]) {
+    chmodSync(file, 0o644)
+    const { code, out } = await world.run('config check')
+    assert.equal(code, 9, out)
+    assert.match(out, new RegExp(`${file} .*chmod 600 ${file}|open ${file}`))
+    chmodSync(file, 0o600)
+  }
+})
+
+test('every setting is explained, with what may stand there', async (t) => {
+  const world = cliWorld(t)
+  await world.init()
+  for (const path of SETTING_PATHS) {
+    const { about, values } = await world.json(`config explain ${path}`)
+    assert.notEqual(about, '', path)
+    assert.notEqual(values, '', path)
+  }
+})
+
+test('a bad value names the help of its command, and no example twice', async (t) => {
+  const world = cliWorld(t)
+  const { err: traffic } = await world.run('demo --traffic -5')
+  assert.equal(traffic, 'ccgate: --traffic: "-5" must be above 0.\nSee: ccgate help demo\n')
+  const { err: amount } = await world.run('credit grant alice lots')
+  assert.equal(
+    amount,
+    'ccgate: Amount: "lots" is not an amount. Example: 25, 25.50 or $25.\nSee: ccgate help credit grant\n',
+  )
+})
+
+test('parts of a cent are shown where credit moves, and a balance is never rounded up', async (t) => {
+  const world = cliWorld(t)
+  await world.init()
+  await world.ok('users create alice')
+  const granted = await world.ok('credit grant alice 2.5c')
+  assert.match(granted, /^Granted \$0\.025 to alice\. Balance \$0\.00 → \$0\.025\./)
+  assert.match(await world.ok('credit show alice'), /^alice +\$0\.02 /m)
+})
+
+test('the last healthy account is not disabled in silence', async (t) => {
+  const world = cliWorld(t)
+  await world.init()
+  const env = { UPSTREAM_KEY: 'sk-ant-api03-one' }
+  for (const name of ['one', 'two'])
+    await world.ok(`accounts add ${name} --no-test --key-env UPSTREAM_KEY`, { env })
+  assert.equal((await world.run('accounts disable one')).err, '')
+  assert.match((await world.run('accounts disable two')).err, /^! No healthy account is left/)
 })

@@ -61,6 +61,23 @@ test('rotate keeps the old key when the new one fails', async (t) => {
   assert.equal((await cli.run('accounts test --all')).code, 0)
 })
 
+test('the key of another account is told on add and rotate; an account given its own key stays', async (t) => {
+  const { cli, where } = await world(t)
+  const add = (name: string) =>
+    cli.run(`accounts add ${name} --no-test --key-stdin ${where}`, { stdin: sandboxKey('one') })
+  assert.doesNotMatch((await add('main')).err, /same key/)
+  const twin = await add('spare')
+  assert.equal(twin.code, 0)
+  assert.match(twin.err, /^! The account main has the same key/m)
+  const rotate = (key: string) =>
+    cli.run('accounts rotate spare --no-test --key-stdin --json', { stdin: sandboxKey(key) })
+  const own = await rotate('one')
+  assert.equal(JSON.parse(own.out).changed, false)
+  assert.equal(own.err, '')
+  assert.equal(JSON.parse((await rotate('two')).out).changed, true)
+  assert.match((await rotate('one')).err, /^! The account main has the same key/m)
+})
+
 test('test --all tells each account apart, in words and as JSON', async (t) => {
   const { sandbox, cli, where } = await world(t)
   await cli.ok(`accounts add one --key-stdin ${where}`, { stdin: sandboxKey('one') })
@@ -157,7 +174,8 @@ test('an upstream that is down, silent, no Claude API or that redirects says so'
     '/anthropic/v1/messages/count_tokens',
     '/v1/messages/count_tokens',
   ])
-  assert.match((await add('http://127.0.0.1:1')).err, /refuses connections/)
+  const dead = (await add('http://127.0.0.1:1')).err
+  assert.match(dead, /The key could not be tried: .* refuses connections/)
   assert.match((await add('http://name.invalid')).err, /cannot be resolved/)
   assert.deepEqual((await cli.json('accounts list')).data, [])
 })

@@ -88,13 +88,23 @@ suite('ccgate demo', { concurrency: 3, timeout: 60_000 }, () => {
     assert.deepEqual(run.left(), [])
   })
 
+  test('a reader that leaves ends it, and its data goes along', async (t) => {
+    const run = demo(t, ['--traffic', '600'])
+    await run.until((out) => (out.includes('Test key') ? true : null))
+    run.child.stdout?.destroy()
+    await run.ended
+    assert.deepEqual(run.left(), [])
+  })
+
   test('Ctrl-C ends it with 0 and takes its data along', async (t) => {
     const run = demo(t, ['--traffic', '600'])
     await run.until((out) => (out.includes('Ctrl-C stops') ? true : null))
     assert.equal(run.left().length, 1)
     run.child.kill('SIGINT')
-    const { code, out } = await run.ended
+    const { code, out, err } = await run.ended
     assert.equal(code, 0)
+    assert.match(out, /Traffic: about 600 requests per minute/)
+    assert.match(err, /Stopped; the demo data is deleted\./)
     assert.match(
       out,
       /curl -N http:\/\/127\.0\.0\.1:\d+\/v1\/messages -H "x-api-key: cc_user_\w{38}"/,

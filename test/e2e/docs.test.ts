@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { apiText, cliText } from '../../docs/generate.ts'
+import { apiText, cliErrorsText, cliText } from '../../docs/generate.ts'
 import { ERRORS } from '../../src/core/errors.ts'
 import { usageView } from '../../src/core/usage-view.ts'
 import { sandboxKey } from '../../src/sandbox/accounts.ts'
@@ -17,8 +17,9 @@ import { cleanEnvironment, ROOT, start, temporaryFolder } from './processes.ts'
 
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8')
 
-test('cli.md and the error table of api.md are what the source says', () => {
+test('cli.md, errors.md and the error table of api.md are what the source says', () => {
   assert.equal(read('docs/cli.md'), cliText(), 'run: npm run docs')
+  assert.equal(read('docs/errors.md'), cliErrorsText(), 'run: npm run docs')
   assert.equal(read('docs/api.md'), apiText(read('docs/api.md')), 'run: npm run docs')
 })
 

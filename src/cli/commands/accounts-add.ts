@@ -57,6 +57,7 @@ export async function addNamedAccount(
     connectMs: config.upstream.timeouts.connectMs,
     timeoutMs: TEST_TIMEOUT_MS,
   }
+  await warnOfTwins(context, credential, id)
   if (call.flag('test')) await tryOrRefuse(context, target, `Testing with ${TEST_MODEL}`)
   const added = await store.addAccount(
     {
@@ -104,6 +105,13 @@ export async function rotateAccount(context: Context, call: Invocation): Promise
   const store = await context.store()
   const account = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
   const credential = await readCredential(context, call)
+  if (isKeyOf(account, credential)) {
+    if (print.json) {
+      return print.document({ ...accountJson(account, context.nowMs), changed: false })
+    }
+    return print.note(`${account.name} has this key already, nothing changed.`)
+  }
+  await warnOfTwins(context, credential, account.id)
   const target = {
     account,
     credential,
@@ -144,6 +152,23 @@ export async function rotateAccount(context: Context, call: Invocation): Promise
   print.out(`${account.name}: ${before} → ${after}. In force now. No request was interrupted.`)
 }
 
+/** Anthropic counts limits per key and organisation; two accounts with one key only seem to be more. */
+async function warnOfTwins(context: Context, credential: string, ownId: string): Promise<void> {
+  const accounts = await (await context.store()).listAccounts(context.nowMs)
+  const twin = accounts.find((other) => other.id !== ownId && isKeyOf(other, credential))
+  if (twin === undefined) return
+  context.print.warn(
+    `The account ${twin.name} has the same key: together they have the limits of one.`,
+  )
+}
+
+function isKeyOf(account: Account, credential: string): boolean {
+  return (
+    account.credentialFingerprint === credentialFingerprint(credential) &&
+    account.credentialLast4 === credential.slice(-4)
+  )
+}
+
 async function tryOrRefuse(context: Context, target: TestTarget, title: string): Promise<void> {
   const { print, terminal } = context
   const isTold = !print.json && !print.quiet
@@ -156,8 +181,13 @@ async function tryOrRefuse(context: Context, target: TestTarget, title: string):
   if (result.ok) return
   throw new CliError({
     code: 'upstream_test_failed',
-    message: `The key does not work: ${result.error}.`,
-    hint: 'Nothing was stored. Check the key and the address, or add --no-test to store it untried.',
+    message:
+      result.status === 401
+        ? `The key does not work: ${result.error}.`
+        : result.status === null
+          ? `The key could not be tried: ${result.error}.`
+          : `The account does not work: ${result.error}.`,
+    hint: `Nothing was stored. Check the ${result.status === 401 ? 'key' : 'address and the way there'}, or add --no-test to store it untried.`,
     exitCode: EXIT.upstream,
   })
 }

@@ -200,9 +200,9 @@ function report(
     )
   line('Config', files.config, 'config', ' (0600)')
   line('Database', files.db, 'db', `, schema ${SCHEMA_VERSION}`)
-  line('Master key', files.master_key_file, 'master_key', ' (0600). Back it up: without it stored')
+  line('Master key', files.master_key_file, 'master_key', ' (0600)')
   if (created.includes('master_key'))
-    print.out(`${' '.repeat(11 + width)}  account keys cannot be read.`)
+    print.note('Back the master key up: without it stored account keys cannot be read.')
   if (
     !terminal.place.isRoot &&
     files.config === defaultConfigFile(terminal.place) &&
@@ -219,9 +219,7 @@ function nextSteps(context: Context, configFile: string, hasAccount: boolean): v
     terminal.place.env.CCGATE_CONFIG !== undefined
   const with_ = isFound ? '' : ` -c ${configFile}`
   const steps = [
-    ...(hasAccount
-      ? []
-      : [`ccgate accounts add main${with_}               paste an Anthropic API key`]),
+    ...(hasAccount ? [] : [`ccgate accounts add main${with_}   # paste an Anthropic API key`]),
     `ccgate keys create alice/laptop --create-user --credit 25${with_}`,
     `ccgate serve${with_}`,
   ]
