@@ -1,4 +1,20 @@
-import type { EXIT } from './errors.ts'
+/** Exit codes: a stable contract for scripts. */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  notFound: 3,
+  conflict: 4,
+  notReady: 5,
+  busy: 6,
+  daemon: 7,
+  upstream: 8,
+  problems: 9,
+  cancelled: 10,
+  storeBroken: 70,
+  interrupted: 130,
+  terminated: 143,
+} as const
 
 /** Codes of `--json` errors: what each means, and how the process ends. `docs/errors.md` is written from here. */
 export const CLI_ERRORS = {

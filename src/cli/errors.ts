@@ -1,22 +1,6 @@
-import type { CliErrorCode } from './error-codes.ts'
+import { type CliErrorCode, EXIT } from './error-codes.ts'
 
-/** Exit codes: a stable contract for scripts. */
-export const EXIT = {
-  ok: 0,
-  failure: 1,
-  usage: 2,
-  notFound: 3,
-  conflict: 4,
-  notReady: 5,
-  busy: 6,
-  daemon: 7,
-  upstream: 8,
-  problems: 9,
-  cancelled: 10,
-  storeBroken: 70,
-  interrupted: 130,
-  terminated: 143,
-} as const
+export { EXIT }
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -106,7 +107,10 @@ test('the address for users follows --listen on a loopback address until somebod
   const w = cliWorld(t)
   await w.init()
   const banner = (line: string, env = {}) => w.run(line, { env }).then((ran) => ran.err)
-  const port = 40_000 + (process.pid % 20_000)
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
   const check = `serve --check --listen 127.0.0.1:${port}`
   assert.match(await banner(check), new RegExp(`API {8}http://127.0.0.1:${port} `))
   assert.match(
