@@ -1,6 +1,6 @@
 // What the ledger costs: durable holds and settlements per second with group commit against one
 // transaction each (P16), CPU per request over all threads (P17), and how long a hold takes at 1,000/s.
-// Run: node bench/store.ts [seconds per round]
+// Run: node bench/store.ts [seconds per round] [--json]; --json adds a line for the table of goals.
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -255,6 +255,16 @@ try {
     `ledger check               ${report.violations.length} violations, ${report.settledHolds} settled`,
   )
   if (report.violations.length > 0) console.log(report.violations.join('\n'))
+  if (process.argv.includes('--json')) {
+    console.log(
+      JSON.stringify({
+        p16_ratio: ratio,
+        p17_us: cpuUs,
+        hold_p50_ms: Number(at(0.5)),
+        hold_p99_ms: Number(at(0.99)),
+      }),
+    )
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

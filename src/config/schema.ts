@@ -89,6 +89,13 @@ const path = leaf(
   (text): Parsed<string | null> => (text === 'auto' || text === 'none' ? ok(null) : ok(text)),
 )
 const duration = leaf('a duration: 500ms, 30s, 5m, 2h; 1ms to 24d', timerSpan(parseDuration))
+const MINUTE_MS = 60_000
+// Together they are the longest a request may run; the ledger check takes an older hold for a leftover.
+const untilAnswer = leaf(
+  'a duration: 30s, 5m; 1ms to 15m',
+  timerSpan(parseDuration, 15 * MINUTE_MS),
+)
+const wholeStream = leaf('a duration: 5m, 60m; 1ms to 1h', timerSpan(parseDuration, 60 * MINUTE_MS))
 const size = leaf('a size: 64KiB, 32MiB, 1GB', parseSize)
 const version = leaf(
   'a date: "2023-06-01"',
@@ -131,8 +138,8 @@ export const schema = z.strictObject({
       first_byte: duration,
       first_byte_unary: duration,
       idle: duration,
-      answer_begins: duration,
-      longest_stream: duration,
+      answer_begins: untilAnswer,
+      longest_stream: wholeStream,
     }),
     pool: z.strictObject({ connections_per_account: count(1, 10_000), keep_alive: duration }),
   }),
@@ -233,12 +240,16 @@ function between(parsed: Parsed<number>, least: number, most: number): Parsed<nu
 /** Longer, and a timer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1
 
-function timerSpan(read: (text: string) => Parsed<number>): (text: string) => Parsed<number> {
+function timerSpan(
+  read: (text: string) => Parsed<number>,
+  mostMs = LONGEST_MS,
+): (text: string) => Parsed<number> {
   return (text) => {
     const parsed = read(text)
     if (parsed.kind === 'bad') return parsed
     if (parsed.value < 1) return bad(`"${text}" is too short: at least 1ms`)
-    return parsed.value > LONGEST_MS ? bad(`"${text}" is too long: at most 24d`) : parsed
+    const most = mostMs === LONGEST_MS ? '24d' : `${mostMs / MINUTE_MS}m`
+    return parsed.value > mostMs ? bad(`"${text}" is too long: at most ${most}`) : parsed
   }
 }
 

@@ -333,3 +333,18 @@ function withSetting(path: string, value: string): unknown {
   at[names.at(-1) ?? ''] = value
   return tree
 }
+
+test('no setting lets a request run longer than the ledger check takes for alive', async () => {
+  for (const [path, most] of [
+    ['upstream.timeouts.answer_begins', '15m'],
+    ['upstream.timeouts.longest_stream', '60m'],
+  ] as const) {
+    const place = { env: {}, home: '/nowhere', cwd: '/nowhere', isRoot: false }
+    const load = (value: string) =>
+      loadConfig({ file: null, options: [{ path, value, name: '--x' }], place })
+    assert.equal((await load(most)).kind, 'loaded')
+    const refused = await load('2h')
+    assert.equal(refused.kind, 'invalid')
+    assert.match(JSON.stringify(refused), new RegExp(`at most ${most}`))
+  }
+})

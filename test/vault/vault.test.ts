@@ -12,7 +12,13 @@ import {
   masterKeyFile,
   readMasterKey,
 } from '../../src/vault/master-key.ts'
-import { createKeyDigest, createVault, credentialPlace, keyDigest, VaultError } from '../../src/vault/vault.ts'
+import {
+  createKeyDigest,
+  createVault,
+  credentialPlace,
+  keyDigest,
+  VaultError,
+} from '../../src/vault/vault.ts'
 
 function folder(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'ccgate-vault-'))
@@ -212,7 +218,9 @@ test('hex and both spellings of base64 are the same key; anything else is none',
 test('the quick digest of a pepper is its HMAC, for any secret', () => {
   for (let i = 0; i < 100; i++) {
     const pepper = randomBytes(32)
-    const secret = randomBytes(i % 90).toString('base64').slice(0, 100)
+    const secret = randomBytes(i % 90)
+      .toString('base64')
+      .slice(0, 100)
     assert.deepEqual(createKeyDigest(pepper)(secret), Buffer.from(keyDigest(pepper, secret)))
   }
 })
