@@ -88,6 +88,8 @@ const path = leaf(
   'a file; auto or none',
   (text): Parsed<string | null> => (text === 'auto' || text === 'none' ? ok(null) : ok(text)),
 )
+/** Longer, and a timer fires at once. */
+const LONGEST_MS = 2 ** 31 - 1
 const duration = leaf('a duration: 500ms, 30s, 5m, 2h; 1ms to 24d', timerSpan(parseDuration))
 const MINUTE_MS = 60_000
 // Together they are the longest a request may run; the ledger check takes an older hold for a leftover.
@@ -236,9 +238,6 @@ function between(parsed: Parsed<number>, least: number, most: number): Parsed<nu
   if (parsed.kind === 'bad' || (parsed.value >= least && parsed.value <= most)) return parsed
   return bad(`${parsed.value} is out of range: use ${least} to ${most}`)
 }
-
-/** Longer, and a timer fires at once. */
-const LONGEST_MS = 2 ** 31 - 1
 
 function timerSpan(
   read: (text: string) => Parsed<number>,

@@ -203,7 +203,7 @@ async function listenFailure(error: Error & { code: string }, config: Config): P
   const at = config.listen
   const address = at.kind === 'unix' ? at.path : `${at.host}:${at.port}`
   if (error.code === 'EADDRINUSE' && at.kind === 'tcp') {
-    const { ownerOfPort } = await import('../../daemon/port-owner.ts')
+    const { ownerOfPort } = await import('../port-owner.ts')
     const owner = ownerOfPort(at.port)
     const by = owner === null ? '' : ` by pid ${owner.pid} (${owner.name})`
     return new CliError({
