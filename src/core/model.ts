@@ -1,12 +1,30 @@
 import type { Micro } from './money.ts'
 import type { Receipt, TokenCounts, UsageSource } from './usage.ts'
 
+/** A fraction of two positive integers, such as a mark-up of 6/5. */
+export type Fraction = readonly [numerator: number, denominator: number]
+
+/** The most that may be spent in a period; days and months are those of the configured time zone. */
+export interface SpendLimit {
+  readonly amountMicro: Micro
+  readonly period: SpendPeriod
+}
+export type SpendPeriod = 'day' | 'month' | 'total'
+
+/** What happens to a streamed answer when its client goes away (`billing.on_disconnect`). */
+export type DisconnectPolicy =
+  | { readonly kind: 'cancel' | 'finish' }
+  /** Reads on until so many more output tokens or ms; null is not limited by it. */
+  | { readonly kind: 'finish_up_to'; readonly tokens: number | null; readonly ms: number | null }
+
 /** A person or team that owns keys and one wallet of credit. */
 export interface User {
   readonly id: string
   readonly name: string
   readonly email: string | null
   readonly state: 'active' | 'suspended'
+  /** Below this balance people are warned; null: the server's `billing.low_balance_notice`. */
+  readonly lowBalanceMicro: Micro | null
   readonly note: string | null
   readonly createdAtMs: number
 }
@@ -33,6 +51,13 @@ export interface Key {
   readonly concurrencyLimit: number | null
   /** Model ids or globs; `['*']` allows all. */
   readonly models: readonly string[]
+  readonly spendLimit: SpendLimit | null
+  /** Dollars per minute after which the key rests for the remainder of that minute; null: not watched. */
+  readonly burnLimitMicro: Micro | null
+  /** Replaces the mark-up of model and server; null: theirs. */
+  readonly markup: Fraction | null
+  /** null: the server's. */
+  readonly onDisconnect: DisconnectPolicy | null
   readonly note: string | null
   readonly expiresAtMs: number | null
   readonly createdAtMs: number
@@ -69,6 +94,9 @@ export interface Account {
   readonly rpmLimit: number | null
   readonly concurrencyLimit: number | null
   readonly models: readonly string[]
+  /** The most of our own list cost per day and per month (configured time zone); null: no cap. */
+  readonly dayCapMicro: Micro | null
+  readonly monthCapMicro: Micro | null
   readonly note: string | null
   readonly createdAtMs: number
   readonly disabledAtMs: number | null
@@ -144,7 +172,10 @@ export interface Hold {
   readonly accountId: string | null
   readonly model: string
   readonly stream: boolean
+  /** As it is now: extensions and corrections included. */
   readonly amountMicro: Micro
+  /** The mark-up of admission, for recovery. */
+  readonly markup: Fraction
   readonly state: 'open' | 'settled' | 'voided'
   readonly openedAtMs: number
   /** `started`: upstream's `message_start` was seen, so `progress` may be billed after a crash. */
@@ -184,6 +215,17 @@ export interface Attempt {
   readonly httpStatus: number | null
   readonly durationMs: number
   readonly upstreamRequestId: string | null
+  /** Our own list cost of the try: exact for the one that answered, the bound for one that may have been billed. */
+  readonly listCostMicro: Micro
+}
+
+/** One change of a hold: what it was opened with, corrected or extended to. */
+export interface HoldStep {
+  readonly kind: 'opened' | 'corrected' | 'extended' | 'refused'
+  /** The whole hold after it; for `refused` the size that was asked for. */
+  readonly amountMicro: Micro
+  /** Since the request arrived. */
+  readonly afterMs: number
 }
 
 /** The details of one exchange, kept 400 days. Prompts and answers are never stored. */
@@ -208,7 +250,14 @@ export interface UsageRecord {
   readonly costMicro: Micro
   /** null when nothing was priced (refusals, voids). */
   readonly receipt: Receipt | null
+  /** The hold when it was closed. */
   readonly holdMicro: Micro
+  /** How the hold came to that, in order; empty where nothing was held. */
+  readonly holdSteps: readonly HoldStep[]
+  /** The policy that was applied because the client went away; null when it stayed. */
+  readonly onDisconnect: DisconnectPolicy['kind'] | null
+  /** The abandoned request whose answer this one got: that one has the bill. */
+  readonly joinedRequestId: string | null
   readonly source: UsageSource
   /** How many figures of upstream's usage were unusable. */
   readonly anomalies: number

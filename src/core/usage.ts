@@ -69,7 +69,7 @@ export interface ReceiptLine {
   readonly ratio?: readonly [numerator: number, denominator: number]
 }
 
-/** All that made a cost: `ceil(sum(tokens x rates) x ratio / 1e6) + fees` rebuilds it bit for bit. */
+/** All that made a cost: `ceil((sum(tokens x rates) x ratio / 1e6 + fees) x markup)` rebuilds it bit for bit. */
 export interface Receipt {
   readonly priceVersion: string
   readonly lines: readonly ReceiptLine[]
@@ -77,5 +77,9 @@ export interface Receipt {
   readonly ratio: readonly [numerator: number, denominator: number]
   readonly webSearchRequests: number
   readonly feesMicro: Micro
+  /** What the sum of tokens and fees is multiplied by, before the one rounding; absent: 1. */
+  readonly markup?: readonly [numerator: number, denominator: number]
   readonly costMicro: Micro
+  /** The same without the mark-up: what upstream takes for it at list price. Absent: `costMicro`. */
+  readonly listCostMicro?: Micro
 }

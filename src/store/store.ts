@@ -3,6 +3,7 @@ import type {
   AccountEvent,
   AuditEvent,
   Boot,
+  Fraction,
   HeadroomRow,
   HealthRow,
   Hold,
@@ -10,6 +11,7 @@ import type {
   Key,
   LedgerEntry,
   LedgerEntryType,
+  SpendLimit,
   UsageRecord,
   User,
   Wallet,
@@ -29,6 +31,8 @@ export interface Store
     CreditStore,
     ExchangeStore,
     UsageStore,
+    PriceStore,
+    MemoryStore,
     BootStore,
     MetaStore {
   /** Stops background work, flushes what is queued and closes the file. */
@@ -51,6 +55,12 @@ export type Found<T> =
   | { readonly kind: 'not_found'; readonly nearest: readonly string[] }
   | { readonly kind: 'ambiguous'; readonly candidates: readonly string[] }
 
+/** A span of time `[sinceMs, untilMs)`, such as the day or month that a limit counts. */
+export interface Window {
+  readonly sinceMs: number
+  readonly untilMs: number
+}
+
 /** Who does it and when; every change made by a person writes an audit row in the same transaction. */
 export interface By {
   readonly actor: string
@@ -68,7 +78,36 @@ export interface UserStore {
   findUser(ref: string): Promise<Found<UserSummary>>
   /** Sorted by name. */
   listUsers(filter: { search?: string; state?: User['state'] }): Promise<readonly UserSummary[]>
+  /** Absent fields stay as they are. */
+  updateUser(userId: string, change: UserUpdate, by: By): Promise<UserChange>
+  setUserSuspended(userId: string, isSuspended: boolean, by: By): Promise<UserChange>
+  /**
+   * Revokes every key and hides the user; history stays. Refused while holds are open (`busy`), and while
+   * the balance is not zero (`has_balance`) unless `forfeit` names the entry that takes it to zero.
+   */
+  deleteUser(
+    userId: string,
+    options: { readonly forfeit: { readonly id: string; readonly note: string | null } | null },
+    by: By,
+  ): Promise<
+    | { kind: 'deleted'; user: User; revokedKeys: number; forfeited: LedgerEntry | null }
+    | { kind: 'has_balance' | 'busy'; wallet: Wallet }
+    | { kind: 'not_found' }
+  >
 }
+
+/** Absent fields stay as they are. */
+export interface UserUpdate {
+  readonly name?: string
+  readonly email?: string | null
+  readonly note?: string | null
+  /** null: the server's default. */
+  readonly lowBalanceMicro?: Micro | null
+}
+
+export type UserChange =
+  | { readonly kind: 'changed' | 'unchanged'; readonly before: User; readonly after: User }
+  | { readonly kind: 'name_taken' | 'not_found' }
 
 export interface NewUser {
   readonly id: string
@@ -102,9 +141,11 @@ export interface KeyStore {
     unusedSinceMs?: number
     nowMs: number
   }): Promise<readonly KeySummary[]>
+  /** `window` is the current one of the spend limit after the change; null where there is none. */
   limitKey(
     keyId: string,
     change: KeyLimits,
+    window: Window | null,
     by: By,
   ): Promise<{ kind: 'changed' | 'unchanged'; before: Key; after: Key } | { kind: 'not_found' }>
   revokeKey(
@@ -126,6 +167,10 @@ export interface NewKey {
   readonly rpmLimit: number | null
   readonly concurrencyLimit: number | null
   readonly models: readonly string[]
+  readonly spendLimit: SpendLimit | null
+  readonly burnLimitMicro: Micro | null
+  readonly markup: Fraction | null
+  readonly onDisconnect: Key['onDisconnect']
   readonly note: string | null
   readonly expiresAtMs: number | null
 }
@@ -135,6 +180,11 @@ export interface KeyLimits {
   readonly rpmLimit?: number | null
   readonly concurrencyLimit?: number | null
   readonly models?: readonly string[]
+  /** A new limit or period counts what the key has spent in the period so far. */
+  readonly spendLimit?: SpendLimit | null
+  readonly burnLimitMicro?: Micro | null
+  readonly markup?: Fraction | null
+  readonly onDisconnect?: Key['onDisconnect']
   readonly expiresAtMs?: number | null
   readonly note?: string | null
 }
@@ -145,6 +195,13 @@ export interface KeySummary extends Key {
   readonly lastIp: string | null
   readonly spent24hMicro: Micro
   readonly spentMonthMicro: Micro
+  /** Use of the spend limit in its current period; null without a limit. */
+  readonly limitUse: {
+    readonly spentMicro: Micro
+    readonly heldMicro: Micro
+    /** null: never (`total`). */
+    readonly resetsAtMs: number | null
+  } | null
 }
 
 export interface KeyCredential {
@@ -171,6 +228,8 @@ export interface AccountStore {
     by: By,
   ): Promise<AccountChange>
   rotateCredential(accountId: string, credential: SealedCredential, by: By): Promise<AccountChange>
+  /** Absent fields stay as they are. */
+  updateAccount(accountId: string, change: AccountUpdate, by: By): Promise<AccountChange>
   /** Erases the credential; history keeps the name. Refuses nothing: asking is the caller's job. */
   removeAccount(accountId: string, by: By): Promise<AccountChange>
   /** Ends every rest of the account (soft and hard), so that the next request may try it. */
@@ -184,11 +243,27 @@ export interface AccountStore {
   saveHealth(rows: readonly HealthRow[], events: readonly AccountEvent[]): Promise<void>
   saveHeadroom(rows: readonly HeadroomRow[]): Promise<void>
   listAccountEvents(accountId: string, limit: number): Promise<readonly AccountEvent[]>
+  /** Our list cost at each account in these windows, from the roll-ups: `[account id, micro]` per window. */
+  listCosts(
+    windows: readonly Window[],
+  ): Promise<readonly (readonly (readonly [accountId: string, listCostMicro: Micro])[])[]>
 }
 
 export type AccountChange =
   | { readonly kind: 'changed' | 'unchanged'; readonly before: Account; readonly after: Account }
   | { readonly kind: 'not_found' }
+
+/** Absent fields stay as they are. */
+export interface AccountUpdate {
+  readonly priority?: number
+  readonly weight?: number
+  readonly rpmLimit?: number | null
+  readonly concurrencyLimit?: number | null
+  readonly models?: readonly string[]
+  readonly dayCapMicro?: Micro | null
+  readonly monthCapMicro?: Micro | null
+  readonly note?: string | null
+}
 
 export interface SealedCredential {
   readonly sealed: Uint8Array
@@ -208,6 +283,8 @@ export interface NewAccount {
   readonly rpmLimit: number | null
   readonly concurrencyLimit: number | null
   readonly models: readonly string[]
+  readonly dayCapMicro: Micro | null
+  readonly monthCapMicro: Micro | null
   readonly note: string | null
   readonly disabled: boolean
 }
@@ -242,6 +319,11 @@ export interface CreditStore {
    * zero of what is available is `insufficient` unless `allowNegative`.
    */
   addCredit(entry: NewCredit, by: By): Promise<CreditResult>
+  /**
+   * Gives back a charge, or a part of it, under the same rules for `ref` as `addCredit`; `amountMicro` null is
+   * all that is left of it. All refunds of a charge sum to at most the charge.
+   */
+  refundCharge(refund: NewRefund, by: By): Promise<RefundResult>
   getWallet(userId: string): Promise<Wallet | null>
   /** Newest first; `afterId` continues below that entry. */
   listLedger(filter: {
@@ -252,14 +334,17 @@ export interface CreditStore {
     limit: number
     afterId?: string
   }): Promise<Page<LedgerEntry>>
-  /** Sums by day in UTC, newest first. */
+  /** Sums by day of an IANA time zone, newest first. */
   sumLedgerByDay(filter: {
     userId: string
     sinceMs?: number
     untilMs?: number
+    timeZone: string
   }): Promise<readonly LedgerDay[]>
   /** The money check M22: read-only; an empty `violations` is a clean ledger. */
   checkLedger(nowMs: number): Promise<LedgerReport>
+  /** The same for one user's wallet, holds, entries and usage. */
+  checkWallet(userId: string, nowMs: number): Promise<WalletReport>
 }
 
 export interface NewCredit {
@@ -270,6 +355,41 @@ export interface NewCredit {
   readonly ref: string | null
   readonly note: string | null
   readonly allowNegative?: boolean
+}
+
+export interface NewRefund {
+  readonly id: string
+  /** The charged request. */
+  readonly requestId: string
+  readonly amountMicro: Micro | null
+  readonly ref: string | null
+  readonly note: string | null
+}
+
+export type RefundResult =
+  | {
+      readonly kind: 'added' | 'duplicate'
+      readonly entry: LedgerEntry
+      /** Of the charge, after this entry. */
+      readonly leftMicro: Micro
+    }
+  | { readonly kind: 'conflict'; readonly entry: LedgerEntry }
+  /** More than is left of the charge; 0 left when it was given back whole, or was free. */
+  | { readonly kind: 'too_much'; readonly chargeMicro: Micro; readonly leftMicro: Micro }
+  /** No such request, one still running, or one that was never charged. */
+  | { readonly kind: 'no_charge' }
+  | { readonly kind: 'out_of_range' }
+
+/** What one wallet is and what its entries say it should be. */
+export interface WalletReport {
+  readonly userId: string
+  readonly balanceMicro: Micro
+  readonly heldMicro: Micro
+  readonly ledgerMicro: Micro
+  readonly openHoldsMicro: Micro
+  readonly entries: number
+  /** One sentence each. */
+  readonly violations: readonly string[]
 }
 
 export type CreditResult =
@@ -285,6 +405,7 @@ export interface LedgerDay {
   readonly grantedMicro: Micro
   readonly spentMicro: Micro
   readonly adjustedMicro: Micro
+  readonly refundedMicro: Micro
   readonly balanceMicro: Micro
 }
 
@@ -310,8 +431,17 @@ export interface Page<T> {
 // ── exchanges: holds, settlement, recovery ───────────────────────────────────────────────────────
 
 export interface ExchangeStore {
-  /** One conditional statement inside the write lock: `balance - held >= amount`, or no hold. */
+  /**
+   * One conditional statement each inside the write lock: `balance - held >= amount`, and for a key with a
+   * spend limit `spent + held + amount <= limit` in the window of admission; or no hold at all.
+   */
   openHold(hold: NewHold): Promise<HoldResult>
+  /**
+   * Adds `deltaMicro` (below zero: gives back) to an open hold, its wallet and its key's window, all or
+   * nothing; more only where there is room. A hold that is closed already answers `closed`: its closing has
+   * released whatever the row held then, so an extension that lands late changes nothing.
+   */
+  resizeHold(requestId: string, deltaMicro: Micro): Promise<ResizeResult>
   /** Not awaited by callers and the first to be given up when the queue is long: progress of an open hold. */
   noteProgress(note: ProgressNote): void
   /** Closes an open hold: charge, usage row and wallet in one act; a repeat answers `already_closed`. */
@@ -338,6 +468,9 @@ export interface NewHold {
   readonly model: string
   readonly stream: boolean
   readonly amountMicro: Micro
+  readonly markup: Fraction
+  /** The current window of the key's spend limit; null: the key has none. */
+  readonly limitWindow: Window | null
   readonly openedAtMs: number
 }
 
@@ -348,6 +481,22 @@ export type HoldResult =
       readonly availableMicro: Micro
       readonly balanceMicro: Micro
     }
+  | KeyLimitReached
+
+/** The key's spend limit has no room for it. */
+export interface KeyLimitReached {
+  readonly kind: 'key_limit'
+  readonly limitMicro: Micro
+  readonly spentMicro: Micro
+  readonly heldMicro: Micro
+}
+
+export type ResizeResult =
+  /** `amountMicro`: the whole hold now. */
+  | { readonly kind: 'resized'; readonly amountMicro: Micro; readonly availableMicro: Micro }
+  | { readonly kind: 'insufficient_credit'; readonly availableMicro: Micro }
+  | KeyLimitReached
+  | { readonly kind: 'closed' }
 
 export interface ProgressNote {
   readonly requestId: string
@@ -373,8 +522,47 @@ export interface UsageStore {
   listUsage(filter: UsageFilter): Promise<Page<UsageRow> & { readonly total: number }>
   /** Oldest first, rows after this id: what a monitor reads once it has the past. */
   usageAfter(requestId: string, limit: number): Promise<readonly UsageRow[]>
-  /** Totals over usage rows made in [sinceMs, untilMs). */
+  /** Totals over usage rows made in [sinceMs, untilMs), from the roll-ups where they suffice. */
   sumUsage(window: { sinceMs: number; untilMs: number }): Promise<UsageTotals>
+  /** Oldest first, pages of at most `limit` rows: how an export reads everything in constant memory. */
+  exportUsage(
+    filter: Omit<UsageFilter, 'limit' | 'afterId'>,
+    page: { readonly limit: number; readonly afterId: string | null },
+  ): Promise<Page<UsageRow>>
+  /** Roll-ups added up by one or two dimensions; no report scans the details. */
+  summarizeUsage(query: UsageSummaryQuery): Promise<readonly UsageSummaryRow[]>
+}
+
+/** Reports round to quarter hours: every time zone's days begin on one. */
+export const ROLLUP_MS = 900_000
+
+export type UsageDimension =
+  | 'day'
+  | 'hour'
+  | 'month'
+  | 'user'
+  | 'key'
+  | 'model'
+  | 'account'
+  | 'status'
+
+export interface UsageSummaryQuery extends Partial<Window> {
+  /** One or two. */
+  readonly by: readonly UsageDimension[]
+  /** IANA name; for hours, days and months. */
+  readonly timeZone: string
+  readonly userId?: string
+  readonly keyId?: string
+  readonly accountId?: string
+  readonly model?: string
+}
+
+export interface UsageSummaryRow extends UsageTotals {
+  /** One text per dimension: `2026-11-22`, `2026-11-22 14:00`, `alice`, `alice/laptop`, `2xx`, `–` for none. */
+  readonly group: readonly string[]
+  /** Refused by the gateway or by upstream because of the request (4xx). */
+  readonly refused: number
+  readonly listCostMicro: Micro
 }
 
 export interface UsageFilter {
@@ -420,6 +608,63 @@ export interface UsageTotals {
   readonly costMicro: Micro
 }
 
+// ── prices ───────────────────────────────────────────────────────────────────────────────────────
+
+export interface PriceStore {
+  /** Everything people changed about models, oldest first: what the price table is made of besides the built-in one. */
+  loadPriceChanges(): Promise<readonly PriceChange[]>
+  /**
+   * Appends changes, all or none. Rows are never altered; a change may not begin in the past (`nowMs` of `by`),
+   * because receipts and recovery price by the time of admission.
+   */
+  addPriceChanges(
+    changes: readonly NewPriceChange[],
+    by: By,
+  ): Promise<{ kind: 'added'; changes: readonly PriceChange[] } | { kind: 'in_the_past' }>
+}
+
+/** One append-only change; the latest of a kind and subject that is in force counts. */
+export interface NewPriceChange {
+  /** `price`: a whole price row; `markup`, `alias`, `served`: one setting of a model. */
+  readonly kind: 'price' | 'markup' | 'alias' | 'served'
+  /** Model id or glob; the alias itself for `alias`. */
+  readonly subject: string
+  /** JSON, by kind: see `billing/price-changes.ts`. null takes an earlier change back. */
+  readonly value: unknown
+  readonly effectiveAtMs: number
+  /** `set`, `sync`, `config`. */
+  readonly source: string
+}
+
+export interface PriceChange extends NewPriceChange {
+  readonly seq: number
+  readonly actor: string
+  readonly createdAtMs: number
+}
+
+// ── what the gateway remembers ───────────────────────────────────────────────────────────────────
+
+export interface MemoryStore {
+  /** Not awaited, dropped under pressure: what an answer that a thread may continue has cost in input. */
+  noteThread(note: ThreadTotal): void
+  /** The last total of the message that a thread continues; null when unknown or older than 35 days. */
+  getThread(messageId: string): Promise<ThreadTotal | null>
+  /** Small documents that the daemon writes now and then and reads at its start: learned figures and the like. */
+  saveMemory(name: MemoryName, value: Uint8Array): Promise<void>
+  loadMemory(name: MemoryName): Promise<Uint8Array | null>
+}
+
+export type MemoryName = 'learned' | 'affinity'
+
+export interface ThreadTotal {
+  readonly messageId: string
+  readonly userId: string
+  readonly accountId: string
+  /** Prompt and answer of that message, every class added up. */
+  readonly totalTokens: number
+  readonly atMs: number
+}
+
 // ── boots and metadata ───────────────────────────────────────────────────────────────────────────
 
 export interface BootStore {
@@ -445,4 +690,5 @@ export type MetaName = 'install_id' | 'pepper_sealed' | 'master_key_id'
 export interface Changes {
   readonly keys: number
   readonly accounts: number
+  readonly prices: number
 }
