@@ -1,10 +1,10 @@
+import { parseMoney } from '../core/amount.ts'
 import { invariant, unreachable } from '../core/invariant.ts'
 import type { LedgerEntry } from '../core/model.ts'
-import { formatUsdFull, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
+import { formatUsd, formatUsdFull, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
 import type { Context } from './context.ts'
 import { CliError, EXIT, SEE_HELP, usageError } from './errors.ts'
 import type { Invocation } from './invocation.ts'
-import { MAX_GRANT_TEXT, parseMoney } from './parse/money.ts'
 import { parseNote, parseRef } from './parse/name.ts'
 
 /** From here on a grant is asked about. */
@@ -36,7 +36,7 @@ export function readGrant(text: string, what: string): Micro {
 export function checkSize(amountMicro: Micro, what: string): void {
   if (Math.abs(amountMicro) > MAX_GRANT_MICRO) {
     throw usageError(
-      `${what}: ${formatUsdFull(amountMicro)} is more than ${MAX_GRANT_TEXT} at a time.`,
+      `${what}: ${formatUsdFull(amountMicro)} is more than ${formatUsd(MAX_GRANT_MICRO).replace('.00', '')} at a time.`,
       'Check the number of zeros.',
       'bad_value',
     )

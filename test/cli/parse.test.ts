@@ -8,9 +8,9 @@ import {
   formatCount,
   formatSpan,
 } from '../../src/cli/format.ts'
-import { parseMoney } from '../../src/cli/parse/money.ts'
 import { parseEmail, parseKeyName, parseName, parseRef } from '../../src/cli/parse/name.ts'
 import { parseTime } from '../../src/cli/parse/time.ts'
+import { parseMoney } from '../../src/core/amount.ts'
 import { NOW_MS } from './support.ts'
 
 const money = (text: string, signed = false) => {

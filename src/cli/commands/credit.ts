@@ -1,3 +1,4 @@
+import { parseMoney } from '../../core/amount.ts'
 import { formatUsdFull, type Micro } from '../../core/money.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
@@ -10,7 +11,6 @@ import {
   readRefAndNote,
 } from '../grant.ts'
 import { accept, type Invocation } from '../invocation.ts'
-import { parseMoney } from '../parse/money.ts'
 import { entryJson } from '../records.ts'
 
 export async function grantCredit(context: Context, call: Invocation): Promise<void> {

@@ -1,5 +1,5 @@
-import { MAX_GRANT_MICRO, type Micro } from '../../core/money.ts'
-import type { Parsed } from '../../core/quantity.ts'
+import type { Micro } from './money.ts'
+import type { Parsed } from './quantity.ts'
 
 /** How many decimals of a unit make a micro-dollar. */
 const DECIMALS: Readonly<Record<string, number>> = { '': 6, usd: 6, c: 4, micro: 0 }
@@ -43,9 +43,6 @@ export function parseMoney(
   if (!Number.isSafeInteger(micro)) return bad(`${quoted} is more than the books can hold`)
   return { kind: 'ok', value: sign === '-' && micro !== 0 ? -micro : micro }
 }
-
-/** The largest grant in words, for refusals. */
-export const MAX_GRANT_TEXT = `$${(MAX_GRANT_MICRO / 1_000_000).toLocaleString('en-US')}`
 
 function complain(text: string): string | null {
   if (/^[$+-]*\d{1,3}(,\d{3})+(\.\d+)?$/.test(text)) {
