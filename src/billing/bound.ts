@@ -2,15 +2,14 @@ import type { Micro } from '../core/money.ts'
 import type { Rates } from '../core/usage.ts'
 import type { BoundFallback, BoundModels } from './bound-models.ts'
 import { divideUp, GEO_US, PLAIN, type Ratio } from './cost.ts'
+import { type Estimates, FIRST_GUESSES } from './learned.ts'
 import type { PriceRow } from './price-table.ts'
 
 /**
- * The one estimate of what a request can cost (M10, M11). Before there are receipts to learn
- * from, its figures are the cautious constants below; nothing else in ccgate estimates.
+ * The one estimate of what a request can cost (M10, M11): from its body, from what receipts have taught,
+ * and where neither tells from the cautious constants below. Nothing else in ccgate estimates.
  */
 
-/** Bytes of prose, code or JSON per token, at the cautious end. */
-export const PROSE_BYTES_PER_TOKEN = 2
 /** What upstream adds to every prompt around roles and turns. */
 export const REQUEST_OVERHEAD_TOKENS = 64
 /** What upstream adds when there are tools (its own instructions for using them). */
@@ -52,6 +51,28 @@ export interface BoundInput {
   readonly geo: 'us' | 'global' | 'unknown'
   /** What the free count endpoint said about this body and the requested model. */
   readonly countedInputTokens?: number
+  /** Tokens of the conversation that a thread continues: they lie upstream, before the body's own. */
+  readonly historyTokens?: number
+  /** The first so many tokens of the prompt lie in the cache of the account that it goes to. */
+  readonly warmTokens?: number
+}
+
+/** How a bound is made; all but the defaults are the caller's to know. */
+export interface BoundOptions {
+  /** What receipts have taught; default: first guesses. */
+  readonly estimates?: Estimates
+  /** The operator's mark-up; default 1. */
+  readonly markup?: Ratio
+  /** Of what can grow while the answer runs, only so much is in the bound; default: all of it. */
+  readonly limit?: GrowthLimit
+}
+
+/** A part of what an answer may grow to. */
+export interface GrowthLimit {
+  /** Output tokens of each attempt. */
+  readonly outputTokens: number
+  /** Rounds of server tools and MCP. */
+  readonly rounds: number
 }
 
 /** A tool that upstream runs by itself; advisers are not among them (see `BoundModels`). */
@@ -68,6 +89,9 @@ export interface BoundPart {
   readonly inputTokens: number
   /** The dearest input class that applies, per million tokens. */
   readonly inputRateMicro: Micro
+  /** Of `inputTokens`: these lie in the cache, at their own rate. */
+  readonly warmTokens: number
+  readonly warmRateMicro: Micro
   readonly outputTokens: number
   readonly outputRateMicro: Micro
   readonly ratio: Ratio
@@ -75,9 +99,12 @@ export interface BoundPart {
   readonly followsMaxTokens: boolean
 }
 
-/** The most that a request can cost: `ceil(sum(part) / 1e6) + fees`. */
+/** The most that a request can cost: `ceil((sum(part) / 1e6 + fees) x markup)`. */
 export interface Bound {
   readonly amountMicro: Micro
+  /** The same without the mark-up: what it takes of an account's own budget. */
+  readonly listAmountMicro: Micro
+  readonly markup: Ratio
   /** Sums over the parts. */
   readonly inputTokens: number
   readonly outputTokens: number
@@ -93,10 +120,18 @@ export interface Bound {
  * use: the sum of those rounds, again at most one window, because all but the news of each round is read
  * from the cache at a tenth of the price or less. Regions and speed count as the dearer of what may apply.
  */
-export function costBound(input: BoundInput, models: BoundModels): Bound {
+export function costBound(
+  input: BoundInput,
+  models: BoundModels,
+  options: BoundOptions = {},
+): Bound {
+  const { estimates = FIRST_GUESSES, markup = PLAIN, limit = UNLIMITED } = options
+  const prompt = (row: PriceRow) => promptBound(input, row, models.row, estimates)
   const toolUses = input.serverTools.map((tool) => uses(tool.maxUses))
-  const rounds = sum(toolUses) + (input.mcp ? DEFAULT_TOOL_USES : 0)
-  const searches = sum(toolUses.filter((_, i) => input.serverTools[i]?.kind === 'web_search'))
+  const allRounds = sum(toolUses) + (input.mcp ? DEFAULT_TOOL_USES : 0)
+  const rounds = Math.min(allRounds, limit.rounds)
+  const allSearches = sum(toolUses.filter((_, i) => input.serverTools[i]?.kind === 'web_search'))
+  const searches = Math.min(allSearches, limit.rounds)
   const attempts: readonly BoundFallback[] = [
     { row: models.row, maxTokens: null, fast: input.fast },
     ...models.fallbacks,
@@ -106,10 +141,9 @@ export function costBound(input: BoundInput, models: BoundModels): Bound {
   const parts: BoundPart[] = []
   for (const [index, { row, maxTokens }] of attempts.entries()) {
     // A fallback that takes over in mid-answer reads what was written before.
-    const written = index === 0 ? 0 : Math.min(input.maxTokens, models.row.maxOutput)
-    const prompt = promptBound(input, row, models.row) + written
-    const inputTokens = grownInput(prompt, rounds, row)
-    const outputTokens = Math.min(maxTokens ?? input.maxTokens, row.maxOutput)
+    const written = index === 0 ? 0 : outputOf(input.maxTokens, models.row, limit)
+    const inputTokens = grownInput(prompt(row) + written, rounds, row)
+    const outputTokens = outputOf(maxTokens ?? input.maxTokens, row, limit)
     const role = index === 0 ? 'request' : 'fallback'
     const followsMaxTokens = maxTokens === null
     parts.push(
@@ -118,22 +152,24 @@ export function costBound(input: BoundInput, models: BoundModels): Bound {
   }
   if (input.compaction) {
     const { row } = models
-    const inputTokens = grownInput(promptBound(input, row, row), rounds, row)
+    const inputTokens = grownInput(prompt(row), rounds, row)
     const outputTokens = Math.min(SIDE_OUTPUT_TOKENS, row.maxOutput)
     const part = { role: 'compaction', inputTokens, outputTokens, followsMaxTokens: false } as const
     parts.push(partOf(part, row, input, fast, rounds))
   }
   for (const { row, maxUses, maxTokens } of models.advisors) {
-    const times = uses(maxUses)
-    const prompt = promptBound(input, row, models.row) + Math.min(input.maxTokens, row.maxOutput)
-    const inputTokens = Math.min(prompt, row.contextWindow) * times
+    const times = Math.min(uses(maxUses), limit.rounds)
+    const read = prompt(row) + outputOf(input.maxTokens, row, limit)
+    const inputTokens = Math.min(read, row.contextWindow) * times
     const outputTokens = Math.min(maxTokens ?? SIDE_OUTPUT_TOKENS, row.maxOutput) * times
     const part = { role: 'advisor', inputTokens, outputTokens, followsMaxTokens: false } as const
     parts.push(partOf(part, row, input, fast, rounds))
   }
   const feesMicro = searches * models.webSearchMicro
   return {
-    amountMicro: amountOf(parts, feesMicro, Number.POSITIVE_INFINITY),
+    amountMicro: amountOf(parts, feesMicro, markup),
+    listAmountMicro: amountOf(parts, feesMicro, PLAIN),
+    markup,
     inputTokens: sum(parts.map((part) => part.inputTokens)),
     outputTokens: sum(parts.map((part) => part.outputTokens)),
     parts,
@@ -142,13 +178,25 @@ export function costBound(input: BoundInput, models: BoundModels): Bound {
   }
 }
 
+/** True where the prompt is read, or other models run, again and again: its size shows only at the end. */
+export function growsInRounds(input: BoundInput, models: BoundModels): boolean {
+  return (
+    input.serverTools.length > 0 ||
+    input.mcp ||
+    input.compaction ||
+    models.fallbacks.length > 0 ||
+    models.advisors.length > 0
+  )
+}
+
 /** The same bound with the prompt's size as the free count endpoint gave it. */
 export function tighterBound(
   input: BoundInput,
   models: BoundModels,
   countedInputTokens: number,
+  options: BoundOptions = {},
 ): Bound {
-  return costBound({ ...input, countedInputTokens }, models)
+  return costBound({ ...input, countedInputTokens }, models, options)
 }
 
 /** The largest `max_tokens`, at most the requested one, whose bound fits; null when not even 1 does. */
@@ -158,7 +206,8 @@ export function maxTokensThatFit(bound: Bound, availableMicro: Micro): number | 
   let tooMany = 1 + Math.max(0, ...following.map((part) => part.outputTokens))
   while (tooMany - fits > 1) {
     const maxTokens = Math.floor((fits + tooMany) / 2)
-    if (amountOf(bound.parts, bound.feesMicro, maxTokens) <= availableMicro) fits = maxTokens
+    if (amountOf(bound.parts, bound.feesMicro, bound.markup, maxTokens) <= availableMicro)
+      fits = maxTokens
     else tooMany = maxTokens
   }
   return fits === 0 ? null : fits
@@ -166,7 +215,21 @@ export function maxTokensThatFit(bound: Bound, availableMicro: Micro): number | 
 
 // ── input ────────────────────────────────────────────────────────────────────────────────────────
 
-function promptBound(input: BoundInput, row: PriceRow, counted: PriceRow): number {
+const UNLIMITED: GrowthLimit = {
+  outputTokens: Number.POSITIVE_INFINITY,
+  rounds: Number.POSITIVE_INFINITY,
+}
+
+function outputOf(maxTokens: number, row: PriceRow, limit: GrowthLimit): number {
+  return Math.min(maxTokens, row.maxOutput, limit.outputTokens)
+}
+
+function promptBound(
+  input: BoundInput,
+  row: PriceRow,
+  counted: PriceRow,
+  estimates: Estimates,
+): number {
   if (input.countedInputTokens !== undefined) {
     // The endpoint's figure is an estimate by the requested model's tokenizer.
     const tokens = input.countedInputTokens * (isNewer(row) && !isNewer(counted) ? 4 / 3 : 1)
@@ -175,7 +238,8 @@ function promptBound(input: BoundInput, row: PriceRow, counted: PriceRow): numbe
   if (input.unknownInput) return row.contextWindow
   const usesTools = input.hasTools || input.serverTools.length > 0 || input.mcp
   const tokens =
-    Math.ceil(input.textBytes / PROSE_BYTES_PER_TOKEN) +
+    (input.historyTokens ?? 0) +
+    Math.ceil(input.textBytes / estimates.promptBytesPerToken(row.modelClass)) +
     input.denseBytes +
     input.images * row.imageTokenCap +
     REQUEST_OVERHEAD_TOKENS +
@@ -212,10 +276,13 @@ function partOf(
   if (fast && row.fastRates !== null) tiers.push(row.fastRates)
   // Server tools write to the 5-minute cache on their own.
   const writes = input.cacheWrites === 'none' && rounds > 0 ? '5m' : input.cacheWrites
+  const warmTokens = part.role === 'request' ? Math.min(input.warmTokens ?? 0, part.inputTokens) : 0
   return {
     ...part,
     model: row.id,
     inputRateMicro: Math.max(...tiers.map((rates) => dearestInput(rates, writes))),
+    warmTokens,
+    warmRateMicro: Math.max(...tiers.map((rates) => rates.cacheRead)),
     outputRateMicro: Math.max(...tiers.map((rates) => rates.output)),
     ratio: row.inferenceGeo && input.geo !== 'global' ? GEO_US : PLAIN,
   }
@@ -228,7 +295,12 @@ function dearestInput(rates: Rates, writes: BoundInput['cacheWrites']): Micro {
   return writes === '5m' ? short : Math.max(short, rates.cacheWrite1h)
 }
 
-function amountOf(parts: readonly BoundPart[], feesMicro: Micro, maxTokens: number): Micro {
+function amountOf(
+  parts: readonly BoundPart[],
+  feesMicro: Micro,
+  markup: Ratio,
+  maxTokens = Number.POSITIVE_INFINITY,
+): Micro {
   let numerator = 0n
   let denominator = 1n
   for (const part of parts) {
@@ -236,7 +308,8 @@ function amountOf(parts: readonly BoundPart[], feesMicro: Micro, maxTokens: numb
       ? Math.min(part.outputTokens, maxTokens)
       : part.outputTokens
     const tokensMicro =
-      BigInt(part.inputTokens) * BigInt(part.inputRateMicro) +
+      BigInt(part.inputTokens - part.warmTokens) * BigInt(part.inputRateMicro) +
+      BigInt(part.warmTokens) * BigInt(part.warmRateMicro) +
       BigInt(output) * BigInt(part.outputRateMicro)
     const [ratioNumerator, ratioDenominator] = part.ratio
     // Two ratios exist (1 and 11/10), so the common denominator is 1 or 10.
@@ -246,7 +319,9 @@ function amountOf(parts: readonly BoundPart[], feesMicro: Micro, maxTokens: numb
     }
     numerator += (tokensMicro * BigInt(ratioNumerator) * denominator) / BigInt(ratioDenominator)
   }
-  return Number(divideUp(numerator, denominator * 1_000_000n)) + feesMicro
+  const whole = denominator * 1_000_000n
+  const marked = (numerator + BigInt(feesMicro) * whole) * BigInt(markup[0])
+  return Number(divideUp(marked, whole * BigInt(markup[1])))
 }
 
 function sum(values: readonly number[]): number {

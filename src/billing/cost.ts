@@ -19,6 +19,8 @@ export interface CostOptions {
   readonly atMs: number
   /** Absent: what the answer's `service_tier` says. */
   readonly batch?: boolean
+  /** The operator's mark-up on tokens and fees; absent: 1. */
+  readonly markup?: Ratio
 }
 
 /**
@@ -44,11 +46,15 @@ export function costOf(usage: Usage, table: PriceTable, options: CostOptions): R
     webSearchRequests: usage.webSearchRequests,
     feesMicro: usage.webSearchRequests * table.webSearchMicro,
   }
-  return { ...receipt, costMicro: rebuildCost(receipt) }
+  const listCostMicro = rebuildCost(receipt)
+  const { markup = PLAIN } = options
+  if (markup[0] === markup[1]) return { ...receipt, costMicro: listCostMicro }
+  const marked = { ...receipt, markup }
+  return { ...marked, costMicro: rebuildCost(marked), listCostMicro }
 }
 
-/** The cost that a receipt's own figures make: one exact sum, rounded up once, plus fees. */
-export function rebuildCost(receipt: Omit<Receipt, 'costMicro'>): Micro {
+/** The cost that a receipt's own figures make: one exact sum of tokens and fees, rounded up once. */
+export function rebuildCost(receipt: Omit<Receipt, 'costMicro' | 'listCostMicro'>): Micro {
   let plain = 0n
   let own: readonly [bigint, bigint] = [0n, 1n]
   for (const line of receipt.lines) {
@@ -62,7 +68,14 @@ export function rebuildCost(receipt: Omit<Receipt, 'costMicro'>): Micro {
     plain * BigInt(ratioNumerator),
     BigInt(ratioDenominator),
   ])
-  const costMicro = Number(divideUp(numerator, denominator * 1_000_000n)) + receipt.feesMicro
+  const [markupNumerator, markupDenominator] = receipt.markup ?? PLAIN
+  const whole = denominator * 1_000_000n
+  const costMicro = Number(
+    divideUp(
+      (numerator + BigInt(receipt.feesMicro) * whole) * BigInt(markupNumerator),
+      whole * BigInt(markupDenominator),
+    ),
+  )
   invariant(Number.isSafeInteger(costMicro) && costMicro >= 0, 'a cost is a safe, positive integer')
   return costMicro
 }

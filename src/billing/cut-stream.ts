@@ -1,29 +1,7 @@
 import type { Usage } from '../core/usage.ts'
+import type { End, Estimates } from './learned.ts'
 import type { PriceRow } from './price-table.ts'
-
-/** Visible bytes of an answer per output token, for the bill of a cut stream. */
-export const VISIBLE_BYTES_PER_TOKEN = 4
-/**
- * Median output tokens per second by model class at standard speed: first guesses from the families'
- * usual speeds, to be replaced by what the receipts' own times teach once there are enough of them.
- */
-export const MEDIAN_TOKENS_PER_SECOND: Readonly<Record<string, number>> = {
-  'fable-5': 45,
-  'fable-5-2': 50,
-  'mythos-5': 45,
-  'opus-4': 50,
-  'opus-5': 55,
-  'opus-5-5': 60,
-  'sonnet-4': 65,
-  'sonnet-5': 70,
-  'sonnet-5-5': 75,
-  'haiku-4-5': 120,
-  'haiku-5-5': 150,
-}
-/** For classes that the table above does not know. */
-export const DEFAULT_TOKENS_PER_SECOND = 50
-/** How much faster an answer of speed `fast` comes. */
-export const FAST_SPEED_FACTOR = 2.5
+import { FAST_SPEED_FACTOR } from './speeds.ts'
 
 /** What was seen of a stream's output until now. */
 export interface SeenOutput {
@@ -41,11 +19,18 @@ export interface SeenOutput {
   readonly speed: string | null
 }
 
-/** Output tokens that a cut stream is billed for: never below what upstream said, else at most `max_tokens`. */
-export function outputSoFar(seen: SeenOutput): number {
-  const visibleTokens = Math.ceil(seen.visibleBytes / VISIBLE_BYTES_PER_TOKEN)
+/**
+ * Output tokens produced so far: never below what upstream said, else at most `max_tokens`. Visible output
+ * by its bytes; omitted thinking by upstream's own estimates or, where larger, by the time it has taken.
+ * Bills take the middle of what was learned, holds the cautious end.
+ */
+export function outputSoFar(seen: SeenOutput, estimates: Estimates, end: End): number {
+  const { modelClass } = seen.row
+  const visibleTokens = Math.ceil(
+    seen.visibleBytes / estimates.outputBytesPerToken(modelClass, end),
+  )
   const perSecond =
-    (MEDIAN_TOKENS_PER_SECOND[seen.row.modelClass] ?? DEFAULT_TOKENS_PER_SECOND) *
+    estimates.tokensPerSecond(modelClass, end) *
     (seen.speed === 'fast' && seen.row.fastRates !== null ? FAST_SPEED_FACTOR : 1)
   const thinkingTokens = Math.max(
     seen.thinkingEstimatedTokens,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { costOf } from '../billing/cost.ts'
 import { outputSoFar, partialUsage } from '../billing/cut-stream.ts'
+import { FIRST_GUESSES } from '../billing/learned.ts'
 import { findPrice } from '../billing/price-table.ts'
 import { ERRORS } from '../core/errors.ts'
 import type { UsageRecord } from '../core/model.ts'
@@ -84,15 +85,19 @@ export function cutStreamUsage(exchange: Exchange, tap: StreamTap, nowMs: number
   if (started.stopReason !== null && seen.seenOutputTokens > 0) return started
   const row =
     findPrice(exchange.pricesOf, started.model, exchange.call.arrivedAtMs) ?? exchange.price
-  const output = outputSoFar({
-    visibleBytes: seen.visibleBytes,
-    seenOutputTokens: seen.seenOutputTokens,
-    thinkingEstimatedTokens: seen.thinkingEstimatedTokens,
-    thinkingOpenMs: seen.omittedThinkingMs,
-    maxTokens: exchange.request.maxTokens,
-    row,
-    speed: started.speed,
-  })
+  const output = outputSoFar(
+    {
+      visibleBytes: seen.visibleBytes,
+      seenOutputTokens: seen.seenOutputTokens,
+      thinkingEstimatedTokens: seen.thinkingEstimatedTokens,
+      thinkingOpenMs: seen.omittedThinkingMs,
+      maxTokens: exchange.request.maxTokens,
+      row,
+      speed: started.speed,
+    },
+    FIRST_GUESSES,
+    'middle',
+  )
   return partialUsage(started, output)
 }
 

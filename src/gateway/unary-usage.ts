@@ -1,4 +1,5 @@
 import { outputSoFar, partialUsage } from '../billing/cut-stream.ts'
+import { FIRST_GUESSES } from '../billing/learned.ts'
 import { findPrice } from '../billing/price-table.ts'
 import type { Usage } from '../core/usage.ts'
 import { contentBytes, hasUsableInput, readUsage } from '../providers/anthropic/usage.ts'
@@ -13,15 +14,19 @@ export function unaryUsage(exchange: Exchange, json: unknown): Usage {
   const usage = readUsage(json, exchange.request.model)
   if (usage.anomalies === 0) return usage
   const row = findPrice(exchange.pricesOf, usage.model, exchange.call.arrivedAtMs) ?? exchange.price
-  const output = outputSoFar({
-    visibleBytes: contentBytes(json),
-    seenOutputTokens: usage.tokens.output,
-    thinkingEstimatedTokens: 0,
-    thinkingOpenMs: 0,
-    maxTokens: exchange.request.maxTokens,
-    row,
-    speed: usage.speed,
-  })
+  const output = outputSoFar(
+    {
+      visibleBytes: contentBytes(json),
+      seenOutputTokens: usage.tokens.output,
+      thinkingEstimatedTokens: 0,
+      thinkingOpenMs: 0,
+      maxTokens: exchange.request.maxTokens,
+      row,
+      speed: usage.speed,
+    },
+    FIRST_GUESSES,
+    'middle',
+  )
   const estimated = partialUsage(usage, output)
   // Usable iterations are what is priced, whatever the totals beside them say.
   if (hasUsableInput(json) || usage.iterations.length > 0) return estimated

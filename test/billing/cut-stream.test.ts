@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { costOf } from '../../src/billing/cost.ts'
 import { outputSoFar, partialUsage, type SeenOutput } from '../../src/billing/cut-stream.ts'
+import { FIRST_GUESSES } from '../../src/billing/learned.ts'
 import { findServedPrice, listModels, type PriceRow } from '../../src/billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
 import { anyUsage, TODAY_MS, tokensOf, usageOf } from './usages.ts'
@@ -22,37 +23,48 @@ function seen(changes: Partial<SeenOutput>): SeenOutput {
   }
 }
 
+/** As a bill takes it. */
+function bill(output: SeenOutput): number {
+  return outputSoFar(output, FIRST_GUESSES, 'middle')
+}
+
 test('visible output counts a token per four bytes', () => {
-  assert.equal(outputSoFar(seen({ visibleBytes: 4_000 })), 1_000)
-  assert.equal(outputSoFar(seen({ visibleBytes: 1 })), 1)
-  assert.equal(outputSoFar(seen({})), 0)
+  assert.equal(bill(seen({ visibleBytes: 4_000 })), 1_000)
+  assert.equal(bill(seen({ visibleBytes: 1 })), 1)
+  assert.equal(bill(seen({})), 0)
 })
 
 test('omitted thinking counts by the larger of its estimate and its time', () => {
-  const byTime = outputSoFar(seen({ thinkingOpenMs: 60_000 }))
+  const byTime = bill(seen({ thinkingOpenMs: 60_000 }))
   assert.ok(byTime > 1_000 && byTime < 10_000)
   assert.equal(
-    outputSoFar(seen({ thinkingOpenMs: 60_000, thinkingEstimatedTokens: byTime + 1 })),
+    bill(seen({ thinkingOpenMs: 60_000, thinkingEstimatedTokens: byTime + 1 })),
     byTime + 1,
   )
-  assert.equal(outputSoFar(seen({ thinkingOpenMs: 60_000, thinkingEstimatedTokens: 1 })), byTime)
-  assert.equal(outputSoFar(seen({ thinkingOpenMs: 60_000, visibleBytes: 400 })), byTime + 100)
-  assert.ok(outputSoFar(seen({ thinkingOpenMs: 60_000, speed: 'fast' })) > byTime)
+  assert.equal(bill(seen({ thinkingOpenMs: 60_000, thinkingEstimatedTokens: 1 })), byTime)
+  assert.equal(bill(seen({ thinkingOpenMs: 60_000, visibleBytes: 400 })), byTime + 100)
+  assert.ok(bill(seen({ thinkingOpenMs: 60_000, speed: 'fast' })) > byTime)
 })
 
 test('an estimate is at most max_tokens and what the model can write', () => {
-  assert.equal(outputSoFar(seen({ visibleBytes: 4_000_000, maxTokens: 700 })), 700)
-  assert.equal(outputSoFar(seen({ visibleBytes: 4e9, maxTokens: 1e9 })), OPUS.maxOutput)
+  assert.equal(bill(seen({ visibleBytes: 4_000_000, maxTokens: 700 })), 700)
+  assert.equal(bill(seen({ visibleBytes: 4e9, maxTokens: 1e9 })), OPUS.maxOutput)
+})
+
+test('holds count the same output as more than bills do', () => {
+  for (const output of [seen({ visibleBytes: 4_000 }), seen({ thinkingOpenMs: 4_000 })]) {
+    assert.ok(outputSoFar(output, FIRST_GUESSES, 'cautious') > bill(output))
+  }
 })
 
 test('what upstream counted is never undercut', () => {
-  assert.equal(outputSoFar(seen({ visibleBytes: 4, seenOutputTokens: 300 })), 300)
-  assert.equal(outputSoFar(seen({ seenOutputTokens: 300, maxTokens: 200 })), 300)
+  assert.equal(bill(seen({ visibleBytes: 4, seenOutputTokens: 300 })), 300)
+  assert.equal(bill(seen({ seenOutputTokens: 300, maxTokens: 200 })), 300)
 })
 
 test('every served model has a speed of its own class', () => {
   for (const row of listModels(BUILT_IN_PRICES, TODAY_MS)) {
-    assert.ok(outputSoFar(seen({ row, thinkingOpenMs: 1_000 })) >= 20, row.id)
+    assert.ok(bill(seen({ row, thinkingOpenMs: 1_000 })) >= 20, row.id)
   }
 })
 

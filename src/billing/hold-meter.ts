@@ -1,0 +1,183 @@
+import type { Micro } from '../core/money.ts'
+import type { Usage } from '../core/usage.ts'
+import {
+  type Bound,
+  type BoundInput,
+  type BoundOptions,
+  costBound,
+  growsInRounds,
+  tighterBound,
+} from './bound.ts'
+import type { BoundModels } from './bound-models.ts'
+import { costOf } from './cost.ts'
+import { partialUsage } from './cut-stream.ts'
+import type { PriceTable } from './price-table.ts'
+
+/** Everything that the size of a hold depends on. */
+export interface HoldTerms {
+  readonly input: BoundInput
+  readonly models: BoundModels
+  readonly options: Omit<BoundOptions, 'limit'>
+  readonly table: PriceTable
+  /** Time of admission: its prices count. */
+  readonly atMs: number
+  /** `full` holds the whole bound; `progressive` grows with the answer (design: RFC 8506 grants quota so). */
+  readonly mode: 'full' | 'progressive'
+  /** Output tokens held at a time in progressive mode. */
+  readonly stepTokens: number
+}
+
+/** Output and rounds of an answer so far, at the cautious end of the estimates. */
+export interface Produced {
+  readonly outputTokens: number
+  /** Server tools that have run: each reads the grown prompt again. */
+  readonly rounds: number
+}
+
+/** The hold grows again when the answer has used this much of the output that it covers. */
+const USED_SHARE = 0.75
+/** Fewer tokens than this are not worth another extension. */
+const LEAST_TOKENS = 64
+
+/**
+ * How large the hold of one request has to be, from its opening to its end. Pure: it asks for a size,
+ * is told what was granted, and says when the answer has used all of it. Sizes are the whole hold, not what to add.
+ */
+export class HoldMeter {
+  readonly #terms: HoldTerms
+  /** The most that the request can cost in all. */
+  readonly bound: Bound
+  /** What to hold before the request leaves. */
+  readonly openMicro: Micro
+  readonly #isGrowing: boolean
+  readonly #maxTokens: number
+  #heldMicro: Micro
+  /** Output tokens and rounds that the hold pays for. */
+  #covered: Produced
+  #asked: { readonly micro: Micro; readonly covers: Produced } | null = null
+  #started: Usage | null = null
+  /** The wallet has no more: what is held now is the end. */
+  #isLast = false
+
+  constructor(terms: HoldTerms) {
+    const { input, models, options } = terms
+    this.#terms = terms
+    this.bound = costBound(input, models, options)
+    this.#isGrowing = growsInRounds(input, models)
+    this.#maxTokens = Math.min(input.maxTokens, models.row.maxOutput)
+    this.#covered =
+      terms.mode === 'full'
+        ? { outputTokens: this.#maxTokens, rounds: Number.POSITIVE_INFINITY }
+        : { outputTokens: Math.min(this.#maxTokens, terms.stepTokens), rounds: 1 }
+    this.openMicro = this.#boundFor(this.#covered)
+    this.#heldMicro = this.openMicro
+  }
+
+  /** The same request with its prompt counted by upstream. */
+  counted(tokens: number): HoldMeter {
+    const { input } = this.#terms
+    return new HoldMeter({ ...this.#terms, input: { ...input, countedInputTokens: tokens } })
+  }
+
+  /** Whether any count of the prompt could make the opening hold fit. */
+  mayFit(availableMicro: Micro): boolean {
+    const { input, models, options } = this.#terms
+    const limit = this.#covered
+    return (
+      availableMicro > 0 &&
+      tighterBound(input, models, 1, { ...options, limit }).amountMicro <= availableMicro
+    )
+  }
+
+  get heldMicro(): Micro {
+    return this.#heldMicro
+  }
+
+  /**
+   * `message_start` has told the exact input (M12): the size that the hold should have now, or null when it
+   * is right. Nothing where the input can still grow. Ask again after `granted` or `refused`.
+   */
+  started(usage: Usage): Micro | null {
+    this.#started = usage
+    if (this.#isGrowing) return null
+    return this.#ask(this.#exactFor(this.#covered.outputTokens), this.#covered)
+  }
+
+  /** The answer went on: the size that the hold should grow to, or null when it is enough or one is asked for. */
+  produced(so: Produced): Micro | null {
+    if (this.#asked !== null || this.#isLast || !this.#needsMore(so)) return null
+    const { stepTokens } = this.#terms
+    const outputTokens = Math.min(
+      this.#maxTokens,
+      Math.max(this.#covered.outputTokens, so.outputTokens) + stepTokens,
+    )
+    const covers = { outputTokens, rounds: Math.max(this.#covered.rounds, so.rounds + 1) }
+    if (this.#isGrowing || this.#started === null) return this.#ask(this.#boundFor(covers), covers)
+    return this.#ask(this.#exactFor(outputTokens), covers)
+  }
+
+  /** The size last asked for is held. */
+  granted(): void {
+    if (this.#asked === null) return
+    this.#heldMicro = this.#asked.micro
+    this.#covered = this.#asked.covers
+    this.#asked = null
+  }
+
+  /**
+   * The size last asked for does not fit: a smaller one that does, to ask for instead, or null when nothing
+   * worth asking is left. The answer may still use what is held, and ends when that `isExhausted`.
+   */
+  refused(availableMicro: Micro): Micro | null {
+    const asked = this.#asked
+    this.#asked = null
+    if (asked === null || this.#isGrowing || this.#started === null) return null
+    let fits = this.#covered.outputTokens
+    let tooMany = asked.covers.outputTokens
+    while (tooMany - fits > 1) {
+      const outputTokens = Math.floor((fits + tooMany) / 2)
+      if (this.#exactFor(outputTokens) - this.#heldMicro <= availableMicro) fits = outputTokens
+      else tooMany = outputTokens
+    }
+    this.#isLast = true
+    if (fits - this.#covered.outputTokens < LEAST_TOKENS) return null
+    return this.#ask(this.#exactFor(fits), { ...asked.covers, outputTokens: fits })
+  }
+
+  /** True when what has been produced has used up all that the hold pays for: nothing more may pass now. */
+  isExhausted({ outputTokens }: Pick<Produced, 'outputTokens'>): boolean {
+    return outputTokens >= this.#covered.outputTokens && outputTokens < this.#maxTokens
+  }
+
+  #needsMore({ outputTokens, rounds }: Produced): boolean {
+    if (this.#terms.mode === 'full') return false
+    const { outputTokens: covered } = this.#covered
+    if (rounds > this.#covered.rounds) return true
+    return covered < this.#maxTokens && outputTokens >= covered * USED_SHARE
+  }
+
+  #ask(micro: Micro, covers: Produced): Micro | null {
+    // Where rounds made the hold larger than the news needs, it stays: it is never reduced.
+    const size = this.#isGrowing ? Math.max(micro, this.#heldMicro) : micro
+    this.#asked = { micro: size, covers }
+    if (size !== this.#heldMicro) return size
+    this.granted()
+    return null
+  }
+
+  #boundFor(covers: Produced): Micro {
+    const { input, models, options } = this.#terms
+    return costBound(input, models, { ...options, limit: covers }).amountMicro
+  }
+
+  /** Exact input, so much output. */
+  #exactFor(outputTokens: number): Micro {
+    const { table, atMs, options } = this.#terms
+    const usage = this.#started as Usage // only called once it has come
+    const { markup } = options
+    return costOf(partialUsage(usage, outputTokens), table, {
+      atMs,
+      ...(markup === undefined ? {} : { markup }),
+    }).costMicro
+  }
+}

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { BoundInput } from '../../src/billing/bound.ts'
+import { boundModels, type WantedModels } from '../../src/billing/bound-models.ts'
+import { costOf } from '../../src/billing/cost.ts'
+import { partialUsage } from '../../src/billing/cut-stream.ts'
+import { HoldMeter, type HoldTerms } from '../../src/billing/hold-meter.ts'
+import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
+import { TODAY_MS, tokensOf, usageOf } from './usages.ts'
+
+const PLAIN: BoundInput = {
+  textBytes: 20_000,
+  denseBytes: 0,
+  images: 0,
+  unknownInput: false,
+  cacheWrites: 'none',
+  maxTokens: 64_000,
+  hasTools: false,
+  serverTools: [],
+  mcp: false,
+  compaction: false,
+  fast: false,
+  geo: 'global',
+}
+const STEP = 4_096
+
+function termsOf(
+  changes: Omit<Partial<HoldTerms>, 'input'> & {
+    input?: Partial<BoundInput>
+    wanted?: Partial<WantedModels>
+  } = {},
+): HoldTerms {
+  const { input, wanted, ...terms } = changes
+  const found = boundModels(
+    { model: 'claude-sonnet-5', fast: false, fallbacks: [], advisors: [], ...wanted },
+    BUILT_IN_PRICES,
+    TODAY_MS,
+  )
+  assert.ok(found.kind === 'models')
+  return {
+    models: found.models,
+    options: {},
+    table: BUILT_IN_PRICES,
+    atMs: TODAY_MS,
+    mode: 'progressive',
+    stepTokens: STEP,
+    ...terms,
+    input: { ...PLAIN, ...input },
+  }
+}
+
+function meterOf(changes: Parameters<typeof termsOf>[0] = {}): HoldMeter {
+  return new HoldMeter(termsOf(changes))
+}
+
+const START = usageOf({ model: 'claude-sonnet-5', tokens: tokensOf({ input: 5_000, output: 1 }) })
+const costWith = (output: number) =>
+  costOf(partialUsage(START, output), BUILT_IN_PRICES, { atMs: TODAY_MS }).costMicro
+
+test('a progressive hold opens with the input and one step, a full one with all of it', () => {
+  const full = meterOf({ mode: 'full' })
+  assert.equal(full.openMicro, full.bound.amountMicro)
+  const progressive = meterOf()
+  assert.equal(
+    full.openMicro - progressive.openMicro,
+    ((64_000 - STEP) * 10_000_000) / 1_000_000, // at $10 per million tokens of output
+  )
+  assert.equal(
+    meterOf({ input: { maxTokens: 100 } }).openMicro,
+    meterOf({ mode: 'full', input: { maxTokens: 100 } }).openMicro,
+  )
+})
+
+test('the start of the answer makes the input exact', () => {
+  const meter = meterOf()
+  assert.equal(meter.started(START), costWith(STEP))
+  meter.granted()
+  assert.equal(meter.heldMicro, costWith(STEP))
+  const full = meterOf({ mode: 'full' })
+  assert.equal(full.started(START), costWith(64_000))
+})
+
+test('the hold grows before three quarters of it are used, one step at a time, up to max_tokens', () => {
+  const meter = meterOf({ input: { maxTokens: 10_000 } })
+  meter.started(START)
+  meter.granted()
+  assert.equal(meter.produced({ outputTokens: 3_071, rounds: 0 }), null)
+  assert.equal(meter.produced({ outputTokens: 3_072, rounds: 0 }), costWith(2 * STEP))
+  assert.equal(meter.produced({ outputTokens: 3_500, rounds: 0 }), null, 'one is asked for')
+  assert.equal(meter.isExhausted({ outputTokens: 4_095 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: 4_096 }), true)
+  meter.granted()
+  assert.equal(meter.isExhausted({ outputTokens: 4_096 }), false)
+  assert.equal(meter.produced({ outputTokens: 7_000, rounds: 0 }), costWith(10_000))
+  meter.granted()
+  assert.equal(meter.produced({ outputTokens: 9_999, rounds: 0 }), null)
+  assert.equal(meter.isExhausted({ outputTokens: 10_000 }), false, 'max_tokens ends it')
+})
+
+test('when a step does not fit, what is left of the wallet is asked for, and then nothing more', () => {
+  const meter = meterOf()
+  meter.started(START)
+  meter.granted()
+  assert.equal(meter.produced({ outputTokens: 3_072, rounds: 0 }), costWith(2 * STEP))
+  const last = meter.refused(1_000 * 10)
+  assert.equal(last, costWith(STEP + 1_000))
+  meter.granted()
+  assert.equal(meter.produced({ outputTokens: 5_000, rounds: 0 }), null)
+  assert.equal(meter.isExhausted({ outputTokens: STEP + 999 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: STEP + 1_000 }), true)
+  const poor = meterOf()
+  poor.started(START)
+  poor.granted()
+  poor.produced({ outputTokens: 3_072, rounds: 0 })
+  assert.equal(poor.refused(100), null)
+  assert.equal(poor.isExhausted({ outputTokens: STEP }), true)
+})
+
+test('requests that grow in rounds are never reduced, and grow with each round', () => {
+  const serverTools = [{ kind: 'web_search', maxUses: 5 }] as const
+  const meter = meterOf({ input: { serverTools } })
+  assert.equal(meter.started(START), null)
+  assert.ok(meter.openMicro < meter.bound.amountMicro)
+  assert.equal(meter.produced({ outputTokens: 10, rounds: 1 }), null)
+  const second = meter.produced({ outputTokens: 20, rounds: 2 })
+  assert.ok(second !== null && second > meter.openMicro)
+  meter.granted()
+  assert.equal(meter.refused(1), null)
+})
+
+test('a counted prompt makes a smaller meter, and mayFit says whether counting can help', () => {
+  const meter = meterOf({ input: { unknownInput: true } })
+  const counted = meter.counted(5_000)
+  assert.ok(counted.openMicro < meter.openMicro)
+  assert.equal(meter.mayFit(counted.openMicro), true)
+  assert.equal(meter.mayFit(1), false)
+  assert.equal(meter.mayFit(0), false)
+})
+
+test('whatever an answer does, its cost stays within what is held while nothing is exhausted', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 60_000 }),
+      fc.array(fc.integer({ min: 1, max: 3_000 }), { maxLength: 40 }),
+      fc.integer({ min: 0, max: 2_000_000 }),
+      (maxTokens, deltas, walletMicro) => {
+        const meter = meterOf({ input: { maxTokens } })
+        let held = meter.openMicro
+        let left = walletMicro
+        const ask = (first: number | null) => {
+          for (let target = first; target !== null; ) {
+            if (target - held <= left) {
+              left -= target - held
+              held = target
+              meter.granted()
+              return
+            }
+            target = meter.refused(left)
+          }
+        }
+        ask(meter.started(START))
+        assert.equal(meter.heldMicro, held)
+        let output = 0
+        for (const delta of deltas) {
+          output = Math.min(maxTokens, output + delta)
+          if (meter.isExhausted({ outputTokens: output })) return
+          assert.ok(held >= costWith(output), `${output} tokens`)
+          ask(meter.produced({ outputTokens: output, rounds: 0 }))
+          assert.equal(meter.heldMicro, held)
+        }
+      },
+    ),
+  )
+})
