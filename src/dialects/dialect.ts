@@ -1,14 +1,24 @@
 import type { BodyFacts } from '../wire/body-facts.ts'
+import type { AutoCache } from './openai/cache-control.ts'
+import type { ModelCapabilities } from './openai/capabilities.ts'
+import type { TranslatedError } from './openai/error-shape.ts'
+import type { Digest } from './openai/ids.ts'
+import type { Refusal } from './openai/refusal.ts'
 
 /** A client format. A new one is a new folder, and a route that speaks it. */
 export interface Dialect {
-  readonly name: 'anthropic'
-  /** Checks what ccgate itself uses of a body; the rest passes untouched. */
+  readonly name: 'anthropic' | 'openai'
+  /**
+   * Checks what ccgate itself uses of a body that goes upstream; the rest passes untouched. Where there is a
+   * translator, the body is the translated one.
+   */
   readRequest(body: Uint8Array, facts: BodyFacts): ReadRequest
   /** The whole body of an error answer. */
   renderError(error: WireError): string
   /** An error inside a running stream, after which the stream closes. */
   renderStreamError(error: WireError): string
+  /** Absent: what the client sends and gets is upstream's own format. */
+  readonly translator?: Translator
 }
 
 /** An error as every dialect can say it. */
@@ -34,4 +44,103 @@ export interface InferenceRequest {
   readonly model: string
   readonly maxTokens: number
   readonly stream: boolean
+}
+
+/** Makes Anthropic requests of another format's, and that format's answers of Anthropic's streams. */
+export interface Translator {
+  /** Never throws, whatever the parsed body holds. Pure: the same body gives the same bytes. */
+  translate(json: unknown, context: TranslationContext): Translation
+  /** Upstream's error answer (status and body) as this format says it. */
+  translateError(status: number, bodyText: string): TranslatedError
+  /** What a running stream sends after 15 s without output. */
+  readonly keepAlive: string
+}
+
+/** What translation needs to know beyond the body. */
+export interface TranslationContext {
+  /** The id of the caller's key: ids of end users are hashed with it. */
+  readonly keyId: string
+  readonly digest: Digest
+  /** The model that a client's name means (aliases applied), and what it accepts. */
+  readonly modelOf: (name: string) => {
+    readonly id: string
+    readonly capabilities: ModelCapabilities
+  }
+  readonly settings: TranslationSettings
+}
+
+/** The operator's wishes. */
+export interface TranslationSettings {
+  /** `web_search_options` and web search tools are honoured. */
+  readonly webSearch: boolean
+  readonly autoCache: 'off' | 'seen' | 'always'
+  /** What happens to a forced tool choice that the model does not accept. */
+  readonly forcedToolChoice: 'degrade' | 'reject'
+  readonly repairToolHistory: boolean
+  /** `service_tier` `priority` and `fast` ask for upstream's fast mode. */
+  readonly priorityIsFast: boolean
+}
+
+export const DEFAULT_TRANSLATION_SETTINGS: TranslationSettings = {
+  webSearch: false,
+  autoCache: 'seen',
+  forcedToolChoice: 'degrade',
+  repairToolHistory: false,
+  priorityIsFast: false,
+}
+
+export type Translation = Translated | Refusal
+
+/** A request as it goes upstream, and how its answer comes back. */
+export interface Translated {
+  readonly kind: 'ok'
+  /** JSON of `POST /v1/messages`, always with `stream: true`; `anthropic-version` is 2023-06-01. */
+  readonly body: string
+  /** What `anthropic-beta` must say. */
+  readonly betas: readonly string[]
+  /** Names for `X-CC-Ignored-Params`. */
+  readonly ignored: readonly string[]
+  /** Words for `X-CC-Warnings`. */
+  readonly warnings: readonly string[]
+  /** Whether the client wants a stream. */
+  readonly stream: boolean
+  /**
+   * `if_seen`: where the prefix table has seen the body's prefix within its life, `withAutoCache` of
+   * `openai/upstream.ts` marks it, for `autoCacheTtl`. `on` is marked already.
+   */
+  readonly autoCache: AutoCache
+  readonly autoCacheTtl: '5m' | '1h'
+  /** The client's `prompt_cache_key`, a hint which account may be warm; null without one. */
+  readonly cacheKey: string | null
+  /** Begins the answer; called when upstream's `message_start` is here. */
+  openAnswer(about: AnswerContext): AnswerTranslator
+}
+
+/** What an answer says about itself. */
+export interface AnswerContext {
+  /** `ccr_…`: the ids of the answer are made of it. */
+  readonly requestId: string
+  /** Unix seconds. */
+  readonly createdS: number
+}
+
+/** One answer: upstream's events in, the client's bytes out. Not reusable. */
+export interface AnswerTranslator {
+  /**
+   * Takes upstream's bytes in any chunking and answers what the client gets for the events that are whole
+   * (nothing where it does not stream). The success ending comes with upstream's `message_stop` and never
+   * otherwise; an upstream `error` event comes out as the format's own, and nothing follows it.
+   */
+  push(bytes: Buffer): Buffer
+  /**
+   * `open`: runs; `paused`: upstream wants to be called again with `pausedContent` behind the history
+   * (`pause_turn`); `done`: ended well; `failed`: an error event came, or the ending had no stop reason.
+   */
+  readonly state: 'open' | 'paused' | 'done' | 'failed'
+  /** The answer so far, as content of the assistant's message; null where it is not `paused`. */
+  readonly pausedContent: readonly unknown[] | null
+  /** Ends a paused answer without another round: what there is is the answer. */
+  finishPaused(): Buffer
+  /** The body of an answer that does not stream; null until `done`. */
+  body(): string | null
 }

@@ -1,0 +1,237 @@
+import { wrongType } from './fields.ts'
+import type { JsonObject } from './json.ts'
+import { isObject } from './json.ts'
+
+/** A JSON Schema made fit for upstream's structured outputs (openai-mapping 1.6). */
+export interface SanitizedSchema {
+  readonly schema: JsonObject
+  /** It refers to itself, or to something outside: upstream's grammar cannot be made. */
+  readonly isRecursive: boolean
+  /** Some object asks for members beyond those it names; the sanitized one forbids them. */
+  readonly isOpen: boolean
+  /** Members that need not be there, over all objects. */
+  readonly optionalCount: number
+  /** Members of more than one type (`anyOf`, `oneOf`, a list of types), over all objects. */
+  readonly unionCount: number
+}
+
+/** What goes into the upstream schema as it is. Everything else becomes a part of the description. */
+const KEPT = new Set(['$ref', 'const', 'default', 'description', 'required', 'title', 'type'])
+/** What says nothing to a model. */
+const DROPPED = new Set(['$anchor', '$comment', '$id', '$schema', 'additionalProperties', 'strict'])
+const FORMATS = new Set([
+  'date-time',
+  'time',
+  'date',
+  'duration',
+  'email',
+  'hostname',
+  'uri',
+  'ipv4',
+  'ipv6',
+  'uuid',
+])
+
+/** Makes a schema fit for upstream's structured outputs. The input must not nest without bound. */
+export function sanitizeSchema(schema: JsonObject): SanitizedSchema {
+  const walk = new Sanitizer()
+  const clean = walk.node(schema, '#')
+  return {
+    schema: clean,
+    isRecursive: walk.isRecursive(),
+    isOpen: walk.isOpen,
+    optionalCount: walk.optionalCount,
+    unionCount: walk.unionCount,
+  }
+}
+
+class Sanitizer {
+  isOpen = false
+  optionalCount = 0
+  unionCount = 0
+  /** Which definition refers to which, by pointer; `#` is the schema itself. */
+  readonly #refs = new Map<string, Set<string>>()
+
+  /** One schema node; `home` is the definition in which it stands. */
+  node(schema: JsonObject, home: string): JsonObject {
+    const clean: Record<string, unknown> = {}
+    const said: string[] = []
+    for (const [name, value] of Object.entries(schema))
+      this.#keyword(name, value, home, clean, said)
+    if (isObject(schema.properties)) this.#count(schema.properties, schema.required)
+    if (typesOf(clean).includes('object') || isObject(clean.properties)) {
+      clean.type ??= 'object'
+      clean.additionalProperties = false
+    }
+    const extra = schema.additionalProperties
+    if (extra !== undefined && extra !== false) this.isOpen = true
+    if (said.length > 0) clean.description = joined(clean.description, said.join('; '))
+    return clean
+  }
+
+  #keyword(
+    name: string,
+    value: unknown,
+    home: string,
+    clean: Record<string, unknown>,
+    said: string[],
+  ): void {
+    if (name === '$ref') this.#refer(home, value)
+    if (KEPT.has(name)) clean[name] = value
+    else if (name === 'properties') clean[name] = this.#members(value, () => home)
+    else if (name === '$defs' || name === 'definitions')
+      clean[name] = this.#members(value, (key) => `#/${name}/${key}`)
+    else if (name === 'items') clean[name] = this.#value(value, home)
+    else if (name === 'anyOf' || name === 'allOf' || name === 'oneOf') {
+      const branches = Array.isArray(value) ? value.map((item) => this.#value(item, home)) : []
+      const kept = name === 'allOf' ? 'allOf' : 'anyOf'
+      clean[kept] = [...(Array.isArray(clean[kept]) ? clean[kept] : []), ...branches]
+    } else if (name === 'enum' && Array.isArray(value) && value.every(isPrimitive))
+      clean[name] = value
+    else if (name === 'format' && typeof value === 'string' && FORMATS.has(value))
+      clean[name] = value
+    else if (name === 'minItems' && (value === 0 || value === 1)) clean[name] = value
+    else if (!DROPPED.has(name)) said.push(`${name}: ${JSON.stringify(value)}`)
+  }
+
+  #members(value: unknown, homeOf: (key: string) => string): JsonObject {
+    const clean: [string, unknown][] = []
+    if (isObject(value))
+      for (const [key, member] of Object.entries(value))
+        clean.push([key, this.#value(member, homeOf(key))])
+    return Object.fromEntries(clean)
+  }
+
+  #value(value: unknown, home: string): unknown {
+    return isObject(value) ? this.node(value, home) : value
+  }
+
+  #count(properties: JsonObject, required: unknown): void {
+    const needed = new Set(Array.isArray(required) ? required : [])
+    for (const [key, member] of Object.entries(properties)) {
+      if (!needed.has(key)) this.optionalCount++
+      if (!isObject(member)) continue
+      const branches = Array.isArray(member.anyOf) || Array.isArray(member.oneOf)
+      if (branches || Array.isArray(member.type)) this.unionCount++
+    }
+  }
+
+  #refer(home: string, ref: unknown): void {
+    const refs = this.#refs.get(home) ?? new Set()
+    refs.add(String(ref))
+    this.#refs.set(home, refs)
+  }
+
+  /** Whether the references run in a ring, or leave the schema's own definitions. */
+  isRecursive(): boolean {
+    const done = new Set<string>()
+    const open = new Set<string>()
+    const visit = (home: string): boolean => {
+      if (open.has(home)) return true
+      if (done.has(home)) return false
+      open.add(home)
+      for (const ref of this.#refs.get(home) ?? []) {
+        if (!/^#\/(?:\$defs|definitions)\/[^/]+$/.test(ref) || visit(ref)) return true
+      }
+      open.delete(home)
+      done.add(home)
+      return false
+    }
+    return [...this.#refs.keys()].some(visit)
+  }
+}
+
+/** A tool's parameters as upstream accepts them. `note` goes to the description; null where nothing was lost. */
+export interface InputSchema {
+  readonly schema: JsonObject
+  readonly note: string | null
+}
+
+/**
+ * The input schema of a tool: an object at its top, without alternatives there, which upstream refuses. All
+ * other keywords stay. `field` is where the parameters stand.
+ */
+export function inputSchema(parameters: unknown, field: string): InputSchema {
+  if (parameters === undefined || parameters === null)
+    return { schema: { type: 'object', properties: {} }, note: null }
+  if (!isObject(parameters)) wrongType(field, 'a JSON Schema object')
+  let isEmpty = true
+  for (const _ in parameters) {
+    isEmpty = false
+    break
+  }
+  if (isEmpty) return { schema: { type: 'object', properties: {} }, note: null }
+  const combined = COMBINATORS.filter((name) => Array.isArray(parameters[name]))
+  const isObjectType = parameters.type === 'object'
+  if (combined.length === 0 && isObjectType) return { schema: parameters, note: null }
+  const types = typesOf(parameters)
+  const type = types.length === 0 || types.includes('object') ? 'object' : parameters.type
+  if (combined.length === 0) return { schema: { ...parameters, type }, note: null }
+  return merged(parameters, combined)
+}
+
+const COMBINATORS = ['oneOf', 'anyOf', 'allOf'] as const
+
+/** The branches of the top level made into one object: all members, those required that every branch needs. */
+function merged(
+  parameters: JsonObject,
+  combined: readonly (typeof COMBINATORS)[number][],
+): InputSchema {
+  const { oneOf: _one, anyOf: _any, allOf: _all, ...rest } = parameters
+  const properties = new Map(isObject(rest.properties) ? Object.entries(rest.properties) : [])
+  let required = stringsOf(rest.required)
+  for (const name of combined) {
+    const branches = (parameters[name] as readonly unknown[]).map((it) => resolved(it, parameters))
+    for (const branch of branches) {
+      if (!isObject(branch.properties)) continue
+      for (const [key, member] of Object.entries(branch.properties))
+        if (!properties.has(key)) properties.set(key, member)
+    }
+    const lists = branches.map((branch) => stringsOf(branch.required))
+    const needed = name === 'allOf' ? lists.flat() : inAll(lists)
+    required = [...new Set([...required, ...needed])]
+  }
+  const schema: Record<string, unknown> = {
+    ...rest,
+    type: 'object',
+    properties: Object.fromEntries(properties),
+  }
+  if (required.length > 0) schema.required = required
+  const isChoice = combined.some((name) => name !== 'allOf')
+  const note = isChoice ? 'The parameters are alternatives: not all of them go together.' : null
+  return { schema, note }
+}
+
+function inAll(lists: readonly (readonly string[])[]): readonly string[] {
+  const [first = [], ...others] = lists.map((list) => new Set(list))
+  return [...first].filter((name) => others.every((list) => list.has(name)))
+}
+
+/** A branch; one that only points to a definition of the same schema is that definition. */
+function resolved(branch: unknown, root: JsonObject): JsonObject {
+  if (!isObject(branch)) return {}
+  const name =
+    typeof branch.$ref === 'string' ? /^#\/(\$defs|definitions)\/(.+)$/.exec(branch.$ref) : null
+  if (name === null) return branch
+  const definitions = root[name[1]]
+  const target = isObject(definitions) ? definitions[name[2]] : undefined
+  return isObject(target) ? target : {}
+}
+
+/** Two texts of a description as one. */
+export function joined(description: unknown, more: string): string {
+  return typeof description === 'string' && description !== '' ? `${description}\n${more}` : more
+}
+
+function typesOf(schema: JsonObject): readonly unknown[] {
+  if (schema.type === undefined) return []
+  return Array.isArray(schema.type) ? schema.type : [schema.type]
+}
+
+function stringsOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+function isPrimitive(value: unknown): boolean {
+  return typeof value !== 'object' || value === null
+}
