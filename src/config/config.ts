@@ -1,4 +1,6 @@
 import { dirname, resolve } from 'node:path'
+import type { SpendLimit } from '../core/model.ts'
+import type { Micro } from '../core/money.ts'
 import { defaultDatabaseFile, type Place, processPlace } from './place.ts'
 import { DEFAULTS, type ListenAddress, type Settings, schema } from './schema.ts'
 
@@ -47,10 +49,15 @@ export interface Config {
     /** For new keys; null is unlimited. */
     readonly defaultRpm: number | null
     readonly defaultConcurrency: number | null
+    readonly defaultSpendLimit: SpendLimit | null
     readonly maxBodyBytes: number
     readonly headersTimeoutMs: number
   }
-  readonly billing: { readonly hold: 'full' }
+  readonly billing: {
+    readonly hold: 'full'
+    /** People are told of users below it, unless they have a limit of their own; null: of nobody. */
+    readonly lowBalanceMicro: Micro | null
+  }
   readonly logging: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
     readonly format: 'auto' | 'text' | 'json'
@@ -59,6 +66,8 @@ export interface Config {
     readonly access: 'all' | 'errors' | 'off'
   }
   readonly shutdownGraceMs: number
+  /** IANA name: days of reports and of limits begin at its midnight. */
+  readonly timeZone: string
 }
 
 /** The config of a machine where nobody set anything. */
@@ -132,12 +141,17 @@ export function toConfig(
     limits: {
       defaultRpm: settings.limits.default_rpm,
       defaultConcurrency: settings.limits.default_concurrency,
+      defaultSpendLimit: settings.limits.default_spend_limit,
       maxBodyBytes: settings.limits.max_body,
       headersTimeoutMs: settings.limits.headers_timeout,
     },
-    billing: settings.billing,
+    billing: {
+      hold: settings.billing.hold,
+      lowBalanceMicro: settings.billing.low_balance_notice,
+    },
     logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
     shutdownGraceMs: settings.shutdown_grace,
+    timeZone: settings.timezone,
   }
 }
 

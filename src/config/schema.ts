@@ -1,6 +1,11 @@
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
+import { parseMoney } from '../core/amount.ts'
+import { isTimeZone } from '../core/calendar.ts'
+import type { SpendLimit } from '../core/model.ts'
+import type { Micro } from '../core/money.ts'
 import { type Parsed, parseCount, parseDuration, parseSize } from '../core/quantity.ts'
+import { parseSpendLimit } from '../core/spend-limit.ts'
 
 /** The settings as people write them; `config.example.yaml` shows exactly these values. */
 export const DEFAULTS = {
@@ -29,10 +34,17 @@ export const DEFAULTS = {
     server_error: { first: '5s', max: '5m', trip_after: 3 },
     probe_every: '10m',
   },
-  limits: { default_rpm: 60, default_concurrency: 50, max_body: '32MiB', headers_timeout: '10s' },
-  billing: { hold: 'full' },
+  limits: {
+    default_rpm: 60,
+    default_concurrency: 50,
+    default_spend_limit: 'none',
+    max_body: '32MiB',
+    headers_timeout: '10s',
+  },
+  billing: { hold: 'full', low_balance_notice: 5 },
   logging: { level: 'info', format: 'auto', file: 'none', access: 'errors' },
   shutdown_grace: '300s',
+  timezone: 'UTC',
 } as const
 
 /** Where the gateway listens. */
@@ -107,6 +119,22 @@ const version = leaf(
       : bad(`"${text}" is not an API version. Example: "2023-06-01"`),
 )
 
+const spendLimit = leaf(
+  'an amount per day, month or in total: 200/month, or none (unlimited)',
+  (text): Parsed<SpendLimit | null> => (text === 'none' ? ok(null) : parseSpendLimit(text)),
+)
+const moneyOrNone = leaf(
+  'an amount in dollars: 5.00, or none',
+  (text): Parsed<Micro | null> => (text === 'none' ? ok(null) : parseMoney(text)),
+)
+const timeZone = leaf(
+  'a name of the IANA time zone database: UTC, Europe/Berlin',
+  (text): Parsed<string> =>
+    isTimeZone(text)
+      ? ok(text)
+      : bad(`"${text}" is not a time zone. Example: UTC or Europe/Berlin`),
+)
+
 const proxies = z
   .unknown()
   .transform((value, context): readonly string[] => {
@@ -155,10 +183,11 @@ export const schema = z.strictObject({
   limits: z.strictObject({
     default_rpm: countOrNone(1, 1_000_000),
     default_concurrency: countOrNone(1, 1_000_000),
+    default_spend_limit: spendLimit,
     max_body: size,
     headers_timeout: duration,
   }),
-  billing: z.strictObject({ hold: choice('full') }),
+  billing: z.strictObject({ hold: choice('full'), low_balance_notice: moneyOrNone }),
   logging: z.strictObject({
     level: choice('debug', 'info', 'warn', 'error'),
     format: choice('auto', 'text', 'json'),
@@ -166,6 +195,7 @@ export const schema = z.strictObject({
     access: choice('all', 'errors', 'off'),
   }),
   shutdown_grace: duration,
+  timezone: timeZone,
 })
 
 /** Everything `schema` reads, with its units still in the key names of the file. */

@@ -176,6 +176,18 @@ test('wrong values say what would be right', async (t) => {
       'cooldown:\n  overloaded: {first: 2m, max: 30s}',
       '2 cooldown.overloaded.first: is longer than cooldown.overloaded.max',
     ],
+    [
+      'limits: {default_spend_limit: 200}',
+      '1 limits.default_spend_limit: "200" needs a period. Example: 200/month, 20/day or 500/total',
+    ],
+    [
+      'billing: {low_balance_notice: "5,00"}',
+      '1 billing.low_balance_notice: "5,00" is not an amount: use a dot: 5.00',
+    ],
+    [
+      'timezone: Europe/Bonn',
+      '1 timezone: "Europe/Bonn" is not a time zone. Example: UTC or Europe/Berlin',
+    ],
     ['- a\n- b', '1 : the file must hold settings, one per line. Example: listen: 127.0.0.1:8787'],
   ]
   for (const [yaml, expected] of cases) assert.deepEqual(await problems(t, yaml), [expected])
