@@ -87,6 +87,9 @@ const PURE = [
   'billing/',
   'dialects/',
   'pool/select.ts',
+  'pool/choose.ts',
+  'pool/affinity.ts',
+  'pool/prefix-table.ts',
   'pool/cooldown.ts',
   'access/admit.ts',
 ]

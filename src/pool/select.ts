@@ -13,6 +13,16 @@ export interface Candidate {
   readonly servesModel: boolean
   /** Since its last attempt left; infinite when it never had one. */
   readonly idleMs: number
+  /** The operator's labels; a key may be confined to some. */
+  readonly tags?: readonly string[]
+  /** Whose prompt cache it reads and writes; absent or null: not yet known, so nobody else's. */
+  readonly workspace?: string | null
+  /** Whose thinking it can read; absent or null: not yet known. */
+  readonly organization?: string | null
+  /** Usual time until an answer begins, in milliseconds; absent or null: not yet known. */
+  readonly firstTokenMs?: number | null
+  /** The least share, 0 to 1, that is left of any of its upstream limits; absent or null: not known. */
+  readonly headroom?: number | null
 }
 
 export type Choice =
@@ -53,8 +63,8 @@ export function select(candidates: readonly Candidate[], tried: ReadonlySet<stri
   return { kind: 'none', because, retryAfterMs: soonestMs }
 }
 
-/** 0: can serve now; null: no end known. */
-function waitOf(candidate: Candidate): number | null {
+/** Milliseconds until it can serve, 0: now; null: no end known. */
+export function waitOf(candidate: Candidate): number | null {
   if (candidate.rest !== null)
     return candidate.rest.forMs === null ? null : Math.max(1, candidate.rest.forMs)
   if (candidate.concurrencyLimit !== null && candidate.inFlight >= candidate.concurrencyLimit) {
