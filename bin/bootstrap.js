@@ -43,7 +43,7 @@ const TASKS = {
   },
   'test:long': async (args) => {
     await build()
-    return node(['--import', 'tsx', 'test/long/crash.ts', ...args])
+    return node(['--import', 'tsx', 'test/long/run.ts', ...args])
   },
   check: async () => {
     await step('types', () => node(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']))

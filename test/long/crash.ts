@@ -1,21 +1,13 @@
-// Kills the gateway at random instants under load and audits what is left:
-// `npm run test:long [-- --kills N --seed S --clients N]`.
-
-import { parseArgs } from 'node:util'
 import { runCrashCampaign } from '../support/crash-campaign.ts'
+import { type Campaign, newSeed } from './campaign.ts'
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '180' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
-    clients: { type: 'string', default: '32' },
+/** Kills the real gateway at random instants under load and audits what is left. */
+export const crash: Campaign = {
+  name: 'crash',
+  what: 'ends the gateway with kill -9 under load, then audits the ledger',
+  options: { kills: 100, clients: 200, seed: newSeed() },
+  async run({ kills, clients, seed }, report) {
+    const result = await runCrashCampaign({ kills, seed, clients, report })
+    return result.violations
   },
-})
-const result = await runCrashCampaign({
-  kills: Number(values.kills),
-  seed: Number(values.seed),
-  clients: Number(values.clients),
-  report: (line) => process.stdout.write(`${line}\n`),
-})
-for (const violation of result.violations) process.stdout.write(`VIOLATION ${violation}\n`)
-process.exitCode = result.violations.length === 0 ? 0 : 1
+}

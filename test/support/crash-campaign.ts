@@ -10,6 +10,7 @@ import { furnish } from '../../src/cli/commands/demo-data.ts'
 import { createIdMaker } from '../../src/core/ids.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import type { Store } from '../../src/store/store.ts'
+import { mulberry32 } from './random.ts'
 
 /** What a campaign does: this often, from this seed, under this many clients. */
 export interface CrashPlan {
@@ -238,15 +239,4 @@ function ask(port: number, agent: Agent, key: string, stream: boolean): Promise<
     call.on('error', () => resolve(null))
     call.end(body)
   })
-}
-
-/** A small seeded generator, so that a seed names the instants of all kills. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }
