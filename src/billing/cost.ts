@@ -1,7 +1,7 @@
 import { invariant } from '../core/invariant.ts'
 import type { Micro } from '../core/money.ts'
 import type { Receipt, ReceiptLine, TokenCounts, Usage, UsageIteration } from '../core/usage.ts'
-import { dearestPrice, findPrice, type PriceRow, type PriceTable } from './price-table.ts'
+import { type PriceRow, type PriceTable, priceOf, priceVersionAt } from './price-table.ts'
 
 /** A fraction of two positive integers. */
 export type Ratio = readonly [numerator: number, denominator: number]
@@ -25,7 +25,7 @@ export interface CostOptions {
 
 /**
  * Prices an answer by what the answer says: model, speed, region, iterations. Total: a model without a
- * price costs what the dearest one costs, and its line says so. About 0.15 µs for a plain answer.
+ * price costs what is configured for such, else what the dearest one costs, and its line says so. About 0.15 µs for a plain answer.
  */
 export function costOf(usage: Usage, table: PriceTable, options: CostOptions): Receipt {
   const plain = (options.batch ?? usage.serviceTier === 'batch') ? BATCH : PLAIN
@@ -40,7 +40,7 @@ export function costOf(usage: Usage, table: PriceTable, options: CostOptions): R
     return isRegional && !row.inferenceGeo ? { ...line, note, ratio: plain } : { ...line, note }
   })
   const receipt = {
-    priceVersion: table.version,
+    priceVersion: priceVersionAt(table, options.atMs),
     lines,
     ratio: isRegional ? regional : plain,
     webSearchRequests: usage.webSearchRequests,
@@ -106,9 +106,8 @@ function plus(
 
 function priceEntry(entry: UsageIteration, usage: Usage, table: PriceTable, atMs: number) {
   const model = entry.model ?? usage.model
-  const known = findPrice(table, model, atMs)
-  const row = known ?? dearestPrice(table, atMs, usage.speed === 'fast' ? 'fast' : 'standard')
-  const note = known === null ? 'model_unknown_dearest_price' : null
+  const speed = usage.speed === 'fast' ? 'fast' : 'standard'
+  const { row, note } = priceOf(table, model, atMs, speed)
   const { tier, rates } = tierOf(row, entry.tokens, usage.speed)
   const line: ReceiptLine = { model, tier, tokens: entry.tokens, rates, note }
   return { row, line }

@@ -1,7 +1,9 @@
 import { matchesModel } from '../core/model-glob.ts'
 import type { Micro } from '../core/money.ts'
 import { editDistance } from '../core/nearest.ts'
-import type { Rates } from '../core/usage.ts'
+import type { Rates, ReceiptLine } from '../core/usage.ts'
+import { displayName, isPlainName, spelling, wrongCharacter } from './model-names.ts'
+import { inForce, type ModelPolicy, NO_POLICY, settingFor } from './model-policy.ts'
 
 /** `retired` models keep their price for old receipts but are no longer served. */
 export type ModelStatus = 'active' | 'deprecated' | 'retired'
@@ -63,15 +65,17 @@ export interface PriceRow {
   readonly retiresOn: string | null
 }
 
-/** All prices that ccgate knows, with a version that receipts quote. */
+/** All prices that ccgate knows, and what people decided about models; with the history of both. */
 export interface PriceTable {
+  /** Of the built-in prices; receipts quote `priceVersionAt`. */
   readonly version: string
-  /** Every row ever, in the table's order: families together, newest first. */
+  /** Every row ever, in the table's order: families together, newest first; one model's rows by time. */
   readonly rows: readonly PriceRow[]
   /** Fee of one web search. */
   readonly webSearchMicro: Micro
   /** Rows by exact id and alias, the latest `effectiveAtMs` first. */
   readonly byName: ReadonlyMap<string, readonly PriceRow[]>
+  readonly policy: ModelPolicy
 }
 
 /** Builds a table from its models; rows keep their order. */
@@ -80,9 +84,18 @@ export function priceTable(source: {
   readonly webSearchMicro: Micro
   readonly models: readonly ModelPrice[]
 }): PriceTable {
-  const rows = source.models.map(rowOf)
+  const { version, webSearchMicro } = source
+  const rows = source.models.map((model) =>
+    // A model's first row holds from time zero, so that a machine whose clock is behind still has prices.
+    priceRow(model, model.since === undefined ? 0 : Date.parse(`${model.since}T00:00:00Z`)),
+  )
+  return tableOf({ version, webSearchMicro, rows, policy: NO_POLICY })
+}
+
+/** A table with its index. */
+export function tableOf(parts: Omit<PriceTable, 'byName'>): PriceTable {
   const byName = new Map<string, PriceRow[]>()
-  for (const row of rows) {
+  for (const row of parts.rows) {
     for (const name of [row.id, ...row.aliases]) {
       const known = byName.get(name)
       if (known === undefined) byName.set(name, [row])
@@ -90,17 +103,17 @@ export function priceTable(source: {
     }
   }
   for (const known of byName.values()) known.sort((a, b) => b.effectiveAtMs - a.effectiveAtMs)
-  return { version: source.version, rows, webSearchMicro: source.webSearchMicro, byName }
+  return { ...parts, byName }
 }
 
-// A model's first row holds from time zero, so that a machine whose clock is behind still has prices.
-function rowOf(model: ModelPrice): PriceRow {
+/** What a model's price is from that time on. */
+export function priceRow(model: ModelPrice, effectiveAtMs: number): PriceRow {
   return {
     id: model.id,
     aliases: model.aliases ?? [],
     displayName: displayName(model.id),
     status: model.status,
-    effectiveAtMs: model.since === undefined ? 0 : Date.parse(`${model.since}T00:00:00Z`),
+    effectiveAtMs,
     contextWindow: model.contextWindow,
     maxOutput: model.maxOutput,
     rates: model.rates,
@@ -116,20 +129,85 @@ function rowOf(model: ModelPrice): PriceRow {
 }
 
 /**
- * The row of exactly this id or alias at that time, retired models included; null when it has no price.
- * Never by prefix: point releases have their own prices.
+ * The row of exactly this id or upstream alias at that time, retired models included; null when it has no
+ * price. Never by prefix: point releases have their own prices.
  */
 export function findPrice(table: PriceTable, modelId: string, atMs: number): PriceRow | null {
   const rows = table.byName.get(modelId)
   if (rows === undefined) return null
-  for (const row of rows) if (row.effectiveAtMs <= atMs) return row
+  for (const row of rows) {
+    if (row.effectiveAtMs > atMs) continue
+    if (row.id === modelId) return row
+    // A later row of that model may have other aliases.
+    const current = findPrice(table, row.id, atMs)
+    return current?.aliases.includes(modelId) === true ? current : null
+  }
   return null
 }
 
-/** As `findPrice`, but null for retired models: what may be requested. */
+/**
+ * What may be requested under this name, id or upstream alias: `findPrice` without what is retired, disabled
+ * or denied here; and unknown models, where they are priced as another one.
+ */
 export function findServedPrice(table: PriceTable, modelId: string, atMs: number): PriceRow | null {
   const row = findPrice(table, modelId, atMs)
-  return row === null || row.status === 'retired' ? null : row
+  if (row !== null) return isServed(table, row, atMs) ? row : null
+  const priced = isPlainName(modelId) ? pricedAs(table, modelId, atMs) : null
+  return priced !== null && isServed(table, priced, atMs) ? priced : null
+}
+
+/** What the answer of a model costs, whatever model it is; the note says that its price was not known. */
+export function priceOf(
+  table: PriceTable,
+  modelId: string,
+  atMs: number,
+  speed: 'standard' | 'fast' = 'standard',
+): { readonly row: PriceRow; readonly note: ReceiptLine['note'] } {
+  const known = findPrice(table, modelId, atMs)
+  if (known !== null) return { row: known, note: null }
+  const priced = pricedAs(table, modelId, atMs)
+  return priced === null
+    ? { row: dearestPrice(table, atMs, speed), note: 'model_unknown_dearest_price' }
+    : { row: priced, note: 'model_unknown_configured_price' }
+}
+
+/** Whether a model may be called: the lists of the config, then what a person set, then its status. */
+export function isServed({ policy }: PriceTable, row: PriceRow, atMs: number): boolean {
+  if (!allowsRow(policy.allow, row) || allowsRow(policy.deny, row)) return false
+  return settingFor(policy.served, row.id, atMs) ?? row.status !== 'retired'
+}
+
+/** The model that one of our own aliases stands for; null when the name is none. */
+export function aliasTarget({ policy }: PriceTable, name: string, atMs: number): string | null {
+  return inForce(policy.aliases.get(name), atMs)
+}
+
+/** Our own aliases of a model at that time, sorted. */
+export function aliasesOf({ policy }: PriceTable, row: PriceRow, atMs: number): readonly string[] {
+  const names: string[] = []
+  for (const [alias, changes] of policy.aliases) {
+    const target = inForce(changes, atMs)
+    if (target === row.id || (target !== null && row.aliases.includes(target))) names.push(alias)
+  }
+  return names.sort()
+}
+
+/** What receipts of that time quote: `2026-11-22`, or `2026-11-22+7` once 7 is the newest change in force. */
+export function priceVersionAt({ version, policy }: PriceTable, atMs: number): string {
+  for (let i = policy.sequence.length - 1; i >= 0; i--) {
+    const { sinceMs, seq } = policy.sequence[i]
+    if (sinceMs <= atMs) return `${version}+${seq}`
+  }
+  return version
+}
+
+// `unknown_model: {price_as: MODEL}`: the price, sizes and rules of that model under the unknown name.
+function pricedAs(table: PriceTable, modelId: string, atMs: number): PriceRow | null {
+  const target = inForce(table.policy.unknownAs, atMs)
+  const row = target === null ? null : findPrice(table, target, atMs)
+  if (row === null) return null
+  const name = displayName(modelId)
+  return { ...row, id: modelId, aliases: [], displayName: name, modelClass: modelId }
 }
 
 /** One row per model as of that time, in the table's order; without retired models unless asked for. */
@@ -145,8 +223,15 @@ export function listModels(
   )
 }
 
+/** The models that may be called at that time, in the table's order. */
+export function servedModels(table: PriceTable, atMs: number): readonly PriceRow[] {
+  return table.rows.filter(
+    (row) => findPrice(table, row.id, atMs) === row && isServed(table, row, atMs),
+  )
+}
+
 /**
- * The dearest model that is served: what an answer of an unknown model is billed as. Retired models are
+ * The dearest model that upstream has: what an answer of an unknown model is billed as. Retired models are
  * left out: no answer comes from them. With speed `fast` the dearest one that has a fast price.
  */
 export function dearestPrice(
@@ -185,52 +270,26 @@ export function allowsRow(patterns: readonly string[], row: PriceRow): boolean {
   return row.aliases.some((alias) => matchesModel(patterns, alias))
 }
 
-/** Served ids and aliases closest in spelling to `modelId`, best first, one per model: "did you mean". */
+/**
+ * Names that may be called, our own aliases included, closest in spelling to `modelId`: best first, one per
+ * model, "did you mean". Without a time: of everything that is known.
+ */
 export function nearestModels(
   table: PriceTable,
   modelId: string,
   count: number,
+  atMs: number = Number.MAX_SAFE_INTEGER,
 ): readonly string[] {
   const wanted = spelling(modelId.slice(0, 80))
-  const best = new Map<string, { name: string; distance: number }>()
-  for (const row of table.rows) {
-    if (row.status === 'retired') continue
-    for (const name of [...row.aliases, row.id]) {
+  const best: { readonly name: string; readonly distance: number }[] = []
+  for (const row of servedModels(table, atMs)) {
+    let nearest: { name: string; distance: number } | null = null
+    for (const name of [...aliasesOf(table, row, atMs), ...row.aliases, row.id]) {
       const distance = editDistance(wanted, spelling(name), wrongCharacter)
-      const known = best.get(row.id)
-      if (known === undefined || distance < known.distance) best.set(row.id, { name, distance })
+      if (nearest === null || distance < nearest.distance) nearest = { name, distance }
     }
+    if (nearest !== null) best.push(nearest)
   }
-  return [...best.values()]
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, count)
-    .map((candidate) => candidate.name)
-}
-
-// Dates and provider prefixes say little about which model was meant (`anthropic/claude-opus-4.8`), and
-// the oldest ids put the version first (`claude-3-5-haiku`).
-function spelling(name: string): string {
-  return name
-    .toLowerCase()
-    .replace(/^.*[/:]/, '')
-    .replace(/\[1m\]$/, '')
-    .replace(/[-@]?(20\d{6}|latest)$/, '')
-    .replace(/[._ ]/g, '-')
-    .replace(/^claude-(\d(?:-\d)?)-([a-z]+)$/, 'claude-$2-$1')
-}
-
-// A wrong digit weighs less than a wrong letter, so that the family stays.
-function wrongCharacter(a: string, b: string): number {
-  return /\d/.test(a) && /\d/.test(b) ? 0.5 : 1
-}
-
-/** `claude-opus-4-5-20251101` -> `Claude Opus 4.5`; any other id is returned as it is. */
-export function displayName(modelId: string): string {
-  const words = modelId.replace(/-20\d{6}$/, '').split('-')
-  const isNumber = (word: string) => /^\d+$/.test(word)
-  const version = words.filter(isNumber).join('.')
-  const names = words.filter((word) => !isNumber(word))
-  if (words[0] !== 'claude' || names.length < 2) return modelId
-  const title = names.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(' ')
-  return version === '' ? title : `${title} ${version}`
+  best.sort((a, b) => a.distance - b.distance)
+  return best.slice(0, count).map((candidate) => candidate.name)
 }

@@ -64,7 +64,11 @@ export interface ReceiptLine {
   readonly tokens: TokenCounts
   readonly rates: Rates
   /** Why the line costs nothing or was priced unusually; null for a plain line. */
-  readonly note: 'declined_before_output' | 'model_unknown_dearest_price' | null
+  readonly note:
+    | 'declined_before_output'
+    | 'model_unknown_dearest_price'
+    | 'model_unknown_configured_price'
+    | null
   /** Replaces the receipt's ratio for this line: set where a fallback's or adviser's model differs. */
   readonly ratio?: readonly [numerator: number, denominator: number]
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { displayName } from '../../src/billing/model-names.ts'
 import {
   dearestPrice,
-  displayName,
   findPrice,
   findServedPrice,
   listModels,
