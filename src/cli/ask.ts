@@ -20,6 +20,8 @@ export interface Asker {
 export interface AskOptions {
   readonly yes: boolean
   readonly noInput: boolean
+  /** Nothing will change, so nothing has to be confirmed. */
+  readonly dryRun: boolean
 }
 
 /** Ends a command because its question was declined or could not be asked. */
@@ -34,7 +36,7 @@ export function createAsker(terminal: Terminal, options: AskOptions): Asker {
   return {
     canAsk,
     async confirm(effect) {
-      if (options.yes) return
+      if (options.yes || options.dryRun) return
       if (!canAsk) {
         throw cancelled(
           `This needs a confirmation: ${effect}`,
@@ -48,7 +50,7 @@ export function createAsker(terminal: Terminal, options: AskOptions): Asker {
         throw cancelled('Nothing was changed.', '', 'cancelled')
     },
     async confirmName(effect, name, given) {
-      if (given === name) return
+      if (given === name || options.dryRun) return
       if (given !== null) {
         throw usageError(
           `--confirm ${given} does not match.`,

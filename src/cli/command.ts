@@ -16,6 +16,8 @@ export interface Declaration {
   /** Commander's flags and a text; `list` options may be repeated. */
   readonly options?: readonly (readonly [flags: string, text: string, kind?: 'list'])[]
   readonly see?: readonly string[]
+  /** It changes records: `--dry-run` rehearses it. */
+  readonly isChange?: boolean
   /** Runs without a name when its group is called alone. */
   readonly isDefault?: boolean
   readonly run: Run
@@ -47,6 +49,8 @@ export class CcgateCommand extends Command {
   }
 }
 
+const DRY_RUN = ['--dry-run', 'show what would change; write nothing'] as const
+
 /** Adds a noun that holds commands. */
 export function group(parent: CcgateCommand, name: string, summary: string): CcgateCommand {
   const command = parent.createCommand(name)
@@ -72,6 +76,7 @@ export function declare(
     if (kind === 'list') command.option(flags, text, collect)
     else command.option(flags, text)
   }
+  if (declaration.isChange === true) command.option(...DRY_RUN)
   command.action(() => invoke(command, declaration.run))
   parent.addCommand(command, { isDefault: declaration.isDefault ?? false })
 }

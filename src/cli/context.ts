@@ -23,6 +23,8 @@ export interface Globals {
   readonly color: 'auto' | 'always' | 'never'
   readonly noInput: boolean
   readonly yes: boolean
+  /** `--dry-run` of a command that changes something: the store forgets what was written. */
+  readonly dryRun: boolean
   readonly utc: boolean
 }
 
@@ -96,7 +98,8 @@ export function createContext(terminal: Terminal, globals: Globals): Context {
       opened = null
       const { config } = await context.config()
       const { openForCommand } = await import('./open-store.ts')
-      opened = { store: await openForCommand(config.store, access, () => terminal.nowMs()), access }
+      const mode = access === 'write' && globals.dryRun ? 'rehearse' : access
+      opened = { store: await openForCommand(config.store, mode, () => terminal.nowMs()), access }
       return opened.store
     },
     async install() {

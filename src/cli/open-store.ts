@@ -7,11 +7,18 @@ import { CliError, EXIT } from './errors.ts'
 /** Opens the store for a command, or says why not, what to do, and with which exit code. */
 export async function openForCommand(
   options: { readonly path: string; readonly busyTimeoutMs: number },
-  mode: 'read' | 'write',
+  mode: 'read' | 'write' | 'rehearse',
   nowMs: () => number,
 ): Promise<Store> {
   const { path, busyTimeoutMs } = options
-  const result = await openStore({ path, busyTimeoutMs, mode, nowMs })
+  const isRehearsal = mode === 'rehearse'
+  const result = await openStore({
+    path,
+    busyTimeoutMs,
+    mode: isRehearsal ? 'write' : mode,
+    nowMs,
+    isRehearsal,
+  })
   if (result.kind === 'opened') return result.store
   throw openError(result)
 }

@@ -61,6 +61,7 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
 async function runAndClose(context: Context, run: () => ReturnType<Run>): Promise<number> {
   try {
     const exitCode = await run()
+    if (context.globals.dryRun) context.print.note('Nothing written (--dry-run).')
     return typeof exitCode === 'number' ? exitCode : EXIT.ok
   } finally {
     await context.close()
@@ -75,6 +76,7 @@ function report(error: unknown, argv: readonly string[], terminal: Terminal): nu
     json: argv.includes('--json') || isOn(env.CCGATE_JSON),
     quiet: false,
     verbose: false,
+    dryRun: false,
     color: argv.includes('--no-color') ? 'never' : 'auto',
   })
   if (known.code === 'cancelled' && !print.json) terminal.stderr.write(`${known.message}\n`)
@@ -146,6 +148,7 @@ function globalsOf(options: Readonly<Record<string, unknown>>, terminal: Termina
     color,
     noInput: options.input === false || isOn(env.CCGATE_NO_INPUT),
     yes: options.yes === true || isOn(env.CCGATE_YES),
+    dryRun: options.dryRun === true,
     utc: options.utc === true,
   }
 }

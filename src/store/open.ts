@@ -20,6 +20,8 @@ export interface OpenOptions {
   readonly mode: 'read' | 'write' | 'create'
   /** Wall clock; default `Date.now`. */
   readonly nowMs?: () => number
+  /** Nothing that is written stays: closing takes it all back. From the first write on others wait to write. */
+  readonly isRehearsal?: boolean
 }
 
 /**
@@ -38,5 +40,8 @@ export async function openStore(options: OpenOptions): Promise<OpenResult> {
     foreignKeys: true,
   })
   if (connected.kind !== 'connected') return connected
-  return { kind: 'opened', store: createLocalStore(connected.db, options.nowMs) }
+  return {
+    kind: 'opened',
+    store: createLocalStore(connected.db, options.nowMs, options.isRehearsal),
+  }
 }

@@ -38,8 +38,15 @@ export const READS = [
 
 export type Read = (typeof READS)[number]
 
-/** The store in this thread: each write is a transaction of its own. For commands and the monitor. */
-export function createLocalStore(db: Database, nowMs: () => number = Date.now): Store {
+/**
+ * The store in this thread: each write is a transaction of its own. For commands and the monitor. In a
+ * rehearsal all writes together are one transaction, which closing takes back: they answer what they would.
+ */
+export function createLocalStore(
+  db: Database,
+  nowMs: () => number = Date.now,
+  isRehearsal = false,
+): Store {
   const operations = createOperations(createContext(db, nowMs))
   let isClosed = false
 
@@ -47,6 +54,7 @@ export function createLocalStore(db: Database, nowMs: () => number = Date.now): 
     if (isClosed) throw new StoreError('closed', 'The store is closed.')
     try {
       operations.forgetWallets()
+      if (isRehearsal && !db.inTransaction) db.exec('BEGIN IMMEDIATE')
       return db.transaction(operation).immediate()
     } catch (error) {
       throw toStoreError(error)
@@ -69,6 +77,7 @@ export function createLocalStore(db: Database, nowMs: () => number = Date.now): 
     async close() {
       if (isClosed) return
       isClosed = true
+      if (db.inTransaction) db.exec('ROLLBACK')
       db.close()
     },
   }
