@@ -122,6 +122,8 @@ export interface AnswerContext {
   readonly requestId: string
   /** Unix seconds. */
   readonly createdS: number
+  /** Unix seconds at the end, for formats that say when an answer was complete. */
+  readonly nowS?: () => number
 }
 
 /** One answer: upstream's events in, the client's bytes out. Not reusable. */
@@ -139,6 +141,11 @@ export interface AnswerTranslator {
   readonly state: 'open' | 'paused' | 'done' | 'failed'
   /** The answer so far, as content of the assistant's message; null where it is not `paused`. */
   readonly pausedContent: readonly unknown[] | null
+  /**
+   * Ends a running stream with an error of ours, where the format says it with what came before; absent: the
+   * dialect's `renderStreamError` says it.
+   */
+  fail?(error: WireError): Buffer
   /** Ends a paused answer without another round: what there is is the answer. */
   finishPaused(): Buffer
   /** The body of an answer that does not stream; null until `done`. */

@@ -1,0 +1,32 @@
+import type { JsonObject } from '../openai/json.ts'
+import { isObject } from '../openai/json.ts'
+
+/** The members of a response that repeat its request, as JSON without braces. */
+export function echoOf(body: JsonObject): string {
+  const echo = {
+    instructions: body.instructions ?? null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    max_tool_calls: body.max_tool_calls ?? null,
+    metadata: isObject(body.metadata) ? body.metadata : {},
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
+    previous_response_id: null,
+    prompt_cache_key: body.prompt_cache_key ?? null,
+    reasoning: isObject(body.reasoning) ? body.reasoning : { effort: null, summary: null },
+    safety_identifier: body.safety_identifier ?? null,
+    store: false,
+    temperature: body.temperature ?? null,
+    text: { format: { type: 'text' }, ...withoutNulls(body.text) },
+    tool_choice: body.tool_choice ?? 'auto',
+    tools: Array.isArray(body.tools) ? body.tools : [],
+    top_logprobs: 0,
+    top_p: body.top_p ?? null,
+    truncation: 'disabled',
+    user: body.user ?? null,
+  }
+  return JSON.stringify(echo).slice(1, -1)
+}
+
+function withoutNulls(value: unknown): JsonObject {
+  if (!isObject(value)) return {}
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null))
+}

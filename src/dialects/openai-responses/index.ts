@@ -1,0 +1,14 @@
+import { readRequest } from '../anthropic/request.ts'
+import type { Dialect } from '../dialect.ts'
+import { renderError } from '../openai/errors.ts'
+import { renderStreamError } from './errors.ts'
+import { translator } from './translator.ts'
+
+/** OpenAI's Responses API, as far as it works without storing anything. */
+export const openaiResponses: Dialect = {
+  name: 'openai',
+  readRequest,
+  renderError,
+  renderStreamError,
+  translator,
+}
