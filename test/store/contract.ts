@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { idFloor } from '../../src/core/ids.ts'
 import type { Boot, HealthRow } from '../../src/core/model.ts'
+import { SCHEMA_VERSION } from '../../src/store/open.ts'
 import {
   addUser,
   by,
@@ -537,7 +538,7 @@ export function testContract(driver: keyof typeof DRIVERS): void {
     assert.equal(await store.getMeta('pepper_sealed'), null)
     await store.putMeta('pepper_sealed', new Uint8Array([1, 2]))
     assert.deepEqual(await store.getMeta('pepper_sealed'), new Uint8Array([1, 2]))
-    assert.equal(await store.schemaVersion(), 1)
+    assert.equal(await store.schemaVersion(), SCHEMA_VERSION)
   })
 
   test(

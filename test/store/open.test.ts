@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { test } from 'node:test'
 import Sqlite from 'better-sqlite3'
-import { createDatabase, openDaemonStore, openStore } from '../../src/store/open.ts'
+import { createDatabase, openDaemonStore, openStore, SCHEMA_VERSION } from '../../src/store/open.ts'
 import { isOlder } from '../../src/store/sqlite/connection.ts'
 import { MIGRATIONS, migrate, schemaVersionOf } from '../../src/store/sqlite/migrations.ts'
 import { by, createWorld, freshDatabase, newHold, recordOf, tempFolder } from './world.ts'
@@ -110,7 +110,7 @@ test('a newer schema is refused by all', async (t) => {
   const db = new Sqlite(path)
   db.pragma('user_version = 99')
   db.close()
-  const newer = { kind: 'schema_newer', path, found: 99, known: 1 }
+  const newer = { kind: 'schema_newer', path, found: 99, known: SCHEMA_VERSION }
   assert.deepEqual(await openStore({ path, mode: 'read' }), newer)
   assert.deepEqual(await openDaemonStore({ path }), newer)
 })
@@ -124,7 +124,7 @@ test('an older schema is answered as such', async (t) => {
     kind: 'schema_older',
     path,
     found: 0,
-    known: 1,
+    known: SCHEMA_VERSION,
   })
 })
 
@@ -134,24 +134,24 @@ test('a migration that fails halfway leaves the schema before it', (t) => {
   migrate(db)
   const broken = [
     ...MIGRATIONS,
-    { version: 2, sql: 'CREATE TABLE second (x) STRICT' },
-    { version: 2, sql: 'CREATE TABLE second (x INTEGER) STRICT; SELECT nonsense' },
+    {
+      version: SCHEMA_VERSION + 1,
+      sql: 'CREATE TABLE second (x INTEGER) STRICT; SELECT nonsense',
+    },
   ]
-  assert.throws(() =>
-    migrate(
-      db,
-      broken.filter((_, index) => index !== 1),
-    ),
-  )
-  assert.equal(schemaVersionOf(db), 1)
+  assert.throws(() => migrate(db, broken))
+  assert.equal(schemaVersionOf(db), SCHEMA_VERSION)
   assert.equal(
     db.prepare(`SELECT count(*) FROM sqlite_schema WHERE name = 'second'`).pluck().get(),
     0,
   )
-  const good = [...MIGRATIONS, { version: 2, sql: 'CREATE TABLE second (x INTEGER) STRICT' }]
+  const good = [
+    ...MIGRATIONS,
+    { version: SCHEMA_VERSION + 1, sql: 'CREATE TABLE second (x INTEGER) STRICT' },
+  ]
   assert.equal(migrate(db, good), 1)
   assert.equal(migrate(db, good), 0)
-  assert.equal(schemaVersionOf(db), 2)
+  assert.equal(schemaVersionOf(db), SCHEMA_VERSION + 1)
 })
 
 test('versions of SQLite compare by number', () => {

@@ -3,6 +3,7 @@ import type { Database } from 'better-sqlite3'
 import type { Changes, Store } from '../store.ts'
 import { StoreError } from '../store.ts'
 import { OP } from './batch.ts'
+import { copyBeforeMigration } from './before-migration.ts'
 import { quickCheckOf } from './check.ts'
 import { connect, failureOf, type OpenFailure } from './connection.ts'
 import { createContext } from './context.ts'
@@ -83,9 +84,12 @@ function prepare(path: string, busyTimeoutMs: number): OpenFailure | null {
   if (connected.kind !== 'connected') return connected
   const { db } = connected
   try {
-    migrate(db)
+    // Before anything is changed: a damaged file is not worth a copy, and a migration would spread the damage.
     const problem = quickCheckOf(db)
-    return problem === 'ok' ? null : { kind: 'corrupt', path, problem }
+    if (problem !== 'ok') return { kind: 'corrupt', path, problem }
+    copyBeforeMigration(db, path)
+    migrate(db)
+    return null
   } catch (error) {
     return failureOf(error, path)
   } finally {

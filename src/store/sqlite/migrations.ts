@@ -1,15 +1,20 @@
 import type { Database } from 'better-sqlite3'
+import { fillRollups } from './rollups.ts'
 import { APPLICATION_ID, SCHEMA_1 } from './schema.ts'
+import { SCHEMA_2 } from './schema-2.ts'
 
 /** One step of the schema; `version` is what `PRAGMA user_version` says after it. */
 export interface Migration {
   readonly version: number
   readonly sql: string
+  /** What SQL alone cannot do; runs after it, in the same transaction. */
+  readonly fill?: (db: Database) => void
 }
 
 /** All steps in order. A released step never changes. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: `PRAGMA application_id = ${APPLICATION_ID};${SCHEMA_1}` },
+  { version: 2, sql: SCHEMA_2, fill: fillRollups },
 ]
 
 /** The schema that this program reads and writes. */
@@ -26,11 +31,12 @@ export function schemaVersionOf(db: Database): number {
  */
 export function migrate(db: Database, migrations: readonly Migration[] = MIGRATIONS): number {
   let steps = 0
-  for (const { version, sql } of migrations) {
+  for (const { version, sql, fill } of migrations) {
     // Asked inside the write lock: another process may have taken the step meanwhile.
     const step = db.transaction(() => {
       if (schemaVersionOf(db) >= version) return 0
       db.exec(sql)
+      fill?.(db)
       db.pragma(`user_version = ${version}`)
       return 1
     })
