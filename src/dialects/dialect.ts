@@ -148,6 +148,8 @@ export interface AnswerTranslator {
   fail?(error: WireError): Buffer
   /** Ends a paused answer without another round: what there is is the answer. */
   finishPaused(): Buffer
+  /** Why it `failed`; a client that does not stream gets it as its answer. Null otherwise. */
+  readonly failure?: TranslatedError | null
   /** The body of an answer that does not stream; null until `done`. */
   body(): string | null
 }

@@ -82,7 +82,8 @@ function markedBlocks({ tools, system, messages }: PromptSections): Block[] {
   const marked: Block[] = []
   const look = (block: Block): void => {
     if (block.type === 'tool_result' && Array.isArray(block.content))
-      for (const inner of block.content as Block[]) if (inner.cache_control) marked.push(inner)
+      for (const inner of block.content)
+        if (isObject(inner) && inner.cache_control) marked.push(inner as Block)
     if (block.cache_control) marked.push(block)
   }
   for (const block of tools) look(block)

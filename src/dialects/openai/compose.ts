@@ -78,13 +78,17 @@ export function compose<T extends ToolDefinition>(
   })
   warnings.push(...tools.warnings, ...choice.warnings)
   const sections = {
-    tools: [...tools.blocks, ...parts.serverTools],
+    // A client's own tool of that name wins: upstream refuses two.
+    tools: [
+      ...tools.blocks,
+      ...parts.serverTools.filter(({ name }) => !tools.byUpstreamName.has(String(name))),
+    ],
     system: parts.format.instruction === null ? system : [...system, parts.format.instruction],
     messages,
   }
   const topLevel = limitMarkers(sections, parts.cacheControl)
   const auto = topLevel === null ? autoCacheOf(parts, context, sections) : NO_AUTO_CACHE
-  const service = parts.speed === null ? serviceOf(parts.body, context.settings.priorityIsFast) : {}
+  const service = serviceOf(parts.body, context.settings.priorityIsFast)
   const speed = parts.speed ?? service.speed
   const effort = reasoning.effort === null ? {} : { effort: reasoning.effort }
   const format = parts.format.format === null ? {} : { format: parts.format.format }
@@ -165,9 +169,8 @@ export function webSearchTool(options: JsonObject): Block {
       ? options.user_location.approximate
       : options.user_location
     : null
-  const uses = { low: 1, medium: 5, high: 10 }
   const size = options.search_context_size
-  const max_uses = uses[size as keyof typeof uses] ?? uses.medium
+  const max_uses = size === 'low' ? 1 : size === 'high' ? 10 : 5
   const tool = { type: 'web_search_20250305', name: 'web_search', max_uses }
   if (approximate === null) return tool
   const place: Record<string, unknown> = { type: 'approximate' }

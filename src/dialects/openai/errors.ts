@@ -114,16 +114,27 @@ const SPEAKABLE = new Set([
   'invalid_request_error',
 ])
 
-/** Upstream's `error` event inside a running stream, in OpenAI's words. */
-export function streamError(event: unknown): OpenAiError {
+/**
+ * Upstream's `error` event inside a stream, in OpenAI's words. The status is for clients that do not stream:
+ * nothing has reached them yet.
+ */
+export function translateStreamError(event: unknown): TranslatedError {
   const error = isObject(event) && isObject(event.error) ? event.error : {}
   const type = textOf(error.type) ?? 'api_error'
-  if (type === 'rate_limit_error') return RATE_LIMITED
-  if (!SPEAKABLE.has(type)) return UPSTREAM_FAILED
-  return {
-    message: textOf(error.message) ?? UPSTREAM_FAILED.message,
-    type,
-    param: null,
-    code: type,
-  }
+  if (type === 'rate_limit_error') return refusedWith(429, RATE_LIMITED, true)
+  if (!SPEAKABLE.has(type)) return streamBroken()
+  const message = textOf(error.message) ?? UPSTREAM_FAILED.message
+  const said = { message, type, param: null, code: type }
+  if (type === 'invalid_request_error') return refusedWith(400, said, false)
+  return refusedWith(type === 'overloaded_error' ? 503 : 502, said, true)
+}
+
+/** The same, for clients that stream already. */
+export function streamError(event: unknown): OpenAiError {
+  return translateStreamError(event).error
+}
+
+/** A stream that ended without saying why it stopped. */
+export function streamBroken(): TranslatedError {
+  return refusedWith(502, UPSTREAM_FAILED, true)
 }

@@ -1,0 +1,111 @@
+import type { AnswerContext } from '../dialect.ts'
+import type { AnswerAssembler, AnswerBlock } from '../openai/assemble.ts'
+import { argumentsOf } from '../openai/assemble.ts'
+import { customText } from '../openai/custom-input.ts'
+import type { JsonObject } from '../openai/json.ts'
+import type { ToolDefinition } from '../openai/tools.ts'
+import { chatUsage, serviceTierOf } from '../openai/usage.ts'
+import { annotationsOf } from './annotations.ts'
+import { finishReason, refusalText } from './finish.ts'
+import { REASONING_FORMAT } from './reasoning-details.ts'
+
+/** What of the request the answer depends on. */
+export interface ChatAnswerWish {
+  readonly stream: boolean
+  /** The stream carries `usage`. */
+  readonly includesUsage: boolean
+  readonly showsReasoning: boolean
+  /** The tools came as `functions`. */
+  readonly isLegacy: boolean
+  /** The client's tools by the names that upstream knows. */
+  readonly tools: ReadonlyMap<string, ToolDefinition>
+  readonly searchesWeb: boolean
+  readonly isLooseJson: boolean
+  /** Comes back as it was sent; null where there is none. */
+  readonly metadata: JsonObject | null
+}
+
+/** A whole answer as a chat completion, as JSON text. */
+export function chatCompletion(
+  answer: AnswerAssembler,
+  wish: ChatAnswerWish,
+  about: AnswerContext,
+): string {
+  const tier = serviceTierOf(answer.usage)
+  return JSON.stringify({
+    id: `chatcmpl-${about.requestId}`,
+    object: 'chat.completion',
+    created: about.createdS,
+    model: answer.model,
+    choices: [
+      {
+        index: 0,
+        logprobs: null,
+        finish_reason: finishReason(answer, wish.isLegacy),
+        native_finish_reason: answer.stopReason,
+        message: messageOf(answer, wish),
+      },
+    ],
+    usage: chatUsage(answer.usage),
+    ...(tier === null ? {} : { service_tier: tier }),
+    ...(wish.metadata === null ? {} : { metadata: wish.metadata }),
+  })
+}
+
+function messageOf(answer: AnswerAssembler, wish: ChatAnswerWish) {
+  let text = ''
+  const annotations = []
+  const calls = []
+  for (const block of answer.blocks) {
+    annotations.push(...annotationsOf(block, text.length))
+    if (block.kind === 'text') text += block.text
+    else if (block.kind === 'tool_use') calls.push(callOf(block, wish.tools))
+  }
+  if (wish.isLooseJson) text = withoutFence(text)
+  const legacy = wish.isLegacy ? calls.find(({ type }) => type === 'function') : undefined
+  return {
+    role: 'assistant',
+    content: text === '' ? null : text,
+    refusal: refusalText(answer),
+    annotations,
+    ...(wish.showsReasoning ? reasoningOf(answer.blocks) : {}),
+    ...(wish.isLegacy || calls.length === 0 ? {} : { tool_calls: calls }),
+    ...(legacy === undefined ? {} : { function_call: legacy.function }),
+  }
+}
+
+function callOf(
+  block: Extract<AnswerBlock, { kind: 'tool_use' }>,
+  tools: ReadonlyMap<string, ToolDefinition>,
+) {
+  const tool = tools.get(block.name)
+  const name = tool?.name ?? block.name
+  if (tool?.kind === 'custom')
+    return { id: block.id, type: 'custom', custom: { name, input: customText(argumentsOf(block)) } }
+  return { id: block.id, type: 'function', function: { name, arguments: argumentsOf(block) } }
+}
+
+function reasoningOf(blocks: readonly AnswerBlock[]) {
+  const details: JsonObject[] = []
+  let text = ''
+  for (const block of blocks) {
+    const about = { format: REASONING_FORMAT, index: details.length, id: `rs_${details.length}` }
+    if (block.kind === 'thinking') {
+      text += block.thinking
+      const { thinking, signature } = block
+      details.push({ type: 'reasoning.text', text: thinking, signature, ...about })
+    } else if (block.kind === 'redacted') {
+      details.push({ type: 'reasoning.encrypted', data: block.data, ...about })
+    }
+  }
+  return {
+    ...(text === '' ? {} : { reasoning_content: text }),
+    ...(details.length === 0 ? {} : { reasoning_details: details }),
+  }
+}
+
+/** Models like to wrap JSON in a fence, which a caller of `json_object` cannot parse. */
+function withoutFence(text: string): string {
+  const inside = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/i.exec(text)
+  return inside === null ? text : inside[1]
+}

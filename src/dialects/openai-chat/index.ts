@@ -1,0 +1,18 @@
+import { readRequest } from '../anthropic/request.ts'
+import type { Dialect } from '../dialect.ts'
+import { renderError, renderStreamError, translateUpstreamError } from '../openai/errors.ts'
+import { translate } from './request.ts'
+
+/** OpenAI's chat completions. */
+export const openaiChat: Dialect = {
+  name: 'openai',
+  readRequest,
+  renderError,
+  renderStreamError,
+  translator: {
+    translate,
+    translateError: translateUpstreamError,
+    // A comment: the helpers of OpenAI's SDK take an event of an unknown type for a chunk.
+    keepAlive: ': keep-alive\n\n',
+  },
+}
