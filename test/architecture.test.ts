@@ -48,7 +48,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pool: [],
   billing: [],
   wire: [],
-  config: [],
+  // `billing`: the config's prices are read, and checked against the built-in models, by the rules of a price file.
+  config: ['billing'],
   observe: [],
   core: [],
 }

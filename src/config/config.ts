@@ -1,6 +1,8 @@
 import { dirname, resolve } from 'node:path'
-import type { SpendLimit } from '../core/model.ts'
+import type { ModelLists } from '../billing/price-changes.ts'
+import type { DisconnectPolicy, Fraction, SpendLimit } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
+import { type ConfiguredChange, unknownModelChange } from './models.ts'
 import { defaultDatabaseFile, type Place, processPlace } from './place.ts'
 import { DEFAULTS, type ListenAddress, type Settings, schema } from './schema.ts'
 
@@ -54,9 +56,19 @@ export interface Config {
     readonly headersTimeoutMs: number
   }
   readonly billing: {
-    readonly hold: 'full'
+    /** On every model and key that has none of its own. */
+    readonly markup: Fraction
+    readonly hold: 'progressive' | 'full'
+    /** Output tokens that a progressive hold reserves at a time. */
+    readonly holdStepTokens: number
+    readonly onDisconnect: DisconnectPolicy
     /** People are told of users below it, unless they have a limit of their own; null: of nobody. */
     readonly lowBalanceMicro: Micro | null
+  }
+  readonly models: {
+    readonly lists: ModelLists
+    /** Prices, mark-ups and what unknown models cost: in force once they are in the store. */
+    readonly changes: readonly ConfiguredChange[]
   }
   readonly logging: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
@@ -146,8 +158,24 @@ export function toConfig(
       headersTimeoutMs: settings.limits.headers_timeout,
     },
     billing: {
+      markup: settings.billing.markup,
       hold: settings.billing.hold,
+      holdStepTokens: settings.billing.hold_step,
+      onDisconnect: settings.billing.on_disconnect,
       lowBalanceMicro: settings.billing.low_balance_notice,
+    },
+    models: {
+      lists: {
+        allow: settings.models.allow,
+        deny: settings.models.deny,
+        aliases: settings.models.aliases,
+      },
+      changes: [
+        ...settings.models.prices,
+        ...(settings.models.unknown_model === null
+          ? []
+          : [unknownModelChange(settings.models.unknown_model)]),
+      ],
     },
     logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
     shutdownGraceMs: settings.shutdown_grace,

@@ -214,7 +214,9 @@ function overlay(
   for (const [key, value] of Object.entries(source)) {
     const here = [...path, key]
     const old = Object.hasOwn(target, key) ? target[key] : undefined
-    if (isTree(old) && isTree(value)) overlay(old, value, here, noteLeaf)
+    // A group of the operator's own names is one setting.
+    const isGroup = isTree(old) && !SETTING_PATHS.includes(here.join('.'))
+    if (isGroup && isTree(value)) overlay(old, value, here, noteLeaf)
     // `store:` with nothing below it is an empty group, not a mistake.
     else if (!(isTree(old) && value === null)) {
       Object.defineProperty(target, key, {
@@ -241,7 +243,8 @@ function describe(
     const name = path.join('.')
     const line = facts.lineOf(path)
     const origin =
-      facts.origins.get(name) ?? (line === null ? { kind: 'default' } : { kind: 'file', line })
+      originOf(facts.origins, path) ??
+      (line === null ? { kind: 'default' as const } : { kind: 'file' as const, line })
     return {
       line: origin.kind === 'file' ? (line ?? origin.line) : null,
       path: name,
@@ -265,6 +268,18 @@ function describe(
     return [at(keys, 'is a group of settings: write its keys below it, indented')]
   }
   return [at(keys, issue.message)]
+}
+
+/** Who set this, or the setting that it is a member of. */
+function originOf(
+  origins: ReadonlyMap<string, Origin>,
+  path: readonly string[],
+): Origin | undefined {
+  for (let length = path.length; length > 0; length--) {
+    const origin = origins.get(path.slice(0, length).join('.'))
+    if (origin !== undefined) return origin
+  }
+  return undefined
 }
 
 /** The known setting or group nearest to an unknown one: first among its siblings, then anywhere. */

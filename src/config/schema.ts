@@ -2,10 +2,19 @@ import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import { parseMoney } from '../core/amount.ts'
 import { isTimeZone } from '../core/calendar.ts'
-import type { SpendLimit } from '../core/model.ts'
+import { parseDisconnectPolicy } from '../core/disconnect-policy.ts'
+import { parseMarkup } from '../core/markup.ts'
+import type { DisconnectPolicy, SpendLimit } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
 import { type Parsed, parseCount, parseDuration, parseSize } from '../core/quantity.ts'
 import { parseSpendLimit } from '../core/spend-limit.ts'
+import {
+  type MemberProblem,
+  readAliases,
+  readPatterns,
+  readPrices,
+  readUnknownModel,
+} from './models.ts'
 
 /** The settings as people write them; `config.example.yaml` shows exactly these values. */
 export const DEFAULTS = {
@@ -41,7 +50,14 @@ export const DEFAULTS = {
     max_body: '32MiB',
     headers_timeout: '10s',
   },
-  billing: { hold: 'full', low_balance_notice: 5 },
+  billing: {
+    markup: 1,
+    hold: 'progressive',
+    hold_step: 4096,
+    on_disconnect: 'cancel',
+    low_balance_notice: 5,
+  },
+  models: { allow: ['*'], deny: [], aliases: {}, prices: {}, unknown_model: 'reject' },
   logging: { level: 'info', format: 'auto', file: 'none', access: 'errors' },
   shutdown_grace: '300s',
   timezone: 'UTC',
@@ -151,6 +167,23 @@ const proxies = z
   })
   .describe('a list of addresses and networks: [127.0.0.1/32, "::1/128"]')
 
+const markup = leaf('a factor from 0.01 to 100: 1.00, 1.20, +20%', parseMarkup)
+
+// `{finish_up_to: 30s}` and `30s` are the same.
+const onDisconnect = open(
+  'cancel, finish, or {finish_up_to: 30s}, {finish_up_to: 2000tokens}, {finish_up_to: "30s,2000tokens"}',
+  (value) => {
+    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value)
+    const { finish_up_to: most, ...rest } = isGroup ? (value as Record<string, unknown>) : {}
+    const isMost = typeof most === 'string' && !/^(cancel|finish)$/i.test(most.trim())
+    const text = isGroup ? (isMost && Object.keys(rest).length === 0 ? most : '') : String(value)
+    const read: Parsed<DisconnectPolicy> = parseDisconnectPolicy(text)
+    if (read.kind === 'ok') return read
+    const message = text === '' ? 'needs {finish_up_to: 30s}, or 2000tokens there' : read.problem
+    return { kind: 'bad', problems: [{ path: [], message }] }
+  },
+)
+
 const restSpan = { first: duration, max: duration }
 
 /** Checks and reads a complete tree of settings (defaults, file, environment and options merged). */
@@ -187,7 +220,23 @@ export const schema = z.strictObject({
     max_body: size,
     headers_timeout: duration,
   }),
-  billing: z.strictObject({ hold: choice('full'), low_balance_notice: moneyOrNone }),
+  billing: z.strictObject({
+    markup,
+    hold: choice('progressive', 'full'),
+    hold_step: count(256, 128_000),
+    on_disconnect: onDisconnect,
+    low_balance_notice: moneyOrNone,
+  }),
+  models: z.strictObject({
+    allow: open('a list of models or globs: ["claude-haiku-*"]', readPatterns),
+    deny: open('a list of models or globs: [claude-fable-5]', readPatterns),
+    aliases: open('names and what they stand for: {my-model: claude-sonnet-4-6}', readAliases),
+    prices: open(
+      'models and their prices: {claude-opus-5: {input: 5.00, markup: 1.2}}',
+      readPrices,
+    ),
+    unknown_model: open('reject, or {price_as: claude-opus-5}', readUnknownModel),
+  }),
   logging: z.strictObject({
     level: choice('debug', 'info', 'warn', 'error'),
     format: choice('auto', 'text', 'json'),
@@ -211,7 +260,8 @@ export function environmentName(settingPath: string): string {
 
 function pathsOf(tree: object, prefix: string): readonly string[] {
   return Object.entries(tree).flatMap(([key, value]) =>
-    typeof value === 'object' && !Array.isArray(value)
+    // An empty group is one setting: its members are the operator's own.
+    typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length > 0
       ? pathsOf(value, `${prefix}${key}.`)
       : [prefix + key],
   )
@@ -224,6 +274,39 @@ export function settingValues(settingPath: string): string {
     node = (node as { readonly shape: Readonly<Record<string, unknown>> }).shape[key] // groups are strict objects
   }
   return (node as z.ZodType).description ?? ''
+}
+
+/** A setting with a form of its own: a list, a group of one's own names. From the environment also as JSON. */
+function open<T>(
+  values: string,
+  read: (
+    value: unknown,
+  ) =>
+    | { readonly kind: 'ok'; readonly value: T }
+    | { readonly kind: 'bad'; readonly problems: readonly MemberProblem[] },
+) {
+  return z
+    .unknown()
+    .transform((value, context): T => {
+      if (value === null || value === undefined)
+        return refuse(context, 'has no value. Give one, or remove the line')
+      const result = read(typeof value === 'string' ? parsedText(value) : value)
+      if (result.kind === 'ok') return result.value
+      for (const { path, message } of result.problems)
+        context.addIssue({ code: 'custom', message, path: [...path] })
+      return z.NEVER
+    })
+    .describe(values)
+}
+
+function parsedText(text: string): unknown {
+  const trimmed = text.trim()
+  if (!/^[{[]/.test(trimmed)) return trimmed
+  try {
+    return JSON.parse(trimmed) as unknown
+  } catch {
+    return trimmed
+  }
 }
 
 /** A setting that is one text or number; `read` gets its text, `values` says what it accepts. */

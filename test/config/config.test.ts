@@ -121,10 +121,12 @@ test('every setting refuses a value of the wrong kind, with line, path and what 
     const keys = path.split('.')
     const nest = (value: string) =>
       `# first line\n${keys.map((name, depth) => `${'  '.repeat(depth)}${name}:${depth === keys.length - 1 ? ` ${value}` : ''}`).join('\n')}\n`
-    for (const value of ['{a: 1}', '']) {
+    // Groups of the operator's own names: the name is what is wrong, and an empty one is none.
+    const isOpen = ['models.aliases', 'models.prices'].includes(path)
+    for (const value of isOpen ? ['{a: 1}'] : ['{a: 1}', '']) {
       const found = await problems(t, nest(value))
       assert.equal(found.length, 1, `${path} ${value}: ${found.join(' | ')}`)
-      assert.ok(found[0].startsWith(`${keys.length + 1} ${path}: `), found[0])
+      assert.ok(found[0].startsWith(`${keys.length + 1} ${path}${isOpen ? '.a' : ''}: `), found[0])
     }
     const isFreeText = ['store.path', 'store.master_key_file', 'logging.file'].includes(path)
     if (!isFreeText) {
@@ -151,8 +153,8 @@ test('wrong values say what would be right', async (t) => {
     ],
     ['limits: {max_body: 32}', '1 limits.max_body: "32" has no unit: say 64KiB, 2MiB or 1GB'],
     [
-      'billing: {hold: progressive}',
-      '1 billing.hold: "progressive" is not possible here. Use full',
+      'billing: {hold: half}',
+      '1 billing.hold: "half" is not possible here. Use one of: progressive, full',
     ],
     [
       'logging: {level: loud}',
@@ -188,9 +190,126 @@ test('wrong values say what would be right', async (t) => {
       'timezone: Europe/Bonn',
       '1 timezone: "Europe/Bonn" is not a time zone. Example: UTC or Europe/Berlin',
     ],
+    ['billing: {markup: 0}', '1 billing.markup: "0" is out of range: use 0.01 to 100'],
+    ['billing: {markup: 20%}', '1 billing.markup: "20%" is not a mark-up. Example: 1.2 or +20%'],
+    [
+      'billing: {on_disconnect: {finish_up_to: soon}}',
+      '1 billing.on_disconnect: "soon" is not possible. Use cancel, finish, 30s, 2000tokens or 30s,2000tokens',
+    ],
+    [
+      'models: {allow: ["claude opus"]}',
+      '1 models.allow: "claude opus" is not a model or glob. Example: claude-haiku-*',
+    ],
+    [
+      'models:\n  aliases:\n    claude-opus-4-5: claude-opus-5',
+      '3 models.aliases.claude-opus-4-5: is the name of claude-opus-4-5-20251101 itself. Choose another one',
+    ],
+    [
+      'models:\n  aliases: {best: good, good: claude-opus-5}',
+      '2 models.aliases.best: stands for "good", which is an alias too: name the model',
+    ],
+    [
+      'models:\n  prices:\n    claude-opus-5: {inptu: 3}',
+      '3 models.prices.claude-opus-5.inptu: is unknown. Did you mean input?',
+    ],
+    [
+      'models:\n  prices:\n    claude-opus-5:\n      input: "3,00"',
+      '4 models.prices.claude-opus-5.input: "3,00" is not an amount: use a dot: 3.00',
+    ],
+    [
+      'models: {prices: {claude-opus-5: {output: 0}}}',
+      '1 models.prices.claude-opus-5.output: 0 would be free: the least is 0.000001',
+    ],
+    [
+      'models: {prices: {claude-opus-5: {input: 10000.01}}}',
+      '1 models.prices.claude-opus-5.input: 10000.01 is more than $10,000 per million tokens',
+    ],
+    [
+      'models: {prices: {"claude-opus-*": {input: 3}}}',
+      '1 models.prices.claude-opus-*: is a glob, which takes a markup only: write prices per model',
+    ],
+    [
+      'models: {prices: {claude-opus-9: {input: 3, output: 15}}}',
+      '1 models.prices.claude-opus-9: is not a built-in model, so it needs all five prices. Missing: cache_read, cache_write_5m, cache_write_1h',
+    ],
+    [
+      'models: {prices: {claude-opus-5: {}}}',
+      '1 models.prices.claude-opus-5: says nothing. Give prices or a markup',
+    ],
+    [
+      'models: {prices: {claude-opus-4-5: {input: 3}, claude-opus-4-5-20251101: {input: 4}}}',
+      '1 models.prices.claude-opus-4-5-20251101: is there twice: by its id and by another name',
+    ],
+    [
+      'models: {unknown_model: {price_like: claude-opus-5}}',
+      '1 models.unknown_model: has a member too many. Use reject, or {price_as: claude-opus-5}',
+    ],
     ['- a\n- b', '1 : the file must hold settings, one per line. Example: listen: 127.0.0.1:8787'],
   ]
   for (const [yaml, expected] of cases) assert.deepEqual(await problems(t, yaml), [expected])
+})
+
+test('prices, mark-ups and what unknown models cost become changes, by the id of each model', async (t) => {
+  const result = await world(t).load(
+    [
+      'billing: {markup: +20%, on_disconnect: {finish_up_to: "30s,2000tokens"}}',
+      'models:',
+      '  deny: [claude-fable-5]',
+      '  aliases: {fast: claude-haiku-4-5}',
+      '  prices:',
+      '    claude-opus-4-5: {input: 4.50, markup: 1.25}',
+      '    "claude-sonnet-*": {markup: 0.9}',
+      '    claude-x: {input: 1, output: 5, cache_read: 0.1, cache_write_5m: 1.25, cache_write_1h: 2, context_window: 200k}',
+      '  unknown_model: {price_as: claude-opus-5}',
+    ].join('\n'),
+  )
+  assert.ok(result.kind === 'loaded')
+  const { billing, models } = result.config
+  assert.deepEqual(billing.markup, [6, 5])
+  assert.deepEqual(billing.onDisconnect, { kind: 'finish_up_to', tokens: 2_000, ms: 30_000 })
+  assert.deepEqual(models.lists, {
+    allow: ['*'],
+    deny: ['claude-fable-5'],
+    aliases: { fast: 'claude-haiku-4-5' },
+  })
+  assert.deepEqual(
+    models.changes.map(({ kind, subject }) => `${kind} ${subject}`),
+    [
+      'markup claude-opus-4-5-20251101',
+      'price claude-opus-4-5-20251101',
+      'markup claude-sonnet-*',
+      'price claude-x',
+      'price *',
+    ],
+  )
+  assert.deepEqual(models.changes[0].value, [5, 4])
+  const opus = models.changes[1].value as { rates: object; aliases: readonly string[] }
+  assert.deepEqual(opus.rates, {
+    input: 4_500_000,
+    output: 25_000_000,
+    cacheRead: 500_000,
+    cacheWrite5m: 6_250_000,
+    cacheWrite1h: 10_000_000,
+  })
+  assert.deepEqual(opus.aliases, ['claude-opus-4-5'])
+  assert.equal((models.changes[3].value as { contextWindow: number }).contextWindow, 200_000)
+})
+
+test('lists and groups can come from the environment', async (t) => {
+  const { load } = world(t, {
+    CCGATE_MODELS__ALLOW: 'claude-haiku-*, claude-sonnet-*',
+    CCGATE_MODELS__ALIASES: '{"fast":"claude-haiku-5-5"}',
+    CCGATE_BILLING__ON_DISCONNECT: '30s',
+  })
+  const result = await load('models:\n  prices:\n    # nothing yet\n')
+  assert.ok(result.kind === 'loaded')
+  assert.deepEqual(result.config.models.lists.allow, ['claude-haiku-*', 'claude-sonnet-*'])
+  assert.deepEqual(result.config.models.lists.aliases, { fast: 'claude-haiku-5-5' })
+  assert.deepEqual(result.config.billing.onDisconnect, {
+    kind: 'finish_up_to',
+    tokens: null,
+    ms: 30_000,
+  })
 })
 
 test('two problems are both told, in the order of their lines', async (t) => {
