@@ -52,6 +52,37 @@ export function settle(before: Balance, amounts: { holdMicro: Micro; costMicro: 
   return after
 }
 
+export type Resizing =
+  /** `holdMicro`: the whole hold now. */
+  | { readonly kind: 'resized'; readonly after: Balance; readonly holdMicro: Micro }
+  | { readonly kind: 'insufficient_credit'; readonly availableMicro: Micro }
+
+/** Grows an open hold where all of the growth is available, or gives back a part of it. */
+export function resize(before: Balance, change: { holdMicro: Micro; deltaMicro: Micro }): Resizing {
+  const { deltaMicro } = change
+  const holdMicro = change.holdMicro + deltaMicro
+  invariant(isStorable(deltaMicro) && isStorable(holdMicro), 'holds change by integers')
+  invariant(holdMicro >= 0, 'a hold gives back at most all of it')
+  const available = availableMicro(before)
+  if (deltaMicro > 0 && available < deltaMicro) {
+    return { kind: 'insufficient_credit', availableMicro: available }
+  }
+  const after = { ...before, heldMicro: before.heldMicro + deltaMicro }
+  invariant(after.heldMicro >= 0, 'a wallet holds at least each of its open holds')
+  return { kind: 'resized', after, holdMicro }
+}
+
+/** What the window of a key's spend limit has seen. */
+export interface Spending {
+  readonly spentMicro: Micro
+  readonly heldMicro: Micro
+}
+
+/** Whether a key may hold so much more: what it spent and holds never exceeds its limit by holds. */
+export function fitsLimit(spending: Spending, limitMicro: Micro, amountMicro: Micro): boolean {
+  return spending.spentMicro + spending.heldMicro + amountMicro <= limitMicro
+}
+
 export type CreditEffect =
   | { readonly kind: 'added'; readonly after: Balance }
   | { readonly kind: 'insufficient' }
@@ -75,6 +106,32 @@ export function credit(
   return { kind: 'added', after }
 }
 
+export type RefundEffect =
+  | { readonly kind: 'added'; readonly after: Balance }
+  /** More than is left of the charge, or nothing is left. */
+  | { readonly kind: 'too_much' }
+  | { readonly kind: 'out_of_range' }
+
+/** Gives back a part of a charge; all refunds of a charge sum to at most the charge. All amounts positive. */
+export function refund(
+  before: Balance,
+  amounts: { amountMicro: Micro; chargeMicro: Micro; refundedMicro: Micro },
+): RefundEffect {
+  const { amountMicro, chargeMicro, refundedMicro } = amounts
+  const leftMicro = chargeMicro - refundedMicro
+  invariant(refundedMicro >= 0 && leftMicro >= 0, 'refunds of a charge sum to at most the charge')
+  if (leftMicro === 0 || amountMicro > leftMicro) return { kind: 'too_much' }
+  if (!isStorable(amountMicro) || amountMicro <= 0) return { kind: 'out_of_range' }
+  const after = { ...before, balanceMicro: before.balanceMicro + amountMicro }
+  return isStorable(after.balanceMicro) ? { kind: 'added', after } : { kind: 'out_of_range' }
+}
+
+/** Takes a balance to zero, from either side; `amountMicro` is the entry's, 0 where there is none to make. */
+export function forfeit(before: Balance): { amountMicro: Micro; after: Balance } {
+  invariant(before.heldMicro === 0, 'what is held is not forfeited')
+  return { amountMicro: 0 - before.balanceMicro, after: { ...before, balanceMicro: 0 } }
+}
+
 /** The id of a request's charge: the request's own ULID, so that a request can be charged only once. */
 export function chargeIdOf(requestId: string): string {
   invariant(requestId.startsWith(ID_PREFIX.request), 'a charge belongs to a request id')
@@ -88,11 +145,11 @@ export type Recovery =
 
 /**
  * Decides about the hold of a process that died. Only what the row proves is billed: without
- * `message_start` nothing, after it the numbers written last, at the prices of admission.
+ * `message_start` nothing, after it the numbers written last, at the prices and mark-up of admission.
  */
 export function recover(
   hold: Hold,
-  facts: { price: (usage: Usage, atMs: number) => Receipt; nowMs: number },
+  facts: { price: (usage: Usage, hold: Hold) => Receipt; nowMs: number },
 ): Recovery {
   invariant(hold.state === 'open', 'only open holds are recovered')
   const { progress } = hold
@@ -112,7 +169,7 @@ export function recover(
       hasContent: true,
       anomalies: 0,
     },
-    hold.openedAtMs,
+    hold,
   )
   return { kind: 'settle', record: recordOf(hold, { receipt, nowMs: facts.nowMs }) }
 }
@@ -136,6 +193,10 @@ function recordOf(hold: Hold, facts: { receipt: Receipt | null; nowMs: number })
     costMicro: facts.receipt?.costMicro ?? 0,
     receipt: facts.receipt,
     holdMicro: hold.amountMicro,
+    // The steps were in the memory of the process that died.
+    holdSteps: [],
+    onDisconnect: null,
+    joinedRequestId: null,
     source: facts.receipt === null ? 'none' : 'recovered',
     anomalies: 0,
     accountId: hold.accountId,

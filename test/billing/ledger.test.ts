@@ -6,7 +6,11 @@ import {
   availableMicro,
   chargeIdOf,
   credit,
+  fitsLimit,
+  forfeit,
   recover,
+  refund,
+  resize,
   settle,
 } from '../../src/billing/ledger.ts'
 import type { Hold } from '../../src/core/model.ts'
@@ -94,6 +98,7 @@ const hold: Hold = {
   model: 'claude-sonnet-4-6',
   stream: true,
   amountMicro: 5_000,
+  markup: [6, 5],
   state: 'open',
   openedAtMs: 1_000,
   phase: 'sent',
@@ -117,7 +122,7 @@ test('recovery bills nothing for a request that upstream may never have begun', 
   )
 })
 
-test('recovery prices exactly the numbers of the row, at the time of admission', () => {
+test('recovery prices exactly the numbers of the row, at the time and mark-up of admission', () => {
   const receipt: Receipt = {
     priceVersion: 'v',
     lines: [],
@@ -129,8 +134,8 @@ test('recovery prices exactly the numbers of the row, at the time of admission',
   const decision = recover(
     { ...hold, phase: 'started', progress },
     {
-      price(usage, atMs) {
-        assert.equal(atMs, hold.openedAtMs)
+      price(usage, { openedAtMs, markup }) {
+        assert.deepEqual([openedAtMs, markup], [hold.openedAtMs, hold.markup])
         assert.deepEqual(
           [usage.model, usage.tokens, usage.speed, usage.inferenceGeo],
           ['claude-sonnet-4-6', progress.tokens, 'fast', 'us'],
@@ -154,4 +159,76 @@ test('a hold that is closed is not recovered again', () => {
   assert.throws(() => recover(closed, { price: () => assert.fail(), nowMs: 1 }), {
     name: 'InvariantError',
   })
+})
+
+test('a hold grows only where all of it fits, and shrinks always', () => {
+  fc.assert(
+    fc.property(balance, micro, fc.integer({ min: -20, max: 20 }), (before, holdMicro, by) => {
+      const held = { ...before, heldMicro: before.heldMicro + holdMicro }
+      // Around the two edges: all of the hold given back, all that is available taken.
+      const edgeMicro = by % 2 === 0 ? 0 - holdMicro : availableMicro(held)
+      const deltaMicro = Math.max(edgeMicro + by, 0 - holdMicro)
+      const result = resize(held, { holdMicro, deltaMicro })
+      const fits = deltaMicro <= 0 || deltaMicro <= availableMicro(held)
+      assert.equal(result.kind, fits ? 'resized' : 'insufficient_credit')
+      if (result.kind !== 'resized') return
+      assert.equal(result.holdMicro, holdMicro + deltaMicro)
+      assert.deepEqual(result.after, { ...held, heldMicro: held.heldMicro + deltaMicro })
+    }),
+  )
+})
+
+test('a hold cannot give back more than it is', () => {
+  const before = { balanceMicro: 100, heldMicro: 50 }
+  assert.throws(() => resize(before, { holdMicro: 10, deltaMicro: -11 }), {
+    name: 'InvariantError',
+  })
+})
+
+test('a key spends and holds at most its limit', () => {
+  const spending = { spentMicro: 70, heldMicro: 20 }
+  assert.equal(fitsLimit(spending, 100, 10), true)
+  assert.equal(fitsLimit(spending, 100, 11), false)
+  // Costs may exceed their holds, and a limit may be lowered: then nothing fits.
+  assert.equal(fitsLimit(spending, 80, 0), false)
+})
+
+test('refunds of a charge give back at most the charge, however they are cut', () => {
+  const cuts = fc.array(fc.integer({ min: -5, max: 60 }), { maxLength: 12 })
+  fc.assert(
+    fc.property(balance, fc.nat(100), cuts, (before, chargeMicro, amounts) => {
+      let [wallet, refundedMicro] = [before, 0]
+      for (const amountMicro of amounts) {
+        const result = refund(wallet, { amountMicro, chargeMicro, refundedMicro })
+        const leftMicro = chargeMicro - refundedMicro
+        if (result.kind === 'too_much') assert.ok(leftMicro === 0 || amountMicro > leftMicro)
+        if (result.kind === 'out_of_range') assert.ok(amountMicro <= 0)
+        if (result.kind !== 'added') continue
+        refundedMicro += amountMicro
+        wallet = result.after
+      }
+      assert.ok(refundedMicro <= chargeMicro)
+      assert.equal(wallet.balanceMicro, before.balanceMicro + refundedMicro)
+      assert.equal(wallet.heldMicro, before.heldMicro)
+    }),
+  )
+})
+
+test('a refund stays within what can be stored', () => {
+  const full = { balanceMicro: MAX, heldMicro: 0 }
+  const amounts = { chargeMicro: 10, refundedMicro: 0 }
+  assert.equal(refund(full, { ...amounts, amountMicro: 1 }).kind, 'out_of_range')
+  assert.equal(
+    refund({ ...full, balanceMicro: 0 }, { ...amounts, amountMicro: 0.5 }).kind,
+    'out_of_range',
+  )
+})
+
+test('a forfeited balance is zero, whichever side it was on', () => {
+  for (const balanceMicro of [-7, 0, 12]) {
+    const { amountMicro, after } = forfeit({ balanceMicro, heldMicro: 0 })
+    assert.deepEqual(after, { balanceMicro: 0, heldMicro: 0 })
+    assert.equal(amountMicro + balanceMicro, 0)
+  }
+  assert.throws(() => forfeit({ balanceMicro: 5, heldMicro: 1 }), { name: 'InvariantError' })
 })

@@ -1,6 +1,7 @@
 import { costOf } from '../../billing/cost.ts'
 import { recover } from '../../billing/ledger.ts'
 import { BUILT_IN_PRICES } from '../../billing/prices.ts'
+import type { Hold } from '../../core/model.ts'
 import type { Receipt, Usage } from '../../core/usage.ts'
 import type { Context } from './context.ts'
 import type { exchangeOperations } from './exchanges.ts'
@@ -34,6 +35,6 @@ export function recoverOperations(
   }
 }
 
-function price(usage: Usage, atMs: number): Receipt {
-  return costOf(usage, BUILT_IN_PRICES, { atMs })
+function price(usage: Usage, { openedAtMs, markup }: Hold): Receipt {
+  return costOf(usage, BUILT_IN_PRICES, { atMs: openedAtMs, markup })
 }
