@@ -1,7 +1,7 @@
 import type { Keyring } from '../access/keyring.ts'
 import type { LiveAccount, Pool } from '../pool/pool.ts'
 import type { Connections } from '../providers/http.ts'
-import type { AccountCredential, Changes, Store } from '../store/store.ts'
+import type { AccountCredential, Changes, PriceChange, Store } from '../store/store.ts'
 
 /**
  * Brings changes that other processes made into force on the very next request. Asks the store's change
@@ -13,6 +13,7 @@ export class Watch {
   readonly #pool: Pool
   readonly #connections: Connections
   readonly #open: (account: AccountCredential) => LiveAccount
+  readonly #onPrices: (changes: readonly PriceChange[]) => void
   #seen: Changes | null = null
   #askedThisTurn = false
   #loading: Promise<void> | null = null
@@ -25,12 +26,15 @@ export class Watch {
     pool: Pool
     connections: Connections
     open: (account: AccountCredential) => LiveAccount
+    /** Gets every price change there is, at the first look and whenever there are more. */
+    onPrices: (changes: readonly PriceChange[]) => void
   }) {
     this.#store = parts.store
     this.#keyring = parts.keyring
     this.#pool = parts.pool
     this.#connections = parts.connections
     this.#open = parts.open
+    this.#onPrices = parts.onPrices
   }
 
   /** null when memory is up to date; else the load to wait for. */
@@ -40,8 +44,7 @@ export class Watch {
     setImmediate(this.#nextTurn)
     const now = this.#store.changes()
     const known = this.#loadingFor ?? this.#seen
-    if (known !== null && known.keys === now.keys && known.accounts === now.accounts)
-      return this.#loading
+    if (known !== null && isSame(known, now)) return this.#loading
     // One after the other: an older load that ended last would bring older facts.
     const before = this.#loading
     const loading = (
@@ -63,6 +66,7 @@ export class Watch {
   async #load(now: Changes): Promise<void> {
     const seen = this.#seen
     if (seen?.keys !== now.keys) this.#keyring.reload(await this.#store.loadKeys())
+    if (seen?.prices !== now.prices) this.#onPrices(await this.#store.loadPriceChanges())
     if (seen?.accounts !== now.accounts) {
       const accounts = (await this.#store.loadAccounts()).map(this.#open)
       const stored = seen === null ? await this.#store.loadHealth() : []
@@ -72,6 +76,10 @@ export class Watch {
     // Only now: a load that failed is tried again by the next request.
     this.#seen = now
   }
+}
+
+function isSame(a: Changes, b: Changes): boolean {
+  return a.keys === b.keys && a.accounts === b.accounts && a.prices === b.prices
 }
 
 function ignore(): void {}

@@ -5,14 +5,15 @@ import type { Account } from '../../src/core/model.ts'
 import { Watch } from '../../src/daemon/watch.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { Connections } from '../../src/providers/http.ts'
-import type { AccountCredential, Store } from '../../src/store/store.ts'
+import type { AccountCredential, PriceChange, Store } from '../../src/store/store.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** A watch over a store whose counters and answers the test decides. */
 function world() {
   const store = {
-    counters: { keys: 1, accounts: 1 },
+    counters: { keys: 1, accounts: 1, prices: 1 },
+    priceSubjects: [] as string[],
     asked: 0,
     loads: [] as string[],
     fail: null as Error | null,
@@ -41,6 +42,8 @@ function world() {
         })),
       ),
     loadHealth: () => load('health', () => []),
+    loadPriceChanges: () =>
+      load('prices', () => store.priceSubjects.map((subject) => ({ subject }) as PriceChange)),
   } as unknown as Store
   const pool = new Pool({
     clock: { nowMs: () => 0, monotonicMs: () => 0 },
@@ -51,14 +54,18 @@ function world() {
       serverError: { firstMs: 1, maxMs: 1, tripAfter: 1 },
     },
   })
+  const told: string[][] = []
   const watch = new Watch({
     store: port,
     keyring: new Keyring(),
     pool,
     connections: new Connections({ connectMs: 1, keepAliveMs: 1, connectionsPerAccount: 1 }),
     open: ({ account }: AccountCredential) => ({ account, credential: 'k' }),
+    onPrices(changes) {
+      told.push(changes.map(({ subject }) => subject))
+    },
   })
-  return { store, watch, pool }
+  return { store, watch, pool, told }
 }
 
 /** A world that has loaded once. */
@@ -76,7 +83,7 @@ test('the first look loads all, health included', async () => {
   const loading = watch.refresh()
   assert.ok(loading !== null)
   await loading
-  assert.deepEqual(store.loads, ['keys', 'accounts', 'health'])
+  assert.deepEqual(store.loads, ['keys', 'prices', 'accounts', 'health'])
   assert.equal(pool.size, 1)
 })
 
@@ -110,6 +117,16 @@ test('only what moved is loaded again, and health never', async () => {
   await watch.refresh()
   assert.deepEqual(store.loads, ['keys', 'accounts'])
   assert.equal(pool.size, 2)
+})
+
+test('new prices are handed on whole, and nothing else is loaded for them', async () => {
+  const { watch, store, told } = await loaded()
+  assert.deepEqual(told, [[]], 'the first look')
+  store.counters.prices++
+  store.priceSubjects = ['claude-opus-5', 'claude-haiku-*']
+  await watch.refresh()
+  assert.deepEqual(store.loads, ['prices'])
+  assert.deepEqual(told.at(-1), ['claude-opus-5', 'claude-haiku-*'])
 })
 
 test('every request of the turn waits for the load, the later ones too', async () => {
