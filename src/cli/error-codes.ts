@@ -45,6 +45,7 @@ export const CLI_ERRORS = {
   ref_conflict: ['conflict', 'the reference was used before, for another movement'],
   insufficient_credit: ['conflict', 'the user has less available than is to be taken'],
   out_of_range: ['conflict', 'the balance would be more than the books can hold'],
+  file_exists: ['conflict', 'the file is there already; nothing is overwritten without `--force`'],
   already_running: ['conflict', 'a gateway runs on this database already'],
   not_initialised: ['notReady', 'there is no database yet, or it was never set up: `ccgate init`'],
   config_missing: ['notReady', 'the config file that was named is not there'],
@@ -74,8 +75,12 @@ export const CLI_ERRORS = {
   ],
   cannot_listen: ['failure', 'the address cannot be listened on'],
   cannot_write_pid_file: ['failure', 'the pid file cannot be written'],
+  cannot_write_file: ['failure', 'the file cannot be written'],
   internal_error: ['failure', 'a bug'],
-  interrupted: ['interrupted', 'Ctrl-C at a question'],
+  interrupted: [
+    'interrupted',
+    'Ctrl-C at a question or in the middle of an export; 143 for SIGTERM',
+  ],
 } as const satisfies Record<string, readonly [exit: keyof typeof EXIT, meaning: string]>
 
 export type CliErrorCode = keyof typeof CLI_ERRORS

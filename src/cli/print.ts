@@ -25,6 +25,8 @@ export interface Column<T> {
   readonly dropOrder?: number
   /** May be cut in the middle when nothing is left to drop. */
   readonly mayCut?: boolean
+  /** Columns kept free in a list that grows, whose later rows are not known yet. */
+  readonly roomFor?: number
 }
 
 export interface PrintOptions {
@@ -32,6 +34,8 @@ export interface PrintOptions {
   readonly quiet: boolean
   readonly verbose: boolean
   readonly color: 'auto' | 'always' | 'never'
+  /** Documents say that nothing was written. */
+  readonly dryRun: boolean
 }
 
 /** Writes results to stdout and everything else to stderr, in the form that was asked for. */
@@ -42,12 +46,16 @@ export interface Printer extends PrintOptions {
   outAll(lines: readonly string[]): void
   /** The whole result for machines: one document. */
   document(value: unknown): void
+  /** One of many results for machines: an object on a line. */
+  record(value: unknown): void
   /** A remark for people on stderr; silent with `--quiet` and `--json`. */
   note(line: string): void
   /** A warning on stderr; also with `--quiet`. */
   warn(line: string): void
   debug(line: string): void
   table<T>(columns: readonly Column<T>[], rows: readonly T[]): void
+  /** The header and the first rows of a list that grows; the answer prints one more row. */
+  growingTable<T>(columns: readonly Column<T>[], rows: readonly T[]): (row: T) => void
   style(role: Role, text: string): string
   error(error: CliError): void
 }
@@ -62,6 +70,8 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     colored ? styleText(STYLES[role], text, { validateStream: false }) : text
   const outLine = (line: string) => stdout.write(`${line}\n`)
   const errLine = (line: string) => stderr.write(`${line}\n`)
+  const outWidth = () => (stdout.isTTY ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY)
+  const outPaint = (role: Role, text: string) => paint(outColor, role, text)
 
   return {
     ...options,
@@ -70,8 +80,10 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
       for (const line of lines) outLine(line)
     },
     document(value) {
-      outLine(safeJson(stdout.isTTY ? JSON.stringify(value, null, 2) : JSON.stringify(value)))
+      const shown = options.dryRun ? rehearsed(value) : value
+      outLine(safeJson(stdout.isTTY ? JSON.stringify(shown, null, 2) : JSON.stringify(shown)))
     },
+    record: (value) => outLine(safeJson(JSON.stringify(value))),
     note(line) {
       if (!options.quiet && !options.json) errLine(line)
     },
@@ -80,12 +92,15 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
       if (options.verbose) errLine(paint(errColor, 'dim', line))
     },
     table(columns, rows) {
-      const width = stdout.isTTY ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY
-      for (const line of layOut(columns, rows, width, (role, text) =>
-        paint(outColor, role, text),
-      )) {
-        outLine(line)
-      }
+      const layout = layOut(columns, rows, outWidth(), outPaint)
+      outLine(layout.header)
+      for (const row of rows) outLine(layout.line(row))
+    },
+    growingTable(columns, rows) {
+      const layout = layOut(columns, rows, outWidth(), outPaint, (column) => column.roomFor ?? 0)
+      outLine(layout.header)
+      for (const row of rows) outLine(layout.line(row))
+      return (row) => outLine(layout.line(row))
     },
     style: (role, text) => paint(outColor, role, text),
     error(error) {
@@ -119,23 +134,33 @@ export function wantsColor(
 }
 
 /** JSON already escapes C0; this escapes what else could steer a terminal. The document means the same. */
-function safeJson(json: string): string {
+export function safeJson(json: string): string {
   return json.replace(
     /[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
 
+/** The document of a rehearsal: what it tells of is in force nowhere. */
+function rehearsed(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  const inForce = 'in_force' in value ? { in_force: null } : {}
+  return { ...value, ...inForce, dry_run: true }
+}
+
+/** Chooses columns and their widths by these rows. */
 function layOut<T>(
   columns: readonly Column<T>[],
   rows: readonly T[],
   width: number,
   paint: (role: Role, text: string) => string,
-): readonly string[] {
-  const cells = rows.map((row) => columns.map((column) => safeText(column.cell(row))))
-  const widths = columns.map((column, i) =>
-    Math.max(textWidth(column.header), ...cells.map((line) => textWidth(line[i]))),
-  )
+  room: (column: Column<T>) => number = () => 0,
+): { readonly header: string; readonly line: (row: T) => string } {
+  const cellsOf = (row: T) => columns.map((column) => safeText(column.cell(row)))
+  const widths = columns.map((column) => Math.max(textWidth(column.header), room(column)))
+  for (const row of rows) {
+    for (const [i, text] of cellsOf(row).entries()) widths[i] = Math.max(widths[i], textWidth(text))
+  }
   const shown = columns.map((_, i) => i)
   const total = () => shown.reduce((sum, i) => sum + widths[i], 0) + 2 * (shown.length - 1)
   while (total() > width && shown.length > 1) {
@@ -153,7 +178,9 @@ function layOut<T>(
     let text = ''
     let gap = ''
     for (const i of shown) {
-      const cut = cutText(texts[i], widths[i], 'middle')
+      // A growing list may meet longer texts than it made room for: figures are never cut.
+      const isCut = columns[i].mayCut && width !== Number.POSITIVE_INFINITY
+      const cut = isCut ? cutText(texts[i], widths[i], 'middle') : texts[i]
       const fill = ' '.repeat(Math.max(0, widths[i] - textWidth(cut)))
       const painted = role(i) === null ? cut : paint(role(i) ?? 'dim', cut)
       text += columns[i].align === 'right' ? gap + fill + painted : gap + painted
@@ -163,10 +190,17 @@ function layOut<T>(
   }
 
   const headers = columns.map((column) => column.header)
-  return [
-    line(headers, () => 'heading'),
-    ...cells.map((texts, r) => line(texts, (i) => columns[i].role?.(rows[r]) ?? null)),
-  ].map((text) => cutLine(text, width))
+  return {
+    header: cutLine(
+      line(headers, () => 'heading'),
+      width,
+    ),
+    line: (row) =>
+      cutLine(
+        line(cellsOf(row), (i) => columns[i].role?.(row) ?? null),
+        width,
+      ),
+  }
 }
 
 /** The last resort on a very narrow terminal; escape sequences only ever surround whole cells. */

@@ -1,14 +1,11 @@
 import { maskCredential, maskKey } from '../access/key.ts'
 import { accountStateOf } from '../core/account-state.ts'
+import { disconnectPolicyText } from '../core/disconnect-policy.ts'
+import { markupText } from '../core/markup.ts'
 import { type Account, type Key, keyState, type LedgerEntry, type User } from '../core/model.ts'
-import type {
-  AccountSummary,
-  KeySummary,
-  PendingUsage,
-  UsageRow,
-  UserSummary,
-} from '../store/store.ts'
+import type { AccountSummary, KeySummary, UserSummary } from '../store/store.ts'
 import { isoTime } from './format.ts'
+import { limitUseOf } from './money-limits.ts'
 
 /** Records as `--json` shows them: snake_case, times in RFC 3339, money in micro-dollars, absent is null. */
 export type Json = Readonly<Record<string, unknown>>
@@ -22,6 +19,7 @@ export function userJson(user: UserSummary): Json {
     state: user.state,
     balance_micro: user.balanceMicro,
     held_micro: user.heldMicro,
+    low_balance_micro: user.lowBalanceMicro,
     keys: user.activeKeys,
     spent_30d_micro: user.spent30dMicro,
     note: user.note,
@@ -34,11 +32,15 @@ export function keyJson(
   facts: {
     readonly userState: User['state']
     readonly nowMs: number
-    readonly secret?: string
+    /** Of the config: its days and months begin spend limits anew. */
+    readonly timeZone: string
+    /** null: it was not kept. */
+    readonly secret?: string | null
     readonly activity?: KeySummary
   },
 ): Json {
   const { activity } = facts
+  const use = limitUseOf({ spendLimit: key.spendLimit, limitUse: activity?.limitUse }, facts)
   return {
     object: 'key',
     id: key.id,
@@ -50,6 +52,19 @@ export function keyJson(
     state: keyState(key, facts.userState, facts.nowMs),
     rpm_limit: key.rpmLimit,
     concurrency_limit: key.concurrencyLimit,
+    spend_limit:
+      key.spendLimit === null
+        ? null
+        : {
+            amount_micro: key.spendLimit.amountMicro,
+            period: key.spendLimit.period,
+            used_micro: use?.spentMicro ?? 0,
+            held_micro: use?.heldMicro ?? 0,
+            resets_at: isoTime(use?.resetsAtMs ?? null),
+          },
+    burn_limit_micro: key.burnLimitMicro,
+    markup: key.markup === null ? null : Number(markupText(key.markup)),
+    on_disconnect: key.onDisconnect === null ? null : disconnectPolicyText(key.onDisconnect),
     models: key.models,
     expires_at: isoTime(key.expiresAtMs),
     created_at: isoTime(key.createdAtMs),
@@ -102,6 +117,8 @@ export function accountJson(account: AccountSummary, nowMs: number): Json {
     rpm_limit: account.rpmLimit,
     rpm_now: account.requests1m,
     concurrency_limit: account.concurrencyLimit,
+    day_cap_micro: account.dayCapMicro,
+    month_cap_micro: account.monthCapMicro,
     in_flight: account.inFlight,
     models: account.models,
     upstream_limits:
@@ -142,82 +159,6 @@ export function entryJson(entry: LedgerEntry, userName: string): Json {
     note: entry.note,
     actor: entry.actor,
     created_at: isoTime(entry.createdAtMs),
-  }
-}
-
-/** The fields of `GET /v1/usage/{id}`, then what only operators see. */
-export function usageJson(row: UsageRow): Json {
-  return {
-    object: 'usage',
-    request_id: row.requestId,
-    input_tokens: row.tokens.input,
-    output_tokens: row.tokens.output,
-    cache_read_input_tokens: row.tokens.cacheRead,
-    cache_creation: {
-      ephemeral_5m_input_tokens: row.tokens.cacheWrite5m,
-      ephemeral_1h_input_tokens: row.tokens.cacheWrite1h,
-    },
-    cost_micro: row.costMicro,
-    model: row.responseModel ?? row.model,
-    status: row.status,
-    created_at: isoTime(row.createdAtMs),
-    stream: row.stream,
-    upstream_request_id: row.upstreamRequestId,
-    account_id: row.accountId,
-    key: row.keyName,
-    user: row.userName,
-    key_id: row.keyId,
-    requested_model: row.model,
-    dialect: row.dialect,
-    http_status: row.httpStatus,
-    error_code: row.errorCode,
-    account: row.accountName,
-    attempts: row.attempts.map((attempt) => ({
-      account_id: attempt.accountId,
-      account: row.accountNames[attempt.accountId] ?? null,
-      outcome: attempt.outcome,
-      http_status: attempt.httpStatus,
-      duration_ms: attempt.durationMs,
-      upstream_request_id: attempt.upstreamRequestId,
-    })),
-    web_search_requests: row.webSearchRequests,
-    hold_micro: row.holdMicro,
-    price_version: row.receipt?.priceVersion ?? null,
-    balance_after_micro: row.balanceAfterMicro,
-    source: row.source,
-    anomalies: row.anomalies,
-    receipt: row.receipt,
-    first_byte_ms: row.firstByteMs,
-    duration_ms: row.durationMs,
-    gateway_ms: row.gatewayUs / 1000,
-    ip: row.clientIp,
-    client: row.clientAgent,
-  }
-}
-
-export function pendingJson(pending: PendingUsage): Json {
-  const { hold } = pending
-  const tokens = hold.progress?.tokens
-  return {
-    object: 'usage',
-    request_id: hold.requestId,
-    input_tokens: tokens?.input ?? null,
-    output_tokens: tokens?.output ?? null,
-    cache_read_input_tokens: tokens?.cacheRead ?? null,
-    cache_creation: {
-      ephemeral_5m_input_tokens: tokens?.cacheWrite5m ?? null,
-      ephemeral_1h_input_tokens: tokens?.cacheWrite1h ?? null,
-    },
-    cost_micro: null,
-    model: hold.progress?.responseModel ?? hold.model,
-    status: 'pending',
-    created_at: isoTime(hold.openedAtMs),
-    stream: hold.stream,
-    upstream_request_id: hold.progress?.upstreamRequestId ?? null,
-    account_id: hold.accountId,
-    key: pending.keyName,
-    key_id: hold.keyId,
-    hold_micro: hold.amountMicro,
   }
 }
 

@@ -208,6 +208,9 @@ export interface LedgerEntry {
   readonly createdAtMs: number
 }
 
+/** What was given back of a charge later, as its receipt lists it. */
+export type UsageRefund = Pick<LedgerEntry, 'id' | 'amountMicro' | 'note' | 'createdAtMs'>
+
 /** One try at one account. `outcome` is a word of `providers/provider.ts`. */
 export interface Attempt {
   readonly accountId: string

@@ -1,19 +1,17 @@
 import { maskKey } from '../../access/key.ts'
-import { parseMoney } from '../../core/amount.ts'
-import { formatUsdExact, type Micro } from '../../core/money.ts'
-import { firstTokenOf, modelText, outcomeOf, statusText, wasKilled } from '../../core/outcome.ts'
+import type { Attempt, HoldStep } from '../../core/model.ts'
+import { formatUsdExact, formatUsdFull } from '../../core/money.ts'
+import { firstTokenOf, modelText, statusText, wasKilled } from '../../core/outcome.ts'
 import { safeText } from '../../core/text.ts'
-import type { Receipt, ReceiptLine } from '../../core/usage.ts'
-import type { PendingUsage, UsageFilter, UsageRow } from '../../store/store.ts'
-import { type Context, expectFound } from '../context.ts'
+import type { PendingUsage, UsageRow } from '../../store/store.ts'
+import type { Context } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
 import { formatAgo, formatCount, formatMs } from '../format.ts'
-import { accept, type Invocation } from '../invocation.ts'
-import { notePage, pageRequest } from '../page.ts'
-import type { Column } from '../print.ts'
-import { listJson, pendingJson, usageJson } from '../records.ts'
-import { readTime } from './keys.ts'
+import type { Invocation } from '../invocation.ts'
+import { costText, priceTexts } from '../receipt-text.ts'
+import { pendingJson, usageJson } from '../usage-json.ts'
 
+/** `ccgate usage show`: the receipt of one request. */
 export async function showUsage(context: Context, call: Invocation): Promise<void> {
   const { print } = context
   const usage = await findUsage(context, call.arg(0))
@@ -67,33 +65,45 @@ function showPending(context: Context, pending: PendingUsage): void {
 }
 
 function usageLines(context: Context, row: UsageRow): readonly string[] {
-  const { print, nowMs } = context
-  const status = `${statusText(row)}${row.status === 'rejected' ? ' rejected' : ''}`
-  const stamp = context.calendar().stamp(row.createdAtMs, nowMs)
-  const seconds = context.calendar().second(row.createdAtMs).slice(-3)
   const lines = [
-    `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
-    `Key        ${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelsText(row)}`,
+    ...identityLines(context, row),
+    ...moneyLines(context, row),
+    ...attemptLines(row),
+    ...endLines(row),
   ]
+  // All of it may hold words of clients and upstream; our own colours come last.
+  const [first, ...rest] = lines.map(safeText)
+  return [context.print.style('heading', first), ...rest]
+}
+
+/** Who asked for what, when, and who answered. */
+function identityLines(context: Context, row: UsageRow): readonly string[] {
+  const status = `${statusText(row)}${row.status === 'rejected' ? ' rejected' : ''}`
+  const stamp = context.calendar().stamp(row.createdAtMs, context.nowMs)
+  const seconds = context.calendar().second(row.createdAtMs).slice(-3)
   const account = accountText(row)
   const upstream = row.upstreamRequestId === null ? '' : `   Upstream id  ${row.upstreamRequestId}`
-  if (account !== '') lines.push(`Account    ${account}${upstream}`)
   const firstMs = firstTokenOf(row)
   const begin = firstMs === null ? '' : `first token ${formatMs(firstMs)} · `
-  lines.push(
+  return [
+    `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
+    `Key        ${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelsText(row)}`,
+    ...(account === '' ? [] : [`Account    ${account}${upstream}`]),
     `Time       ${begin}total ${formatMs(row.durationMs)} · gateway ${(row.gatewayUs / 1000).toFixed(1)} ms`,
-  )
-  const { tokens } = row
-  lines.push(
+  ]
+}
+
+/** Tokens, the arithmetic of the cost, and what became of the hold and the balance. */
+function moneyLines(context: Context, row: UsageRow): readonly string[] {
+  const { tokens, receipt } = row
+  const lines = [
     `Tokens     input ${formatCount(tokens.input)} · cache write 5m ${formatCount(tokens.cacheWrite5m)} · 1h ${formatCount(tokens.cacheWrite1h)} · cache read ${formatCount(tokens.cacheRead)} · output ${formatCount(tokens.output)}`,
-  )
-  lines.push(`Cost       ${costText(row)}`)
-  if (wasKilled(row))
-    lines.push('Error      the gateway died while this ran; closed at its next start')
-  else if (row.errorCode !== null) lines.push(`Error      ${row.errorCode}`)
-  if (row.source !== 'exact' && row.source !== 'none')
-    lines.push(`Figures    ${row.source}: the answer was cut before upstream's last count`)
-  if (row.anomalies > 0) lines.push(`Anomalies  ${row.anomalies} figures of upstream were unusable`)
+    `Cost       ${costText(receipt, row.costMicro)}`,
+  ]
+  if (receipt !== null) {
+    lines.push(`Prices     ${receipt.priceVersion}, per million tokens`)
+    for (const text of priceTexts(receipt)) lines.push(`           ${text}`)
+  }
   if (row.holdMicro > 0) {
     const balance =
       row.balanceAfterMicro === null
@@ -103,13 +113,62 @@ function usageLines(context: Context, row: UsageRow): readonly string[] {
       `Billing    reserved ${formatUsdExact(row.holdMicro)}, charged ${formatUsdExact(row.costMicro)}${balance}`,
     )
   }
+  if (row.holdSteps.length > 0) lines.push(`Hold       ${row.holdSteps.map(stepText).join(' · ')}`)
+  for (const refund of row.refunds) {
+    const note = refund.note === null ? '' : ` · ${refund.note}`
+    const stamp = context.calendar().stamp(refund.createdAtMs, context.nowMs)
+    lines.push(`Refund     ${formatUsdExact(refund.amountMicro)} · ${stamp} · ${refund.id}${note}`)
+  }
+  return lines
+}
+
+/** `opened $0.080000 at 3 ms`. */
+function stepText({ kind, amountMicro, afterMs }: HoldStep): string {
+  const to = kind === 'opened' ? 'with' : kind === 'refused' ? 'to extend to' : 'to'
+  return `${kind} ${to} ${formatUsdExact(amountMicro)} at ${formatMs(afterMs)}`
+}
+
+/** One line per try; a single one that went well and cost what the request cost is not worth one. */
+function attemptLines(row: UsageRow): readonly string[] {
+  const listMicro = row.receipt?.listCostMicro ?? row.costMicro
+  const [only] = row.attempts
+  const isPlain = row.attempts.length === 1 && (only.listCostMicro ?? listMicro) === listMicro
+  if (row.attempts.length === 0 || (isPlain && listMicro === row.costMicro)) return []
+  return row.attempts.map(
+    (attempt, i) => `${i === 0 ? 'Attempts   ' : '           '}${attemptText(row, attempt)}`,
+  )
+}
+
+/** `spare answered 529 (overloaded) in 210 ms · our list cost $0.00`. */
+function attemptText(row: UsageRow, attempt: Attempt): string {
+  const name = row.accountNames[attempt.accountId] ?? attempt.accountId
+  const answer = attempt.httpStatus === null ? '' : ` answered ${attempt.httpStatus}`
+  const cost =
+    // Records of the first schema did not keep it.
+    attempt.listCostMicro === undefined
+      ? ''
+      : ` · our list cost ${attempt.listCostMicro === 0 ? '$0.00' : formatUsdFull(attempt.listCostMicro)}`
+  return `${name}${answer} (${attempt.outcome}) in ${formatMs(attempt.durationMs)}${cost}`
+}
+
+/** How it ended, where that is not plain, and for whom. */
+function endLines(row: UsageRow): readonly string[] {
+  const lines: string[] = []
+  if (wasKilled(row))
+    lines.push('Error      the gateway died while this ran; closed at its next start')
+  else if (row.errorCode !== null) lines.push(`Error      ${row.errorCode}`)
+  if (row.onDisconnect !== null)
+    lines.push(`Left       the client went away; on_disconnect ${row.onDisconnect} applied`)
+  if (row.joinedRequestId !== null)
+    lines.push(`Joined     the answer and the bill are those of ${row.joinedRequestId}`)
+  if (row.source !== 'exact' && row.source !== 'none')
+    lines.push(`Figures    ${row.source}: the answer was cut before upstream's last count`)
+  if (row.anomalies > 0) lines.push(`Anomalies  ${row.anomalies} figures of upstream were unusable`)
   if (row.clientIp !== null)
     lines.push(
       `Client     ${row.clientIp}${row.clientAgent === null ? '' : ` · ${row.clientAgent}`}`,
     )
-  // Everything above may hold words of clients and upstream; our own colours come last.
-  const [first, ...rest] = lines.map(safeText)
-  return [print.style('heading', first), ...rest]
+  return lines
 }
 
 function modelsText(row: UsageRow): string {
@@ -131,130 +190,4 @@ function accountText(row: UsageRow): string {
     row.accountName ??
     (row.attempts.length > 0 ? name(row.attempts[row.attempts.length - 1].accountId) : '')
   return earlier.length === 0 ? last : `${last}, after ${earlier.join(', ')}`
-}
-
-/** `input $0.023712 + output $0.005655 = $0.029367`: the receipt's own arithmetic. */
-function costText(row: UsageRow): string {
-  if (row.receipt === null) return formatUsdExact(row.costMicro)
-  return `${receiptTerms(row.receipt).join(' + ') || 'nothing'} = ${formatUsdExact(row.costMicro)}`
-}
-
-function receiptTerms(receipt: Receipt): readonly string[] {
-  const priced = receipt.lines.filter((line) => line.note !== 'declined_before_output')
-  const byRatio = Map.groupBy(priced, (line) => (line.ratio ?? receipt.ratio).join('/'))
-  const terms = [...byRatio].flatMap(([ratio, lines]) => {
-    const plain = classTerms(lines)
-    const [numerator, denominator] = ratio.split('/')
-    if (numerator === denominator || plain.length === 0) return plain
-    return [`(${plain.join(' + ')}) × ${ratio}`]
-  })
-  return receipt.feesMicro > 0 ? [...terms, `fees ${formatUsdExact(receipt.feesMicro)}`] : terms
-}
-
-const CLASSES = [
-  ['input', 'input'],
-  ['cacheWrite5m', 'cache write 5m'],
-  ['cacheWrite1h', 'cache write 1h'],
-  ['cacheRead', 'cache read'],
-  ['output', 'output'],
-] as const
-
-function classTerms(lines: readonly ReceiptLine[]): readonly string[] {
-  return CLASSES.flatMap(([name, label]) => {
-    // Sums of tokens x rate in millionths of a micro-dollar, so that nothing is rounded here.
-    let parts = 0n
-    for (const line of lines) parts += BigInt(line.tokens[name]) * BigInt(line.rates[name])
-    return parts > 0n ? [`${label} ${exactDollars(parts)}`] : []
-  })
-}
-
-/** Millionths of a micro-dollar with as many decimals as they need, six at least. */
-function exactDollars(parts: bigint): string {
-  const text = parts.toString().padStart(13, '0')
-  const decimals = text.slice(-12)
-  const extra = decimals.slice(6).replace(/0+$/, '')
-  return `$${formatCount(Number(text.slice(0, -12)))}.${decimals.slice(0, 6)}${extra}`
-}
-
-export async function listUsage(context: Context, call: Invocation): Promise<void> {
-  const { print, nowMs } = context
-  const request = pageRequest(call)
-  const httpStatus = call.text('status') ?? undefined
-  if (httpStatus !== undefined && !/^[1-5](\d\d|xx)$/.test(httpStatus)) {
-    throw usageError(
-      `--status: "${httpStatus}" is not possible.`,
-      'Example: 429 or 2xx',
-      'bad_value',
-    )
-  }
-  const minCost = call.text('min-cost')
-  const store = await context.store('read')
-  const id = async <T extends { readonly id: string }>(
-    what: 'user' | 'key' | 'account',
-    find: (ref: string) => Promise<import('../../store/store.ts').Found<T>>,
-  ) => {
-    const ref = call.text(what)
-    return ref === null ? undefined : expectFound(await find(ref), what, ref).id
-  }
-  const filter: UsageFilter = {
-    sinceMs: readTime(context, call, 'since', 'past') ?? undefined,
-    untilMs: readTime(context, call, 'until', 'past') ?? undefined,
-    userId: await id('user', (ref) => store.findUser(ref)),
-    keyId: await id('key', (ref) => store.findKey(ref)),
-    accountId: await id('account', (ref) => store.findAccount(ref)),
-    model: call.text('model') ?? undefined,
-    httpStatus,
-    stream: call.flag('stream') || undefined,
-    minCostMicro: minCost === null ? undefined : accept(parseMoney(minCost), '--min-cost'),
-    rerouted: call.flag('rerouted') || undefined,
-    limit: request.limit,
-    afterId: request.after ?? undefined,
-  }
-  const page = await store.listUsage(filter)
-  const nextAfter = page.hasMore ? (page.rows.at(-1)?.requestId ?? null) : null
-  if (print.json)
-    return print.document(listJson(page.rows.map(usageJson), { hasMore: page.hasMore, nextAfter }))
-  if (print.quiet) return print.outAll(page.rows.map((row) => row.requestId))
-  if (page.rows.length === 0) {
-    const filters = ['user', 'key', 'account', 'model', 'status'].flatMap((name) =>
-      call.text(name) === null ? [] : [`${name}=${call.text(name)}`],
-    )
-    const since =
-      filter.sinceMs === undefined
-        ? ''
-        : ` since ${context.calendar().stamp(filter.sinceMs, nowMs)}`
-    return print.note(
-      `No requests${since} match.${filters.length > 0 ? ` Check filters: ${filters.join(' ')}.` : ''}`,
-    )
-  }
-  print.table(usageColumns(context), page.rows)
-  notePage(context, { shown: page.rows.length, total: page.total, nextAfter })
-}
-
-const ROLES = { ok: 'ok', left: 'warn', refused: 'warn', failed: 'bad' } as const
-
-function usageColumns(context: Context): readonly Column<UsageRow>[] {
-  const calendar = context.calendar()
-  const tokens = (row: UsageRow, count: number) => (row.receipt === null ? '–' : formatCount(count))
-  const allInput = (row: UsageRow) =>
-    row.tokens.input + row.tokens.cacheRead + row.tokens.cacheWrite5m + row.tokens.cacheWrite1h
-  const cost = (micro: Micro) => formatUsdExact(micro)
-  return [
-    {
-      header: calendar.zone === 'UTC' ? 'TIME (UTC)' : 'TIME',
-      cell: (row) => calendar.second(row.createdAtMs),
-    },
-    {
-      header: 'STATUS',
-      cell: (row) => `${statusText(row)}${row.attempts.length > 1 ? ' ↻' : ''}`,
-      role: (row) => ROLES[outcomeOf(row)],
-    },
-    { header: 'KEY', cell: (row) => `${row.userName}/${row.keyName}`, dropOrder: 2, mayCut: true },
-    { header: 'MODEL', cell: modelText, dropOrder: 3, mayCut: true },
-    { header: 'ACCOUNT', cell: (row) => row.accountName ?? '–', dropOrder: 4, mayCut: true },
-    { header: 'IN', cell: (row) => tokens(row, allInput(row)), align: 'right', dropOrder: 5 },
-    { header: 'OUT', cell: (row) => tokens(row, row.tokens.output), align: 'right', dropOrder: 5 },
-    { header: 'COST', cell: (row) => cost(row.costMicro), align: 'right' },
-    { header: 'ID', cell: (row) => row.requestId, dropOrder: 1 },
-  ]
 }
