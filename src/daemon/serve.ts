@@ -5,6 +5,8 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FailureCounter } from '../access/failures.ts'
 import { Keyring } from '../access/keyring.ts'
+import { priceTableWith } from '../billing/price-changes.ts'
+import type { PriceTable } from '../billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../billing/prices.ts'
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
@@ -17,9 +19,10 @@ import { Connections } from '../providers/http.ts'
 import { clientAddress } from '../server/client-address.ts'
 import type { ServerContext } from '../server/context.ts'
 import { createListener } from '../server/listen.ts'
-import type { AccountCredential, Store } from '../store/store.ts'
+import type { AccountCredential, PriceChange, Store } from '../store/store.ts'
 import type { OpenInstall } from '../vault/install.ts'
 import { createKeyDigest, credentialPlace } from '../vault/vault.ts'
+import { writeConfiguredPrices } from './configured-prices.ts'
 import { Prober } from './prober.ts'
 import { ownProcess } from './process-id.ts'
 import { checkLedger, Reaper, recoverOrphans } from './reaper.ts'
@@ -90,11 +93,15 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     keepAliveMs: config.upstream.pool.keepAliveMs,
     connectionsPerAccount: config.upstream.pool.connectionsPerAccount,
   })
+  // Replaced as a whole when somebody changed prices; an exchange keeps the table of its admission.
+  let prices: PriceTable = BUILT_IN_PRICES
   const gateway: Gateway = {
     store,
     pool,
     connections,
-    prices: BUILT_IN_PRICES,
+    get prices() {
+      return prices
+    },
     clock: systemClock,
     log,
     bootId,
@@ -136,7 +143,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       install.vault.open(sealed.sealed, credentialPlace(sealed.account.id)),
     ).toString('utf8'),
   })
-  const watch = new Watch({ store, keyring, pool, connections, open })
+  const by = { actor: 'config', nowMs: Date.now() }
+  await writeConfiguredPrices(store, config.models, { by, log })
+  const onPrices = (changes: readonly PriceChange[]) => {
+    prices = priceTableWith(BUILT_IN_PRICES, changes, config.models.lists)
+  }
+  const watch = new Watch({ store, keyring, pool, connections, open, onPrices })
   await watch.refresh()
 
   const context: ServerContext = {

@@ -30,6 +30,7 @@ export const READS = [
   'listUsage',
   'usageAfter',
   'sumUsage',
+  'loadPriceChanges',
   'listBoots',
   'getMeta',
   'schemaVersion',

@@ -26,7 +26,7 @@ export function metaOperations({ db, sql }: Context) {
     },
 
     changes(): Changes {
-      return sql('SELECT keys, accounts FROM change_counters').get() as Changes
+      return sql('SELECT keys, accounts, prices FROM change_counters').get() as Changes
     },
 
     schemaVersion(): number {

@@ -6,6 +6,7 @@ import { creditOperations } from './credit.ts'
 import { exchangeOperations } from './exchanges.ts'
 import { keyOperations } from './keys.ts'
 import { metaOperations } from './meta.ts'
+import { priceOperations } from './price-changes.ts'
 import { recoverOperations } from './recover.ts'
 import { usageOperations } from './usage.ts'
 import { userOperations } from './users.ts'
@@ -21,6 +22,7 @@ export function createOperations(context: Context) {
     ...exchanges,
     ...recoverOperations(context, exchanges),
     ...usageOperations(context),
+    ...priceOperations(context),
     ...bootOperations(context),
     ...metaOperations(context),
     ...checkOperations(context),
@@ -44,6 +46,7 @@ export const COLD_WRITES = [
   'saveHealth',
   'saveHeadroom',
   'addCredit',
+  'addPriceChanges',
   'recoverHolds',
   'addBoot',
   'heartbeat',
