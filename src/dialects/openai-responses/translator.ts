@@ -8,10 +8,10 @@ import type {
   Translator,
   WireError,
 } from '../dialect.ts'
-import { openAiError, streamError } from '../openai/errors.ts'
+import type { TranslatedError } from '../openai/error-shape.ts'
+import { openAiError, streamBroken, translateStreamError } from '../openai/errors.ts'
 import { isObject, parseJson } from '../openai/json.ts'
 import { catchRefusal } from '../openai/refusal.ts'
-import type { ResponseError } from './answer.ts'
 import { Answer } from './answer.ts'
 import type { CalledTool } from './call-item.ts'
 import { echoOf } from './echo.ts'
@@ -50,17 +50,12 @@ function translated(request: TranslatedRequest): Translated {
 
 const NOTHING = Buffer.alloc(0)
 
-/** Upstream's text of a stream that cannot be read. */
-const BROKEN: ResponseError = {
-  code: 'server_error',
-  message: 'The answer of Anthropic broke off. Please retry.',
-}
-
 class ResponsesAnswer implements AnswerTranslator {
   readonly #answer: Answer
   readonly #stream: boolean
   readonly #framer = new SseFramer()
   #state: AnswerTranslator['state'] = 'open'
+  #failure: TranslatedError | null = null
 
   constructor(request: TranslatedRequest, about: AnswerContext) {
     const { byUpstreamName } = request.composed.tools
@@ -87,7 +82,7 @@ class ResponsesAnswer implements AnswerTranslator {
     while (framer.next()) {
       if (this.#state !== 'open' && this.#state !== 'paused') continue
       if (framer.oversized) {
-        out += this.#fail(BROKEN)
+        out += this.#fail(streamBroken())
         continue
       }
       const { data } = parseEvent(framer.buffer, framer.start, framer.end)
@@ -98,7 +93,9 @@ class ResponsesAnswer implements AnswerTranslator {
 
   fail(error: WireError): Buffer {
     if (this.#state !== 'open' && this.#state !== 'paused') return NOTHING
-    return this.#bytes(this.#fail(responseError(openAiError(error))))
+    const { status } = error
+    const isRetryable = status === 429 || status >= 500
+    return this.#bytes(this.#fail({ status, error: openAiError(error), isRetryable }))
   }
 
   get pausedContent(): readonly unknown[] | null {
@@ -111,13 +108,17 @@ class ResponsesAnswer implements AnswerTranslator {
     return this.#bytes(this.#answer.finish())
   }
 
+  get failure(): TranslatedError | null {
+    return this.#failure
+  }
+
   body(): string | null {
     return this.#state === 'done' ? this.#answer.response() : null
   }
 
   #take(event: unknown): string {
-    if (!isObject(event)) return this.#fail(BROKEN)
-    if (event.type === 'error') return this.#fail(responseError(streamError(event)))
+    if (!isObject(event)) return this.#fail(streamBroken())
+    if (event.type === 'error') return this.#fail(translateStreamError(event))
     if (event.type === 'message_stop') return this.#stop()
     if (event.type === 'message_start') this.#state = 'open'
     return this.#answer.accept(event)
@@ -125,7 +126,7 @@ class ResponsesAnswer implements AnswerTranslator {
 
   #stop(): string {
     const reason = this.#answer.stopReason
-    if (reason === null) return this.#fail(BROKEN)
+    if (reason === null) return this.#fail(streamBroken())
     if (reason === 'pause_turn') {
       this.#state = 'paused'
       return ''
@@ -134,9 +135,10 @@ class ResponsesAnswer implements AnswerTranslator {
     return this.#answer.finish()
   }
 
-  #fail(error: ResponseError): string {
+  #fail(failure: TranslatedError): string {
     this.#state = 'failed'
-    return this.#answer.fail(error)
+    this.#failure = failure
+    return this.#answer.fail(responseError(failure.error))
   }
 
   #bytes(text: string): Buffer {
