@@ -56,6 +56,7 @@ const TASKS = {
     await build()
     return node(['bench/run.ts', ...args])
   },
+  'bench:routing': (args) => node(['bench/routing.ts', ...args]),
   docs: () => node(['docs/generate.ts']),
 }
 

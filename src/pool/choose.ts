@@ -8,8 +8,6 @@ const LOAD_FLOOR = 8
 const LOAD_FACTOR = 1.25
 /** ... and one that is warm for the shared beginning only, at this already. */
 const SHARED_LOAD_FLOOR = 3
-/** Prefixes within this share of the longest are as good: counts of tokens are proportions. */
-const AS_LONG = 0.98
 /** A match of at least this share of the prompt is the conversation's own, not a shared beginning. */
 const OWN_SHARE = 0.5
 /** Accounts with less of an upstream limit left get no new conversations while others have more. */
@@ -37,7 +35,12 @@ export interface Demand {
   /** Tags of which an account must carry one; null: any account. */
   readonly tags: readonly string[] | null
   readonly bound: Bound | null
-  readonly warm: readonly { readonly workspace: string; readonly tokens: number }[]
+  /** The longest live prefix of each workspace; `at` is the position in the prompt where it ends. */
+  readonly warm: readonly {
+    readonly workspace: string
+    readonly tokens: number
+    readonly at: number
+  }[]
   /** About how many tokens the prompt has; 0: not known. */
   readonly promptTokens: number
   /** By how much a million tokens written are dearer than read, in micro-dollars. */
@@ -65,6 +68,8 @@ interface Option {
   readonly state: TrailCandidate['state']
   readonly waitMs: number | null
   readonly warmTokens: number
+  /** Where its warm prefix ends; -1: it has none. */
+  readonly warmAt: number
   readonly loadLimit: number
   readonly score: number
 }
@@ -110,45 +115,44 @@ function chooseAmong(
 ): Decision {
   const ready = open.filter(({ state }) => state === 'ready')
   const tier = Math.min(...ready.map(({ candidate }) => candidate.priority))
-  const warmest = open.reduce((most, one) => Math.max(most, one.warmTokens), 0)
   const because = demand.bound !== null && !isBoundLeft ? 'bound' : 'warm'
+  const groups = warmGroups(open)
   let left: DecisionTrail['left'] = null
-  for (let tokens = warmest; tokens > 0; ) {
-    const group = open.filter(
-      ({ warmTokens }) => warmTokens <= tokens && warmTokens >= tokens * AS_LONG,
-    )
+  for (const [k, group] of groups.entries()) {
+    const tokens = tokensOf(group)
     const isOwn = isOwnPrefix(tokens, demand)
-    const fit = group.filter(
-      (one) =>
-        one.state === 'ready' &&
-        !isOverloaded(one, ready, isOwn) &&
-        (isOwn || one.candidate.priority === tier),
+    const able = group.filter(({ state }) => state === 'ready')
+    const fit = able.filter(
+      (one) => !isOverloaded(one, ready, isOwn) && (isOwn || one.candidate.priority === tier),
     )
     const chosen = freest(fit)
-    if (chosen !== null) {
-      return account(chosen, { because, left, options, demand, isBoundLeft })
-    }
-    const next = open.reduce(
-      (most, { warmTokens }) => (warmTokens < tokens * AS_LONG ? Math.max(most, warmTokens) : most),
-      0,
-    )
+    if (chosen !== null) return account(chosen, { because, left, options, demand, isBoundLeft })
     // What waiting saves is the part that would have to be written where the prompt is less warm.
-    const soonest = soonestOf(group.filter(({ state }) => state !== 'ready'))
-    const isReady = group.some(({ state }) => state === 'ready')
-    if (
-      !isReady &&
-      soonest !== null &&
-      soonest.waitMs <= worthMs(demand, tokens - next) - demand.waitedMs
-    ) {
-      return waitFor(options, soonest, demand)
+    const soonest = soonestOf(group)
+    const savedTokens = tokens - tokensOf(groups[k + 1] ?? [])
+    if (able.length === 0 && soonest !== null) {
+      if (soonest.waitMs <= worthMs(demand, savedTokens) - demand.waitedMs) {
+        return waitFor(options, soonest, demand)
+      }
     }
     left ??= leftOf(group, isOwn, ready)
-    tokens = next
   }
   const chosen = balanced(ready, tier, random)
   if (chosen === null) return none(options, open, demand)
   const reason = because === 'bound' ? 'bound' : 'balanced'
   return account(chosen, { because: reason, left, options, demand, isBoundLeft })
+}
+
+/** The accounts where the prompt is warm, those of the longest prefix first, equally long ones together. */
+function warmGroups(open: readonly Option[]): readonly (readonly Option[])[] {
+  const ends = new Set(open.filter(({ warmAt }) => warmAt >= 0).map(({ warmAt }) => warmAt))
+  return [...ends]
+    .toSorted((a, b) => b - a)
+    .map((end) => open.filter(({ warmAt }) => warmAt === end))
+}
+
+function tokensOf(group: readonly Option[]): number {
+  return group.reduce((most, { warmTokens }) => Math.max(most, warmTokens), 0)
 }
 
 /** Power of two choices among the first priority, away from accounts whose limits are nearly used up. */
@@ -194,11 +198,13 @@ function weigh(candidates: readonly Candidate[], demand: Demand): readonly Optio
   return candidates.map((candidate) => {
     const speed = (candidate.firstTokenMs ?? usualMs) / usualMs
     const workspace = scopeIdOf(candidate, 'workspace')
+    const warm = demand.warm.find((one) => one.workspace === workspace)
     return {
       candidate,
       state: stateOf(candidate, demand),
       waitMs: waitOf(candidate),
-      warmTokens: demand.warm.find((one) => one.workspace === workspace)?.tokens ?? 0,
+      warmTokens: warm?.tokens ?? 0,
+      warmAt: warm?.at ?? -1,
       loadLimit: Math.ceil((LOAD_FACTOR * inFlight * candidate.weight) / Math.max(1, weight)),
       score: (candidate.inFlight / candidate.weight) * Math.max(0.1, speed),
     }

@@ -35,9 +35,10 @@ export interface Entry {
  * Which prefixes live where, and until when: a table of fixed size, 32 bytes a slot. One prefix may live in
  * several places.
  *
- * A full window gives up the entry whose owner has the most entries in the whole table, the one that ends
- * first among equals; when that is the newcomer's owner and none of his is there, the newcomer stays out. So
- * nobody's entry leaves for an owner who has more than he: a flood displaces only itself.
+ * A full window gives up the entry whose owner has the most in the whole table, by powers of two; among
+ * equals the one that ends first. When nobody in the window has as many as the newcomer's owner, the newcomer
+ * stays out. So nobody's entry ever leaves for an owner who has more than twice as many: a flood displaces
+ * itself.
  */
 export class PrefixTable {
   readonly #data: Int32Array
@@ -197,17 +198,15 @@ export class PrefixTable {
   #slotFor(first: number, owner: number, nowMs: number): number {
     const data = this.#data
     let victim = -1
-    let most = (this.#owned.get(owner) ?? 0) + 1
+    let most = magnitude(this.#owned.get(owner) ?? 0)
     for (let k = 0; k < WINDOW; k++) {
       const slot = this.#slotOf(first, k)
       const end = data[slot + END] >>> 0
       if (end * 1_000 <= nowMs) return slot
-      const owned = this.#owned.get(data[slot + OWNER]) ?? 0
-      // The newcomer counts as one of its owner's: it stays out rather than displace a smaller owner.
-      const counted = data[slot + OWNER] === owner ? owned + 1 : owned
-      const endsSooner = victim !== -1 && end < data[victim + END] >>> 0
-      if (counted > most || (counted === most && (victim === -1 || endsSooner))) {
-        most = counted
+      const owned = magnitude(this.#owned.get(data[slot + OWNER]) ?? 0)
+      const endsSooner = victim === -1 || end < data[victim + END] >>> 0
+      if (owned > most || (owned === most && endsSooner)) {
+        most = owned
         victim = slot
       }
     }
@@ -243,6 +242,11 @@ export class PrefixTable {
     this.#placeNumbers.set(place, this.#places.length - 1)
     return this.#places.length - 1
   }
+}
+
+/** The power of two that a count of entries has reached. */
+function magnitude(count: number): number {
+  return 32 - Math.clz32(count)
 }
 
 function readExport(

@@ -1,0 +1,52 @@
+/**
+ * What routing costs: simulated conversations through the real choice, against the sandbox's prompt cache.
+ * `npm run bench:routing`, or with `-- --seed 7 --prompt 20000 --only overloaded --json`.
+ */
+
+import { parseArgs } from 'node:util'
+import { measureChoice } from './routing/cost-of-choice.ts'
+import { choiceText, scenarioText } from './routing/report.ts'
+import { playScenario, SCENARIOS } from './routing/scenarios.ts'
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    prompt: { type: 'string', multiple: true, default: ['2000', '20000'] },
+    only: { type: 'string', default: '' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const seed = wholeNumber('seed', values.seed)
+const prompts = values.prompt.map((text) => wholeNumber('prompt', text))
+const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.only))
+if (scenarios.length === 0) {
+  fail(
+    `No scenario has "${values.only}" in its name: ${SCENARIOS.map(({ name }) => name).join('; ')}`,
+  )
+}
+
+const choice = measureChoice()
+process.stdout.write(values.json ? `${JSON.stringify(choice)}\n` : `${choiceText(choice)}\n`)
+
+let missed = 0
+for (const scenario of scenarios) {
+  for (const promptTokens of prompts) {
+    const figures = playScenario(scenario, { promptTokens, seed })
+    const own = figures.runs.at(-1)
+    if (own === undefined || own.costMicro > figures.yardstick.costMicro * scenario.goal) missed++
+    process.stdout.write(
+      values.json ? `${JSON.stringify(figures)}\n` : `${scenarioText(figures)}\n`,
+    )
+  }
+}
+process.exitCode = missed === 0 ? 0 : 1
+
+function wholeNumber(name: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) fail(`--${name} takes a whole number, not "${text}"`)
+  return Number(text)
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`)
+  process.exit(2)
+}

@@ -1,0 +1,201 @@
+// Conversations as clients hold them: bodies that depend on the seed only, never on how they are routed.
+
+import type { JsonObject } from '../../src/sandbox/json.ts'
+import { createRandom } from '../../src/sandbox/random.ts'
+import { type PromptPart, promptParts } from '../../src/sandbox/tokens.ts'
+
+/** The model that all ask for: opus, whose cache reads cost a twentieth of its input. */
+export const MODEL = 'claude-opus-5-5'
+const BYTES_PER_TOKEN = 4
+const IMAGE_CAP_TOKENS = 4_784
+/** Share of the first prompt that conversations of one kind have in common: tools and system. */
+const SHARED = 0.6
+const CUSTOMERS = 10
+
+/** One request of a conversation, the same for every strategy. */
+export interface Turn {
+  readonly body: JsonObject
+  readonly parts: readonly PromptPart[]
+  readonly outputTokens: number
+  /** Conversations that begin with this turn: an agent's helpers. */
+  readonly helpers: readonly Conversation[]
+}
+
+/** A conversation: when it begins, how long its client thinks between turns. */
+export interface Conversation {
+  readonly id: string
+  readonly customer: string
+  readonly startMs: number
+  readonly thinkMs: number
+  readonly turns: readonly Turn[]
+}
+
+/** What to make. */
+export interface WorkloadOptions {
+  readonly seed: number
+  readonly conversations: number
+  readonly turns: readonly [least: number, most: number]
+  /** Of the first prompt. */
+  readonly promptTokens: number
+  readonly startWithinMs: number
+  readonly thinkMs: number
+}
+
+const WORDS =
+  'the gateway reads a body once and forwards the same bytes because what was checked is what was priced const let return await import export function if else while type readonly'.split(
+    ' ',
+  )
+
+class Writer {
+  readonly #random: () => number
+  constructor(seed: number) {
+    this.#random = createRandom(seed)
+  }
+
+  between(least: number, most: number): number {
+    return least + Math.floor(this.#random() * (most - least + 1))
+  }
+
+  chance(share: number): boolean {
+    return this.#random() < share
+  }
+
+  prose(tokens: number): string {
+    const length = tokens * BYTES_PER_TOKEN
+    let text = ''
+    while (text.length < length) {
+      text += `${WORDS[Math.floor(this.#random() * WORDS.length)]} `
+      if (this.#random() < 0.05) text += `${Math.floor(this.#random() * 1e9)}\n`
+    }
+    return text.slice(0, length)
+  }
+}
+
+/** All conversations of a run, helpers inside the turns that start them. */
+export function makeWorkload(options: WorkloadOptions): readonly Conversation[] {
+  const { seed, conversations, turns, startWithinMs } = options
+  const shared = new Writer(seed)
+  const kinds = {
+    agent: agentKind(shared, options.promptTokens, 12),
+    helper: agentKind(shared, options.promptTokens / 2, 6),
+    systems: Array.from({ length: CUSTOMERS }, () => shared.prose(options.promptTokens * SHARED)),
+  }
+  return Array.from({ length: conversations }, (_, k) => {
+    const writer = new Writer(seed * 1_000 + k)
+    const customer = writer.between(0, CUSTOMERS - 1)
+    const frame = {
+      id: `conversation ${k}`,
+      customer: `customer ${customer}`,
+      startMs: writer.between(0, startWithinMs),
+      thinkMs: options.thinkMs,
+    }
+    const count = writer.between(...turns)
+    const own = options.promptTokens * (1 - SHARED)
+    if (k % 2 === 1) {
+      return { ...frame, turns: plainTurns(writer, kinds.systems[customer], { count, own }) }
+    }
+    const startHelpers = (turn: number): readonly Conversation[] => {
+      if (turn === 0 || !writer.chance(0.04)) return []
+      return Array.from({ length: 3 }, (_, helper) => ({
+        ...frame,
+        id: `${frame.id}.${turn}.${helper}`,
+        startMs: 0,
+        thinkMs: 2_000,
+        turns: agentTurns(writer, kinds.helper, { count: 4, own: own / 4 }, () => []),
+      }))
+    }
+    return { ...frame, turns: agentTurns(writer, kinds.agent, { count, own }, startHelpers) }
+  })
+}
+
+interface AgentKind {
+  readonly tools: readonly JsonObject[]
+  readonly system: string
+}
+
+function agentKind(writer: Writer, promptTokens: number, tools: number): AgentKind {
+  const shared = promptTokens * SHARED
+  return {
+    tools: Array.from({ length: tools }, (_, k) => ({
+      name: `Tool${k}`,
+      description: writer.prose(shared / 2 / tools),
+      input_schema: { type: 'object', properties: { path: { type: 'string' } } },
+    })),
+    system: writer.prose(shared / 2),
+  }
+}
+
+interface Length {
+  readonly count: number
+  /** Tokens of the first message, which nobody shares. */
+  readonly own: number
+}
+
+const MARK = { cache_control: { type: 'ephemeral' } }
+
+/** As Claude Code asks: attribution first, marks on the system and on the last two user messages. */
+function agentTurns(
+  writer: Writer,
+  kind: AgentKind,
+  { count, own }: Length,
+  startHelpers: (turn: number) => readonly Conversation[],
+): readonly Turn[] {
+  const attribution = `x-anthropic-billing-header: cc_version=2.1.${writer.between(0, 99)}; cch=${writer.between(0, 1e9)}`
+  const system = [
+    { type: 'text', text: attribution },
+    { type: 'text', text: 'You are an agent that edits code.', ...MARK },
+    { type: 'text', text: kind.system, ...MARK },
+  ]
+  const history: JsonObject[][] = [[{ type: 'text', text: writer.prose(own) }]]
+  const turns: Turn[] = []
+  for (let turn = 0; turn < count; turn++) {
+    const messages = history.map((content, k) => ({
+      role: k % 2 === 0 ? 'user' : 'assistant',
+      content: k % 2 === 0 && k >= history.length - 3 ? marked(content) : content,
+    }))
+    const rest = { max_tokens: 32_000, stream: true, system, tools: kind.tools, messages }
+    const { answer, reply } = toolRun(writer, turn)
+    turns.push({ ...turnOf({ model: MODEL, ...rest }, answer), helpers: startHelpers(turn) })
+    history.push(answer, reply)
+  }
+  return turns
+}
+
+/** An answer with a few tool calls and the results that follow; now and then words only. */
+function toolRun(writer: Writer, turn: number): { answer: JsonObject[]; reply: JsonObject[] } {
+  const calls = writer.chance(0.25) ? 0 : writer.between(1, 6)
+  const answer: JsonObject[] = [{ type: 'text', text: writer.prose(writer.between(40, 200)) }]
+  const reply: JsonObject[] = []
+  for (let k = 0; k < calls; k++) {
+    const id = `toolu_${turn}_${k}`
+    answer.push({ type: 'tool_use', id, name: `Tool${k}`, input: { path: writer.prose(30) } })
+    const content = writer.prose(writer.between(20, 250))
+    reply.push({ type: 'tool_result', tool_use_id: id, content })
+  }
+  if (calls === 0) reply.push({ type: 'text', text: writer.prose(writer.between(20, 150)) })
+  return { answer, reply }
+}
+
+/** As a program asks through an SDK: strings, and the automatic breakpoint. */
+function plainTurns(writer: Writer, system: string, { count, own }: Length): readonly Turn[] {
+  const messages: JsonObject[] = [{ role: 'user', content: writer.prose(own) }]
+  const turns: Turn[] = []
+  for (let turn = 0; turn < count; turn++) {
+    const answer = writer.prose(writer.between(100, 500))
+    const body = { model: MODEL, max_tokens: 4_096, ...MARK, system, messages: [...messages] }
+    turns.push(turnOf(body, [{ type: 'text', text: answer }]))
+    messages.push({ role: 'assistant', content: answer })
+    messages.push({ role: 'user', content: writer.prose(writer.between(30, 300)) })
+  }
+  return turns
+}
+
+function marked(content: readonly JsonObject[]): JsonObject[] {
+  return content.map((block, k) => (k === content.length - 1 ? { ...block, ...MARK } : block))
+}
+
+function turnOf(body: JsonObject, answer: readonly JsonObject[]): Turn {
+  const parts = promptParts(body, BYTES_PER_TOKEN, IMAGE_CAP_TOKENS)
+  const outputTokens = Math.ceil(JSON.stringify(answer).length / BYTES_PER_TOKEN)
+  return { body, parts, outputTokens, helpers: [] }
+}
