@@ -270,6 +270,17 @@ export function allowsRow(patterns: readonly string[], row: PriceRow): boolean {
   return row.aliases.some((alias) => matchesModel(patterns, alias))
 }
 
+/** As `allowsRow`, by our own aliases too: a key for `fast` may use whatever `fast` stands for. */
+export function allowsModel(
+  table: PriceTable,
+  patterns: readonly string[],
+  row: PriceRow,
+  atMs: number,
+): boolean {
+  if (allowsRow(patterns, row)) return true
+  return aliasesOf(table, row, atMs).some((alias) => matchesModel(patterns, alias))
+}
+
 /**
  * Names that may be called, our own aliases included, closest in spelling to `modelId`: best first, one per
  * model, "did you mean". Without a time: of everything that is known.

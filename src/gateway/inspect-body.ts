@@ -2,9 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import type { BoundModels } from '../billing/bound-models.ts'
 import { boundModels } from '../billing/bound-models.ts'
 import type { PriceRow, PriceTable } from '../billing/price-table.ts'
-import { allowsRow, nearestModels } from '../billing/price-table.ts'
+import { allowsModel, nearestModels } from '../billing/price-table.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { Key } from '../core/model.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { inspect } from '../wire/inspect.ts'
@@ -69,21 +68,30 @@ function invalidField(field: string, problem: string): GatewayError {
   return new GatewayError('invalid_request', { facts: { field, problem }, field })
 }
 
-/** The price rows of every model the body names; refuses unknown ones and those the key may not use. */
+/**
+ * The price rows of every model the body names; refuses those that are unknown, not served here, or not
+ * allowed for this key.
+ */
 export function admitModels(gateway: Gateway, call: Call, request: InferenceRequest): BoundModels {
-  const found = boundModels(wantedModelsOf(request), gateway.prices, call.arrivedAtMs)
-  if (found.kind === 'unknown_model') throw modelNotFound(gateway.prices, found.model)
+  const { prices } = gateway
+  const atMs = call.arrivedAtMs
+  const found = boundModels(wantedModelsOf(request), prices, atMs)
+  if (found.kind === 'unknown_model') throw modelNotFound(prices, found.model, atMs)
   const { models } = found
-  requireAllowed(call.live.key, models.row)
+  const requireAllowed = (row: PriceRow) => {
+    const { models: patterns } = call.live.key
+    if (!allowsModel(prices, patterns, row, atMs)) throw modelNotAllowed(patterns, row)
+  }
+  requireAllowed(models.row)
   // With fallbacks "default" upstream chooses: the dearest model stands for all that it may choose.
-  for (const { row } of models.fallbacks) requireAllowed(call.live.key, row)
-  for (const { row } of models.advisors) requireAllowed(call.live.key, row)
+  for (const { row } of models.fallbacks) requireAllowed(row)
+  for (const { row } of models.advisors) requireAllowed(row)
   return models
 }
 
-/** The 404 of a model that is not in the price table, with the nearest one that is. */
-export function modelNotFound(prices: PriceTable, model: string): GatewayError {
-  const nearest = nearestModels(prices, model, 1)[0]
+/** The 404 of a model that cannot be called here, with the nearest one that can. */
+export function modelNotFound(prices: PriceTable, model: string, atMs: number): GatewayError {
+  const nearest = nearestModels(prices, model, 1, atMs)[0]
   return new GatewayError('model_not_found', {
     facts: {
       model: model.slice(0, 100),
@@ -93,10 +101,9 @@ export function modelNotFound(prices: PriceTable, model: string): GatewayError {
   })
 }
 
-function requireAllowed(key: Key, row: PriceRow): void {
-  if (allowsRow(key.models, row)) return
-  throw new GatewayError('model_not_allowed', {
-    facts: { model: row.id, allowed: key.models.slice(0, 5).join(', ') },
+function modelNotAllowed(patterns: readonly string[], row: PriceRow): GatewayError {
+  return new GatewayError('model_not_allowed', {
+    facts: { model: row.id, allowed: patterns.slice(0, 5).join(', ') },
     field: 'model',
   })
 }

@@ -11,6 +11,7 @@ import { CalledOff, forward, resendRule, takeAccount } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
 import { boundInputOf, holdCredit, insufficientCredit } from './hold.ts'
 import { admitModels, inspectBody, namedModel, readInference } from './inspect-body.ts'
+import { withRealModel } from './real-model.ts'
 import { relayStream } from './relay.ts'
 import { answerHead } from './reply-head.ts'
 import { logExchange, settle, voidHold } from './settle.ts'
@@ -63,7 +64,7 @@ export async function runInference(
     // 2. inspect: one scan of the bytes; what was checked is what is forwarded.
     const facts = inspectBody(body)
     model = namedModel(facts)
-    const request = readInference(call, body, facts)
+    const request = withRealModel(gateway, call, readInference(call, body, facts))
 
     // 3. admit: is the model known, served and allowed for this key?
     const models = admitModels(gateway, call, request)

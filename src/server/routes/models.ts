@@ -1,5 +1,12 @@
-import type { PriceRow } from '../../billing/price-table.ts'
-import { allowsRow, findServedPrice, listModels } from '../../billing/price-table.ts'
+import type { PriceRow, PriceTable } from '../../billing/price-table.ts'
+import {
+  aliasesOf,
+  aliasTarget,
+  allowsModel,
+  findPrice,
+  findServedPrice,
+  servedModels,
+} from '../../billing/price-table.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { modelNotFound } from '../../gateway/inspect-body.ts'
 import { identify, keyHeaders } from '../caller.ts'
@@ -9,49 +16,68 @@ import { replyJson } from '../reply.ts'
 const DEFAULT_LIMIT = 20
 const MAX_LIMIT = 1_000
 
-/** `GET /v1/models`: the models this key may use, in Anthropic's shape and paging. */
+/** A model under the name it is called by: its id, or one of our own aliases. */
+interface Named {
+  readonly id: string
+  readonly row: PriceRow
+}
+
+/** `GET /v1/models`: the models this key may use, our own aliases behind each, in Anthropic's shape and paging. */
 export async function serveModels(incoming: Incoming): Promise<void> {
   const live = await identify(incoming)
   const { gateway } = incoming.context
   const query = new URLSearchParams((incoming.request.url ?? '').slice(incoming.path.length + 1))
   const limit = limitOf(query.get('limit'))
-  const rows = listModels(gateway.prices, incoming.arrivedAtMs).filter((row) =>
-    allowsRow(live.key.models, row),
-  )
+  const models = namedModels(gateway.prices, live.key.models, incoming.arrivedAtMs)
   const afterId = query.get('after_id')
   const beforeId = query.get('before_id')
   let start = 0
-  let end = rows.length
-  if (afterId !== null) start = rows.findIndex((row) => row.id === afterId) + 1
+  let end = models.length
+  if (afterId !== null) start = models.findIndex(({ id }) => id === afterId) + 1
   if (beforeId !== null) {
-    const before = rows.findIndex((row) => row.id === beforeId)
-    end = before < 0 ? rows.length : before
+    const before = models.findIndex(({ id }) => id === beforeId)
+    end = before < 0 ? models.length : before
     start = Math.max(start, end - limit)
   }
-  const page = rows.slice(start, Math.min(end, start + limit))
+  const page = models.slice(start, Math.min(end, start + limit))
   reply(incoming, live, {
     data: page.map(modelInfo),
-    has_more: beforeId === null ? start + page.length < rows.length : start > 0,
+    has_more: beforeId === null ? start + page.length < models.length : start > 0,
     first_id: page[0]?.id ?? null,
     last_id: page.at(-1)?.id ?? null,
   })
 }
 
-/** `GET /v1/models/{id}`: one of them; aliases resolve. */
+/** `GET /v1/models/{id}`: one of them; aliases of upstream resolve, our own keep their name. */
 export async function serveModel(incoming: Incoming, id: string): Promise<void> {
   const live = await identify(incoming)
   const { prices } = incoming.context.gateway
-  const row = findServedPrice(prices, id, incoming.arrivedAtMs)
-  if (row === null || !allowsRow(live.key.models, row)) throw modelNotFound(prices, id)
-  reply(incoming, live, modelInfo(row))
+  const atMs = incoming.arrivedAtMs
+  const target = findPrice(prices, id, atMs) === null ? aliasTarget(prices, id, atMs) : null
+  const known = findPrice(prices, target ?? id, atMs)
+  const row = known === null ? null : findServedPrice(prices, known.id, atMs)
+  if (row === null || !allowsModel(prices, live.key.models, row, atMs)) {
+    throw modelNotFound(prices, id, atMs)
+  }
+  reply(incoming, live, modelInfo({ id: target === null ? row.id : id, row }))
+}
+
+function namedModels(
+  prices: PriceTable,
+  patterns: readonly string[],
+  atMs: number,
+): readonly Named[] {
+  return servedModels(prices, atMs)
+    .filter((row) => allowsModel(prices, patterns, row, atMs))
+    .flatMap((row) => [row.id, ...aliasesOf(prices, row, atMs)].map((id) => ({ id, row })))
 }
 
 /** A price row as the Models API shows it; what the table does not know is null. */
-function modelInfo(row: PriceRow) {
+function modelInfo({ id, row }: Named) {
   const dayStart = (day: string | null) => (day === null ? null : `${day}T00:00:00Z`)
   return {
     type: 'model',
-    id: row.id,
+    id,
     display_name: row.displayName,
     // The API requires a date; models without a known one count as old.
     created_at: dayStart(row.releasedOn) ?? '1970-01-01T00:00:00Z',
