@@ -13,6 +13,7 @@ import type {
   LedgerEntryType,
   SpendLimit,
   UsageRecord,
+  UsageRefund,
   User,
   Wallet,
 } from '../core/model.ts'
@@ -529,7 +530,10 @@ export interface UsageStore {
     filter: Omit<UsageFilter, 'limit' | 'afterId'>,
     page: { readonly limit: number; readonly afterId: string | null },
   ): Promise<Page<UsageRow>>
-  /** Roll-ups added up by one or two dimensions; no report scans the details. */
+  /**
+   * Roll-ups added up by one or two dimensions, in no order; the window is widened to whole quarters of an
+   * hour, because no report scans the details.
+   */
   summarizeUsage(query: UsageSummaryQuery): Promise<readonly UsageSummaryRow[]>
 }
 
@@ -560,8 +564,11 @@ export interface UsageSummaryQuery extends Partial<Window> {
 export interface UsageSummaryRow extends UsageTotals {
   /** One text per dimension: `2026-11-22`, `2026-11-22 14:00`, `alice`, `alice/laptop`, `2xx`, `–` for none. */
   readonly group: readonly string[]
+  /** Answered with 5xx, or broken off. */
+  readonly errors: number
   /** Refused by the gateway or by upstream because of the request (4xx). */
   readonly refused: number
+  /** What it cost us, at the accounts that were paid: after a reroute it counts at both. */
   readonly listCostMicro: Micro
 }
 
@@ -592,6 +599,8 @@ export interface UsageRow extends UsageRecord {
   readonly accountNames: Readonly<Record<string, string>>
   /** The wallet after the charge; null when nothing was charged. */
   readonly balanceAfterMicro: Micro | null
+  /** Oldest first. */
+  readonly refunds: readonly UsageRefund[]
 }
 
 /** A request still running: its hold is open. */
@@ -603,7 +612,6 @@ export interface PendingUsage {
 
 export interface UsageTotals {
   readonly requests: number
-  readonly errors: number
   readonly tokens: TokenCounts
   readonly costMicro: Micro
 }
@@ -680,6 +688,8 @@ export interface MetaStore {
   putMeta(name: MetaName, value: Uint8Array): Promise<void>
   /** Cheap enough for every event-loop turn: moves when another connection changed the named tables. */
   changes(): Changes
+  /** Moves with every commit of another connection: equal answers mean that there is nothing new to read. */
+  dataVersion(): Promise<number>
   schemaVersion(): Promise<number>
   listAudit(filter: { sinceMs?: number; limit: number }): Promise<readonly AuditEvent[]>
 }

@@ -168,7 +168,6 @@ export class Source {
 function plus(sum: UsageTotals, { tokens, ...row }: UsageRow): UsageTotals {
   return {
     requests: sum.requests + 1,
-    errors: sum.errors + (row.httpStatus >= 400 ? 1 : 0),
     costMicro: sum.costMicro + row.costMicro,
     tokens: {
       input: sum.tokens.input + tokens.input,

@@ -30,9 +30,12 @@ export const READS = [
   'listUsage',
   'usageAfter',
   'sumUsage',
+  'exportUsage',
+  'summarizeUsage',
   'loadPriceChanges',
   'listBoots',
   'getMeta',
+  'dataVersion',
   'schemaVersion',
   'listAudit',
 ] as const satisfies readonly (keyof Operations & keyof Store)[]

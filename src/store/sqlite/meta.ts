@@ -29,6 +29,10 @@ export function metaOperations({ db, sql }: Context) {
       return sql('SELECT keys, accounts, prices FROM change_counters').get() as Changes
     },
 
+    dataVersion(): number {
+      return db.pragma('data_version', { simple: true }) as number
+    },
+
     schemaVersion(): number {
       return schemaVersionOf(db)
     },

@@ -1,7 +1,9 @@
 import { ID_PREFIX, idFloor } from '../../core/ids.ts'
-import type { Page, PendingUsage, UsageFilter, UsageRow, UsageTotals } from '../store.ts'
+import type { UsageRefund } from '../../core/model.ts'
+import type { Page, PendingUsage, UsageFilter, UsageRow } from '../store.ts'
 import { type Context, prefixEnd, snapshot } from './context.ts'
 import { detailAt, type HoldRow, toHold, toUsageRecord, type UsageDetails } from './usage-rows.ts'
+import { globOf, type RollupFilter, usageSumOperations } from './usage-sums.ts'
 
 interface NamedDetails extends UsageDetails {
   readonly user_name: string
@@ -16,9 +18,13 @@ const SELECT = `
   LEFT JOIN ledger l ON l.id = '${ID_PREFIX.entry}' || substr(u.request_id, ${ID_PREFIX.request.length + 1})`
 
 /** Reads of finished requests. */
-export function usageOperations({ db, sql }: Context) {
+export function usageOperations(context: Context) {
+  const { db, sql } = context
+  const { countUsage, sumUsage, summarizeUsage } = usageSumOperations(context)
+
   function named(rows: readonly NamedDetails[]): readonly UsageRow[] {
     const names = accountNames()
+    const refunds = refundsOf(rows)
     return rows.map((row) => {
       const record = toUsageRecord(row)
       const tried = record.attempts.map((attempt) => attempt.accountId)
@@ -31,8 +37,28 @@ export function usageOperations({ db, sql }: Context) {
         accountName: row.account_id === null ? null : (names.get(row.account_id) ?? null),
         accountNames: Object.fromEntries(tried.map((id) => [id, names.get(id) ?? id])),
         balanceAfterMicro: row.balance_after_micro,
+        refunds: refunds.get(record.requestId) ?? [],
       }
     })
+  }
+
+  /** Refunds are few: all between the first and the last request of a page cost one look. */
+  function refundsOf(
+    rows: readonly NamedDetails[],
+  ): ReadonlyMap<string | null, readonly UsageRefund[]> {
+    let [first, last] = [rows[0]?.request_id ?? '', '']
+    for (const { request_id } of rows) {
+      if (request_id < first) first = request_id
+      if (request_id > last) last = request_id
+    }
+    const found = sql(
+      `SELECT id, request_id AS requestId, amount_micro AS amountMicro, note, created_at_ms AS createdAtMs
+       FROM ledger WHERE type = 'refund' AND request_id >= ? AND request_id <= ? ORDER BY id`,
+    ).all(first, last) as (UsageRefund & { requestId: string })[]
+    const byRequest = Map.groupBy(found, (row) => row.requestId)
+    return new Map(
+      [...byRequest].map(([id, list]) => [id, list.map(({ requestId: _, ...refund }) => refund)]),
+    )
   }
 
   function accountNames(): ReadonlyMap<string, string> {
@@ -53,6 +79,14 @@ export function usageOperations({ db, sql }: Context) {
        WHERE h.request_id = @requestId AND h.state = 'open' AND (@userId IS NULL OR h.user_id = @userId)`,
     ).get({ requestId, userId }) as (HoldRow & { key_name: string }) | undefined
     return row ? { kind: 'pending', hold: toHold(row), keyName: row.key_name } : null
+  }
+
+  function countOf(filter: Omit<UsageFilter, 'limit'>): number {
+    const summed = rollupFilter(filter)
+    if (summed !== null) return countUsage(summed)
+    const { where, params } = conditionsOf(filter)
+    const counted = sql(`SELECT count(*) AS total FROM usage u WHERE ${where}`).get(params)
+    return (counted as { total: number }).total
   }
 
   return {
@@ -97,13 +131,25 @@ export function usageOperations({ db, sql }: Context) {
           ...(filter.afterId === undefined ? {} : { afterId: filter.afterId }),
           limit: filter.limit + 1,
         }) as NamedDetails[]
-        const { total } = sql(`SELECT count(*) AS total FROM usage u WHERE ${where}`).get(
-          params,
-        ) as {
-          total: number
-        }
         const hasMore = rows.length > filter.limit
-        return { rows: named(rows.slice(0, filter.limit)), hasMore, total }
+        const shown = named(hasMore ? rows.slice(0, filter.limit) : rows)
+        if (!hasMore && filter.afterId === undefined)
+          return { rows: shown, hasMore, total: shown.length }
+        return { rows: shown, hasMore, total: countOf(filter) }
+      })
+    },
+
+    exportUsage(
+      filter: Omit<UsageFilter, 'limit' | 'afterId'>,
+      page: { readonly limit: number; readonly afterId: string | null },
+    ): Page<UsageRow> {
+      const { where, params } = conditionsOf(filter)
+      return snapshot(db, () => {
+        const rows = sql(
+          `${SELECT} WHERE ${where} AND u.request_id > @afterId ORDER BY u.request_id LIMIT @limit`,
+        ).all({ ...params, afterId: page.afterId ?? '', limit: page.limit + 1 }) as NamedDetails[]
+        const hasMore = rows.length > page.limit
+        return { rows: named(hasMore ? rows.slice(0, page.limit) : rows), hasMore }
       })
     },
 
@@ -120,28 +166,24 @@ export function usageOperations({ db, sql }: Context) {
       })
     },
 
-    sumUsage(window: { sinceMs: number; untilMs: number }): UsageTotals {
-      const row = sql(
-        `SELECT count(*) AS requests, count(*) FILTER (WHERE http_status >= 400) AS errors,
-           coalesce(sum(input_tokens), 0) AS input, coalesce(sum(output_tokens), 0) AS output,
-           coalesce(sum(cache_read_tokens), 0) AS cacheRead,
-           coalesce(sum(cache_write_5m_tokens), 0) AS cacheWrite5m,
-           coalesce(sum(cache_write_1h_tokens), 0) AS cacheWrite1h,
-           coalesce(sum(cost_micro), 0) AS costMicro
-         FROM usage WHERE request_id >= ? AND request_id < ?`,
-      ).get(idFloor('request', window.sinceMs), idFloor('request', window.untilMs)) as {
-        requests: number
-        errors: number
-        costMicro: number
-      } & UsageTotals['tokens']
-      const { requests, errors, costMicro, ...tokens } = row
-      return { requests, errors, tokens, costMicro }
-    },
+    sumUsage: (window: { sinceMs: number; untilMs: number }) =>
+      snapshot(db, () => sumUsage(window)),
+    summarizeUsage,
   }
 }
 
+/** The filter as roll-ups know it; null where only the details can tell. */
+function rollupFilter(filter: Omit<UsageFilter, 'limit'>): RollupFilter | null {
+  const { httpStatus, model, stream, minCostMicro, rerouted, ...known } = filter
+  // Roll-ups leave out the models of refused requests.
+  if ([model, stream, minCostMicro, rerouted].some((value) => value !== undefined)) return null
+  if (httpStatus === undefined) return known
+  const statusClass = /^([2-5])xx$/.exec(httpStatus)
+  return statusClass === null ? null : { ...known, statusClass: Number(statusClass[1]) }
+}
+
 /** The WHERE clause of a filter; all values are bound. */
-function conditionsOf(filter: UsageFilter) {
+function conditionsOf(filter: Omit<UsageFilter, 'limit'>) {
   const conditions: string[] = []
   const params: Record<string, string | number> = {}
   const add = (condition: string, name: string, value: string | number | undefined) => {
@@ -154,7 +196,8 @@ function conditionsOf(filter: UsageFilter) {
   add('u.user_id = @userId', 'userId', filter.userId)
   add('u.key_id = @keyId', 'keyId', filter.keyId)
   add('u.account_id = @accountId', 'accountId', filter.accountId)
-  add('u.model = @model', 'model', filter.model)
+  if (filter.model?.includes('*')) add('u.model GLOB @model', 'model', globOf(filter.model))
+  else add('u.model = @model', 'model', filter.model)
   add(
     'u.stream = @stream',
     'stream',
