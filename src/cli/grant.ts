@@ -1,5 +1,5 @@
 import { parseMoney } from '../core/amount.ts'
-import { invariant, unreachable } from '../core/invariant.ts'
+import { unreachable } from '../core/invariant.ts'
 import type { LedgerEntry } from '../core/model.ts'
 import { formatUsd, formatUsdFull, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
 import type { Context } from './context.ts'
@@ -59,33 +59,65 @@ export async function confirmGrant(
   }
 }
 
+/** Id and reference of a new entry; a reference that is made here is told before anything is written. */
+export function nameMovement(
+  context: Context,
+  movement: { readonly type: string; readonly ref: string | null; readonly isRepeatable?: boolean },
+): { readonly id: string; readonly ref: string } {
+  const id = context.makeId('entry')
+  const ref = movement.ref ?? `${movement.type}-${id.slice(-12)}`
+  const { print, globals, terminal } = context
+  const isTold = movement.ref === null && movement.isRepeatable !== false && !globals.dryRun
+  // Also with --quiet: it is what a person needs when the command dies before its answer.
+  if (isTold && !print.json) terminal.stderr.write(`To repeat this safely, add --ref ${ref}\n`)
+  return { id, ref }
+}
+
+/** The reference belongs to something else already. */
+export function refConflict(ref: string, entry: LedgerEntry): CliError {
+  return new CliError({
+    code: 'ref_conflict',
+    message: `The reference ${ref} was used before, for another movement (${entry.type} ${formatUsdFull(entry.amountMicro)}, ${entry.id}).`,
+    hint: 'Nothing was changed. Use a new --ref, or repeat the first command exactly.',
+    exitCode: EXIT.conflict,
+  })
+}
+
+/** No balance can be that large. */
+export function beyondTheBooks(userName: string): CliError {
+  return new CliError({
+    code: 'out_of_range',
+    message: `The balance of ${userName} would be more than the books can hold.`,
+    hint: 'Nothing was changed.',
+    exitCode: EXIT.conflict,
+  })
+}
+
+/** Somebody deleted the user meanwhile. */
+export function userGone(userName: string): CliError {
+  return new CliError({
+    code: 'user_not_found',
+    message: `The user ${userName} was deleted.`,
+    hint: 'Nothing was changed. List users with: ccgate users list',
+    exitCode: EXIT.notFound,
+  })
+}
+
 /** Writes the movement once; a reference is made, and told, before anything is written (M20). */
 export async function moveCredit(
   context: Context,
   movement: Movement,
 ): Promise<{ readonly entry: LedgerEntry; readonly duplicate: boolean }> {
   const store = await context.store()
-  const id = context.makeId('entry')
-  const ref = movement.ref ?? `${movement.type}-${id.slice(-12)}`
-  if (movement.ref === null && movement.isRepeatable !== false && !context.print.json) {
-    // Also with --quiet: it is what a person needs when the command dies before its answer.
-    context.terminal.stderr.write(`To repeat this safely, add --ref ${ref}\n`)
-  }
+  const { id, ref } = nameMovement(context, movement)
   const { userName, isRepeatable, ...credit } = movement
   const result = await store.addCredit({ ...credit, id, ref }, context.by())
   switch (result.kind) {
     case 'added':
     case 'duplicate':
       return { entry: result.entry, duplicate: result.kind === 'duplicate' }
-    case 'conflict': {
-      const { entry } = result
-      throw new CliError({
-        code: 'ref_conflict',
-        message: `The reference ${ref} was used before, for another movement (${entry.type} ${formatUsdFull(entry.amountMicro)}, ${entry.id}).`,
-        hint: 'Nothing was changed. Use a new --ref, or repeat the first command exactly.',
-        exitCode: EXIT.conflict,
-      })
-    }
+    case 'conflict':
+      throw refConflict(ref, result.entry)
     case 'insufficient': {
       const { balanceMicro, heldMicro } = result.wallet
       throw new CliError({
@@ -96,15 +128,9 @@ export async function moveCredit(
       })
     }
     case 'out_of_range':
-      throw new CliError({
-        code: 'out_of_range',
-        message: `The balance of ${userName} would be more than the books can hold.`,
-        hint: 'Nothing was changed.',
-        exitCode: EXIT.conflict,
-      })
+      throw beyondTheBooks(userName)
     case 'no_user':
-      invariant(false, 'a user that was found a moment ago still exists')
-      break
+      throw userGone(userName)
     default:
       return unreachable(result)
   }

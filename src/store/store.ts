@@ -81,10 +81,16 @@ export interface UserStore {
   listUsers(filter: { search?: string; state?: User['state'] }): Promise<readonly UserSummary[]>
   /** Absent fields stay as they are. */
   updateUser(userId: string, change: UserUpdate, by: By): Promise<UserChange>
-  setUserSuspended(userId: string, isSuspended: boolean, by: By): Promise<UserChange>
+  /** The reason is kept in the audit log. */
+  setUserSuspended(
+    userId: string,
+    change: { readonly isSuspended: boolean; readonly reason: string | null },
+    by: By,
+  ): Promise<UserChange>
   /**
-   * Revokes every key and hides the user; history stays. Refused while holds are open (`busy`), and while
-   * the balance is not zero (`has_balance`) unless `forfeit` names the entry that takes it to zero.
+   * Revokes every key and hides the user: history stays, under a name that says which of its bearers it
+   * was; the name and the e-mail are free again. Refused while holds are open (`busy`), and while the
+   * balance is not zero (`has_balance`) unless `forfeit` names the entry that takes it to zero.
    */
   deleteUser(
     userId: string,
@@ -325,6 +331,8 @@ export interface CreditStore {
    * all that is left of it. All refunds of a charge sum to at most the charge.
    */
   refundCharge(refund: NewRefund, by: By): Promise<RefundResult>
+  /** The charge of a request and what was given back of it; null without a charge. */
+  getCharge(requestId: string): Promise<Charge | null>
   getWallet(userId: string): Promise<Wallet | null>
   /** Newest first; `afterId` continues below that entry. */
   listLedger(filter: {
@@ -345,7 +353,25 @@ export interface CreditStore {
   /** The money check M22: read-only; an empty `violations` is a clean ledger. */
   checkLedger(nowMs: number): Promise<LedgerReport>
   /** The same for one user's wallet, holds, entries and usage. */
-  checkWallet(userId: string, nowMs: number): Promise<WalletReport>
+  checkWallet(userId: string, nowMs: number): Promise<WalletReport | null>
+  /**
+   * Sets balance and held of a wallet to what its ledger entries and its open holds say. Only where the
+   * entries themselves are sound, one after another (`broken_ledger` otherwise): they are the evidence.
+   */
+  repairWallet(userId: string, by: By): Promise<WalletRepair>
+}
+
+export type WalletRepair =
+  | { readonly kind: 'repaired' | 'unchanged'; readonly before: Wallet; readonly after: Wallet }
+  | { readonly kind: 'broken_ledger' | 'no_user' }
+
+/** What a request cost its user. */
+export interface Charge {
+  readonly requestId: string
+  readonly userId: string
+  readonly userName: string
+  readonly chargeMicro: Micro
+  readonly refundedMicro: Micro
 }
 
 export interface NewCredit {
@@ -377,8 +403,8 @@ export type RefundResult =
   | { readonly kind: 'conflict'; readonly entry: LedgerEntry }
   /** More than is left of the charge; 0 left when it was given back whole, or was free. */
   | { readonly kind: 'too_much'; readonly chargeMicro: Micro; readonly leftMicro: Micro }
-  /** No such request, one still running, or one that was never charged. */
-  | { readonly kind: 'no_charge' }
+  /** No such request, one still running, or one that was never charged; its user was deleted. */
+  | { readonly kind: 'no_charge' | 'no_user' }
   | { readonly kind: 'out_of_range' }
 
 /** What one wallet is and what its entries say it should be. */

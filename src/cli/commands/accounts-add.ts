@@ -1,6 +1,5 @@
 import { maskCredential } from '../../access/key.ts'
 import type { Account } from '../../core/model.ts'
-import { type Parsed, parseCount } from '../../core/quantity.ts'
 import type { SealedCredential } from '../../store/store.ts'
 import { credentialFingerprint } from '../../vault/install.ts'
 import { credentialPlace } from '../../vault/vault.ts'
@@ -8,6 +7,7 @@ import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { accept, type Invocation } from '../invocation.ts'
 import { readLimit, readModels } from '../limits.ts'
+import { readCap } from '../money-limits.ts'
 import { parseName, parseNote } from '../parse/name.ts'
 import { accountJson, idleSummary } from '../records.ts'
 import { readCredential } from '../secret-input.ts'
@@ -18,6 +18,7 @@ import {
   type TestTarget,
   testAccount,
 } from '../upstream-test.ts'
+import { readRank } from './accounts-update.ts'
 
 const TEST_TIMEOUT_MS = 20_000
 
@@ -36,8 +37,8 @@ export async function addNamedAccount(
   const { config } = await context.config()
   const allowPrivate = call.flag('allow-private')
   const baseUrl = readBaseUrl(call.text('base-url') ?? config.upstream.baseUrl, allowPrivate)
-  const priority = call.read('priority', (text) => within(text, 1, 1_000)) ?? 1
-  const weight = call.read('weight', (text) => within(text, 1, 1_000)) ?? 1
+  const priority = call.read('priority', readRank) ?? 1
+  const weight = call.read('weight', readRank) ?? 1
   const rpmLimit = readLimit(call, 'rpm', null)?.value ?? null
   const concurrencyLimit = readLimit(call, 'concurrency', null)?.value ?? null
   const models = readModels(call, context.nowMs) ?? ['*']
@@ -72,6 +73,8 @@ export async function addNamedAccount(
       rpmLimit,
       concurrencyLimit,
       models,
+      dayCapMicro: readCap(call, 'day-cap')?.value ?? null,
+      monthCapMicro: readCap(call, 'month-cap')?.value ?? null,
       note,
       disabled: call.flag('disabled'),
     },
@@ -222,10 +225,4 @@ function accountExists(context: Context, call: Invocation, account: Account): vo
   if (print.json) print.document({ ...accountJson(idleSummary(account), nowMs), changed: false })
   else if (print.quiet) print.out(account.id)
   else print.out(`${account.name} exists already, nothing changed.`)
-}
-
-function within(text: string, least: number, most: number): Parsed<number> {
-  const count = parseCount(text)
-  if (count.kind === 'bad' || (count.value >= least && count.value <= most)) return count
-  return { kind: 'bad', problem: `${count.value} is out of range: use ${least} to ${most}` }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { maskCredential } from '../../access/key.ts'
 import { type AccountState, accountNote, accountStateOf } from '../../core/account-state.ts'
-import { formatUsd } from '../../core/money.ts'
+import { formatUsd, formatUsdFull } from '../../core/money.ts'
 import { parseCount } from '../../core/quantity.ts'
 import { safeText } from '../../core/text.ts'
 import type { AccountChange, AccountSummary } from '../../store/store.ts'
@@ -148,8 +148,11 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
     account.concurrencyLimit === null
       ? 'any number parallel'
       : `${account.concurrencyLimit} parallel`
+  const cap = (capMicro: number | null, period: string) =>
+    capMicro === null ? '' : ` · ${formatUsdFull(capMicro)}/${period}`
+  const caps = cap(account.dayCapMicro, 'day') + cap(account.monthCapMicro, 'month')
   print.out(
-    `Limits    ${rpm} · ${parallel} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
+    `Limits    ${rpm} · ${parallel}${caps} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
   )
   print.out(
     `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
@@ -247,6 +250,8 @@ function switchLine(
 
 /** Waits until no open hold names the accounts any more. */
 async function drain(context: Context, accounts: readonly AccountSummary[]): Promise<void> {
+  // A rehearsal keeps others from writing: it must not wait for them.
+  if (context.globals.dryRun) return
   const store = await context.store()
   const ids = new Set(accounts.map((account) => account.id))
   let told = -1

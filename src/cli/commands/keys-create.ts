@@ -1,16 +1,17 @@
 import { makeKeySecret } from '../../access/key.ts'
-import { invariant } from '../../core/invariant.ts'
 import type { Key } from '../../core/model.ts'
 import { formatUsdFull } from '../../core/money.ts'
 import { keyDigest } from '../../vault/vault.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
-import { confirmGrant, moveCredit, readGrant } from '../grant.ts'
+import { confirmGrant, moveCredit, readGrant, userGone } from '../grant.ts'
 import { accept, type Invocation } from '../invocation.ts'
+import { limitsText } from '../key-text.ts'
 import { readLimit, readModels } from '../limits.ts'
+import { readBurnLimit, readMarkup, readOnDisconnect, readSpendLimit } from '../money-limits.ts'
 import { parseKeyName, parseName, parseNote } from '../parse/name.ts'
 import { keyJson } from '../records.ts'
-import { limitsText, readExpiry } from './keys.ts'
+import { readExpiry } from './keys.ts'
 
 /** Makes a key, and where asked its owner and first credit; the secret is printed once and never stored. */
 export async function createKey(context: Context, call: Invocation): Promise<void> {
@@ -23,6 +24,12 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
   const concurrency = readLimit(call, 'concurrency', config.limits.defaultConcurrency) ?? {
     value: config.limits.defaultConcurrency,
   }
+  const spendLimit = readSpendLimit(call, config.limits.defaultSpendLimit) ?? {
+    value: config.limits.defaultSpendLimit,
+  }
+  const burnLimitMicro = readBurnLimit(call)?.value ?? null
+  const markup = readMarkup(call)?.value ?? null
+  const onDisconnect = readOnDisconnect(call)?.value ?? null
   const models = readModels(call, context.nowMs) ?? ['*']
   const expiry = readExpiry(context, call)
   const note = call.read('note', parseNote)
@@ -49,13 +56,17 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
       rpmLimit: rpm.value,
       concurrencyLimit: concurrency.value,
       models,
+      spendLimit: spendLimit.value,
+      burnLimitMicro,
+      markup,
+      onDisconnect,
       note,
       expiresAtMs: expiry?.atMs ?? null,
     },
     context.by(),
   )
   if (made.kind === 'exists') return keyExists(context, call, made.key)
-  invariant(made.kind === 'created', 'a user that was found a moment ago still exists')
+  if (made.kind === 'no_user') throw userGone(owner.name)
   if (creditMicro > 0) {
     await moveCredit(context, {
       type: 'grant',
@@ -69,7 +80,12 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
   }
   const wallet = await store.getWallet(owner.id)
   if (print.json) {
-    const record = keyJson(made.key, { userState: owner.state, nowMs: context.nowMs, secret })
+    const record = keyJson(made.key, {
+      userState: owner.state,
+      nowMs: context.nowMs,
+      timeZone: config.timeZone,
+      secret: context.globals.dryRun ? null : secret,
+    })
     return print.document({
       ...record,
       balance_micro: wallet?.balanceMicro ?? 0,
@@ -77,14 +93,16 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
       in_force: 'now',
     })
   }
+  const fullName = `${made.key.userName}/${made.key.name}`
+  const facts = [limitsText(made.key), `balance ${formatUsdFull(wallet?.balanceMicro ?? 0)}`]
+  // A key that is not kept has no secret to show.
+  if (context.globals.dryRun) return print.note(`Key ${fullName}, ${facts.join(', ')}.`)
   if (call.flag('env')) {
     print.out(`ANTHROPIC_API_KEY=${secret}`)
     print.out(`ANTHROPIC_BASE_URL=${config.publicUrl}`)
   } else {
     print.out(secret)
   }
-  const fullName = `${made.key.userName}/${made.key.name}`
-  const facts = [limitsText(made.key), `balance ${formatUsdFull(wallet?.balanceMicro ?? 0)}`]
   print.note(`Copy it now; it is not shown again. Key ${fullName}, ${facts.join(', ')}.`)
   if ((wallet?.balanceMicro ?? 0) <= 0)
     print.note(`Requests need credit: ccgate credit grant ${owner.name} 25`)
@@ -112,8 +130,8 @@ async function findOrMakeOwner(context: Context, call: Invocation, ref: string) 
   return created.user
 }
 
-function keyExists(context: Context, call: Invocation, key: Key): void {
-  const { print } = context
+async function keyExists(context: Context, call: Invocation, key: Key): Promise<void> {
+  const { print, nowMs } = context
   const fullName = `${key.userName}/${key.name}`
   if (!call.flag('if-not-exists')) {
     throw new CliError({
@@ -124,10 +142,8 @@ function keyExists(context: Context, call: Invocation, key: Key): void {
     })
   }
   if (print.json) {
-    print.document({
-      ...keyJson(key, { userState: 'active', nowMs: context.nowMs }),
-      changed: false,
-    })
+    const { timeZone } = (await context.config()).config
+    print.document({ ...keyJson(key, { userState: 'active', nowMs, timeZone }), changed: false })
     return
   }
   print.note(`${fullName} exists already, nothing changed. Its secret cannot be shown again.`)

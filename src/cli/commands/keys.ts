@@ -1,19 +1,20 @@
 import { maskKey } from '../../access/key.ts'
-import { type Key, type KeyState, keyState } from '../../core/model.ts'
+import { type KeyState, keyState } from '../../core/model.ts'
 import { formatUsd } from '../../core/money.ts'
 import type { Parsed } from '../../core/quantity.ts'
 import { safeText } from '../../core/text.ts'
-import type { KeyLimits, KeySummary } from '../../store/store.ts'
+import type { KeySummary } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
-import { formatAgo, formatCount, isoTime } from '../format.ts'
+import { type Calendar, formatAgo, formatCount, isoTime } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
-import { checkModel, modelsText, readLimit, readModels } from '../limits.ts'
+import { expiryText, limitsLine, ownSettings } from '../key-text.ts'
+import { checkModel } from '../limits.ts'
 import { notePage, pageOf, pageRequest } from '../page.ts'
 import { parseNote } from '../parse/name.ts'
 import { parseTime } from '../parse/time.ts'
 import type { Column, Role } from '../print.ts'
-import { keyJson, listJson } from '../records.ts'
+import { type Json, keyJson, listJson } from '../records.ts'
 
 const STATES = ['active', 'revoked', 'expired', 'all'] as const
 const LOOKS: Readonly<Record<KeyState, { readonly glyph: string; readonly role: Role }>> = {
@@ -44,12 +45,8 @@ export async function listKeys(context: Context, call: Invocation): Promise<void
   const keys = await store.listKeys({ userId, state, model, unusedSinceMs, nowMs })
   const page = pageOf(keys, request, (key) => key.id)
   if (print.json) {
-    return print.document(
-      listJson(
-        page.rows.map((key) => summaryJson(key, nowMs)),
-        page,
-      ),
-    )
+    const records = await Promise.all(page.rows.map((key) => summaryJson(context, key)))
+    return print.document(listJson(records, page))
   }
   if (print.quiet) return print.outAll(page.rows.map((key) => key.id))
   if (keys.length === 0) {
@@ -63,6 +60,7 @@ export async function listKeys(context: Context, call: Invocation): Promise<void
 
 function keyColumns(context: Context): readonly Column<KeySummary>[] {
   const { nowMs } = context
+  const time = { calendar: context.calendar(), nowMs }
   const look = (key: KeySummary) => LOOKS[keyState(key, key.userState, nowMs)]
   return [
     {
@@ -75,15 +73,15 @@ function keyColumns(context: Context): readonly Column<KeySummary>[] {
     { header: 'RPM', cell: (key) => limitCell(key.rpmLimit), align: 'right', dropOrder: 3 },
     { header: '24 H', cell: (key) => formatUsd(key.spent24hMicro), align: 'right', dropOrder: 2 },
     {
-      header: 'MONTH',
-      cell: (key) => formatUsd(key.spentMonthMicro),
+      header: 'MONTH / LIMIT',
+      cell: spendCell,
       align: 'right',
       dropOrder: 1,
     },
     { header: 'LAST USED', cell: (key) => formatAgo(key.lastUsedAtMs, nowMs), dropOrder: 4 },
     {
       header: 'EXPIRES',
-      cell: (key) => (key.revokedAtMs === null ? expiryText(context, key) : '–'),
+      cell: (key) => (key.revokedAtMs === null ? expiryText(key, time) : '–'),
       dropOrder: 5,
     },
   ]
@@ -95,9 +93,10 @@ export async function showKey(context: Context, call: Invocation): Promise<void>
   await printKey(context, key)
 }
 
-async function printKey(context: Context, key: KeySummary): Promise<void> {
+/** One key, in the form that was asked for. */
+export async function printKey(context: Context, key: KeySummary): Promise<void> {
   const { print, nowMs } = context
-  if (print.json) return print.document(summaryJson(key, nowMs))
+  if (print.json) return print.document(await summaryJson(context, key))
   if (print.quiet) return print.out(key.id)
   const state = keyState(key, key.userState, nowMs)
   const wallet = await (await context.store('read')).getWallet(key.userId)
@@ -106,10 +105,13 @@ async function printKey(context: Context, key: KeySummary): Promise<void> {
   print.out(
     `${key.userName}/${key.name}   ${key.id}   ${maskKey(key.last4)}   ${print.style(look.role, `${look.glyph} ${state}`)}`,
   )
-  print.out(`Limits    ${[perMinute(key), parallel(key), modelsText(key.models)].join(' · ')}`)
+  const { timeZone } = (await context.config()).config
+  print.out(`Limits    ${limitsLine(key, { nowMs, timeZone })}`)
+  const own = ownSettings(key)
+  if (own.length > 0) print.out(`Billing   ${own.join(' · ')}`)
   print.out(`Owner     ${key.userName}, balance ${formatUsd(wallet?.balanceMicro ?? 0)}`)
   print.out(
-    `Created   ${calendar.day(key.createdAtMs)} by ${safeText(key.createdBy)} · expires ${expiryText(context, key)}`,
+    `Created   ${calendar.day(key.createdAtMs)} by ${safeText(key.createdBy)} · expires ${expiryText(key, { calendar, nowMs })}`,
   )
   const from = key.lastIp === null ? '' : ` from ${safeText(key.lastIp)}`
   print.out(`Last used ${formatAgo(key.lastUsedAtMs, nowMs)}${from}`)
@@ -121,61 +123,6 @@ async function printKey(context: Context, key: KeySummary): Promise<void> {
     print.out(`Revoked   ${calendar.stamp(key.revokedAtMs, nowMs)}${reason}`)
   }
   if (key.note !== null) print.out(`Note      ${safeText(key.note)}`)
-}
-
-export async function limitKey(context: Context, call: Invocation): Promise<void> {
-  const { print, nowMs } = context
-  const { config } = await context.config()
-  const rpm = readLimit(call, 'rpm', config.limits.defaultRpm)
-  const concurrency = readLimit(call, 'concurrency', config.limits.defaultConcurrency)
-  const models = readModels(call, nowMs)
-  const expiry = readExpiry(context, call)
-  const note = call.read('note', parseNote)
-  const change: KeyLimits = {
-    ...(rpm === null ? {} : { rpmLimit: rpm.value }),
-    ...(concurrency === null ? {} : { concurrencyLimit: concurrency.value }),
-    ...(models === null ? {} : { models }),
-    ...(expiry === null ? {} : { expiresAtMs: expiry.atMs }),
-    ...(note === null ? {} : { note: note === 'none' ? null : note }),
-  }
-  const isShow = Object.keys(change).length === 0
-  const store = await context.store(isShow ? 'read' : 'write')
-  const key = expectFound(await store.findKey(call.arg(0)), 'key', call.arg(0))
-  if (isShow) return printKey(context, key)
-  const result = await store.limitKey(key.id, change, context.by())
-  if (result.kind === 'not_found')
-    throw usageError(`The key ${call.arg(0)} is gone.`, 'List them with: ccgate keys list')
-  const isChanged = result.kind === 'changed'
-  if (print.json) {
-    const before = keyJson(result.before, { userState: key.userState, nowMs })
-    const after = keyJson(result.after, { userState: key.userState, nowMs, activity: key })
-    const previous = Object.fromEntries(
-      ['rpm_limit', 'concurrency_limit', 'models', 'expires_at', 'note']
-        .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
-        .map((name) => [name, before[name]]),
-    )
-    return print.document({ ...after, changed: isChanged, in_force: 'now', previous })
-  }
-  if (print.quiet) return
-  const changes = describeChanges(context, result.before, result.after)
-  print.out(
-    isChanged
-      ? `${key.userName}/${key.name}  ${changes.join(' · ')}.   In force now.`
-      : `${key.userName}/${key.name} is set like that already.`,
-  )
-}
-
-function describeChanges(context: Context, before: Key, after: Key): readonly string[] {
-  const fields: readonly (readonly [string, (key: Key) => string])[] = [
-    ['requests/min', (key) => limitWord(key.rpmLimit)],
-    ['parallel', (key) => limitWord(key.concurrencyLimit)],
-    ['models', (key) => key.models.join(',')],
-    ['expires', (key) => expiryText(context, key)],
-    ['note', (key) => safeText(key.note ?? 'none')],
-  ]
-  return fields
-    .filter(([, text]) => text(before) !== text(after))
-    .map(([name, text]) => `${name} ${text(before)} → ${text(after)}`)
 }
 
 export async function revokeKeys(context: Context, call: Invocation): Promise<void> {
@@ -209,7 +156,7 @@ export async function revokeKeys(context: Context, call: Invocation): Promise<vo
     if (result.kind === 'not_found') continue
     const isChanged = result.kind === 'revoked'
     records.push({
-      ...keyJson(result.key, { userState: key.userState, nowMs, activity: key }),
+      ...(await summaryJson(context, { ...key, ...result.key })),
       changed: isChanged,
       in_force: 'now',
     })
@@ -244,51 +191,36 @@ export function readExpiry(
   return { atMs }
 }
 
-/** A time option, read in the person's time zone. */
+/** A time option, read in the person's time zone unless another calendar is given. */
 export function readTime(
   context: Context,
   call: Invocation,
   name: string,
   direction: 'past' | 'future',
+  calendar: Calendar = context.calendar(),
 ): number | null {
   return call.read(
     name,
-    (text): Parsed<number> =>
-      parseTime(text, { nowMs: context.nowMs, calendar: context.calendar(), direction }),
+    (text): Parsed<number> => parseTime(text, { nowMs: context.nowMs, calendar, direction }),
   )
 }
 
-/** `60 requests/min, 50 parallel`: the limits of a key in a sentence. */
-export function limitsText(key: Key): string {
-  const rpm =
-    key.rpmLimit === null ? 'no limit per minute' : `${formatCount(key.rpmLimit)} requests/min`
-  return key.models.includes('*') ? rpm : `${rpm}, ${modelsText(key.models)}`
-}
-
-function summaryJson(key: KeySummary, nowMs: number) {
-  return keyJson(key, { userState: key.userState, nowMs, activity: key })
-}
-
-function expiryText(context: Context, key: Key): string {
-  return key.expiresAtMs === null
-    ? 'never'
-    : context.calendar().stamp(key.expiresAtMs, context.nowMs)
+/** A key as `--json` shows it, with what it did. */
+export async function summaryJson(context: Context, key: KeySummary): Promise<Json> {
+  const { nowMs } = context
+  const { timeZone } = (await context.config()).config
+  return keyJson(key, { userState: key.userState, nowMs, timeZone, activity: key })
 }
 
 function limitCell(limit: number | null): string {
   return limit === null ? '–' : formatCount(limit)
 }
 
-function limitWord(limit: number | null): string {
-  return limit === null ? 'none' : formatCount(limit)
-}
-
-function perMinute(key: Key): string {
-  return key.rpmLimit === null ? 'no limit per minute' : `${formatCount(key.rpmLimit)}/min`
-}
-
-function parallel(key: Key): string {
-  return key.concurrencyLimit === null
-    ? 'any number parallel'
-    : `${formatCount(key.concurrencyLimit)} parallel`
+/** What was spent this month, beside the limit where there is one; that may count another period. */
+function spendCell(key: KeySummary): string {
+  const { spendLimit } = key
+  if (spendLimit === null) return formatUsd(key.spentMonthMicro)
+  const spentMicro = key.limitUse?.spentMicro ?? 0
+  const period = spendLimit.period === 'month' ? '' : `/${spendLimit.period}`
+  return `${formatUsd(spentMicro)} / ${formatUsd(spendLimit.amountMicro)}${period}`
 }

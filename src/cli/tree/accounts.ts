@@ -1,6 +1,11 @@
 import { type CcgateCommand, type Declaration, group } from '../command.ts'
 import { KEY_INPUT, PAGE } from './options.ts'
 
+const CAPS = [
+  ['--day-cap <amount>', 'at most so many dollars of our list cost a day; none'],
+  ['--month-cap <amount>', 'the same for a month; none'],
+] as const
+
 /** `ccgate accounts …`: the pool of upstream accounts. */
 export function addAccounts(
   accounts: CcgateCommand,
@@ -23,12 +28,14 @@ export function addAccounts(
       ['--rpm <n>', 'requests per minute; none = unlimited'],
       ['--concurrency <n>', 'requests at the same time; none = unlimited'],
       ['--models <glob>', 'models it may serve, repeat or comma', 'list'],
+      ...CAPS,
       ['--no-test', 'store the key without trying it'],
       ['--disabled', 'add it, but do not use it yet'],
       ['--note <text>', 'for yourself'],
       ['--if-not-exists', 'exit 0 when the account is there already'],
     ],
     see: ['accounts test', 'accounts list'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/accounts-add.ts')).addAccount(context, call),
   })
@@ -70,11 +77,33 @@ export function addAccounts(
       (await import('../commands/accounts-test.ts')).testAccounts(context, call),
   })
   add(accounts, {
+    usage: 'update <account>',
+    summary: 'change order, limits and caps of an account',
+    examples: [
+      'ccgate accounts update spare --priority 2 --weight 3',
+      'ccgate accounts update main --day-cap 50 --month-cap 1000',
+    ],
+    options: [
+      ['--priority <n>', 'lower is used first'],
+      ['--weight <n>', 'share among equal priorities'],
+      ['--rpm <n>', 'requests per minute; none = unlimited'],
+      ['--concurrency <n>', 'requests at the same time; none = unlimited'],
+      ['--models <glob>', 'models it may serve, repeat or comma; all = *', 'list'],
+      ...CAPS,
+      ['--note <text>', 'for yourself; none'],
+    ],
+    see: ['accounts rotate', 'accounts show'],
+    isChange: true,
+    run: async (context, call) =>
+      (await import('../commands/accounts-update.ts')).updateAccount(context, call),
+  })
+  add(accounts, {
     usage: 'enable <account...>',
     summary: 'use accounts again',
     examples: ['ccgate accounts enable spare'],
     options: [['--reason <text>', 'kept in the audit log']],
     see: ['accounts disable'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/accounts.ts')).enableAccounts(context, call),
   })
@@ -87,6 +116,7 @@ export function addAccounts(
       ['--drain', 'wait until their requests have finished'],
     ],
     see: ['accounts enable'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/accounts.ts')).disableAccounts(context, call),
   })
@@ -96,6 +126,7 @@ export function addAccounts(
     examples: ['ccgate accounts rotate main', 'ccgate accounts rotate main --key-stdin < new.key'],
     options: [...KEY_INPUT, ['--no-test', 'store the key without trying it']],
     see: ['accounts test'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/accounts-add.ts')).rotateAccount(context, call),
   })
@@ -109,6 +140,7 @@ export function addAccounts(
       ['--if-exists', 'exit 0 when there is no such account'],
     ],
     see: ['accounts disable'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/accounts.ts')).removeAccount(context, call),
   })
@@ -126,6 +158,7 @@ export function addAccounts(
     summary: 'end a rest now',
     examples: ['ccgate accounts cooldown clear spare', 'ccgate accounts cooldown clear --all'],
     options: [['--all', 'every account that rests']],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/cooldown.ts')).clearCooldowns(context, call),
   })
@@ -134,6 +167,7 @@ export function addAccounts(
     summary: 'let an account rest',
     examples: ['ccgate accounts cooldown set spare --for 10m'],
     options: [['--for <duration>', 'how long: 10m']],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/cooldown.ts')).setCooldown(context, call),
   })

@@ -18,7 +18,25 @@ export function addCredit(
       ['--ref <text>', 'makes it safe to repeat: the same reference grants once'],
     ],
     see: ['credit history', 'credit adjust'],
-    run: async (context, call) => (await import('../commands/credit.ts')).grantCredit(context, call),
+    isChange: true,
+    run: async (context, call) =>
+      (await import('../commands/credit.ts')).grantCredit(context, call),
+  })
+  add(credit, {
+    usage: 'refund <request-id> [amount]',
+    summary: 'give back what a request cost, or a part of it',
+    examples: [
+      'ccgate credit refund ccr_01jdq9jx7m2e8v4c6h0t5w3b9k --note "cut answer"',
+      'ccgate credit refund ccr_01jdq9jx7m2e8v4c6h0t5w3b9k 0.01 --ref ticket-77',
+    ],
+    options: [
+      ['--note <text>', 'why; kept in the ledger'],
+      ['--ref <text>', 'makes it safe to repeat'],
+    ],
+    see: ['usage show', 'credit adjust'],
+    isChange: true,
+    run: async (context, call) =>
+      (await import('../commands/credit-refund.ts')).refundCredit(context, call),
   })
   add(credit, {
     usage: 'adjust <user> <amount>',
@@ -30,6 +48,7 @@ export function addCredit(
       ['--allow-negative', 'may take more than is available'],
     ],
     see: ['credit history'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/credit.ts')).adjustCredit(context, call),
   })
@@ -48,11 +67,24 @@ export function addCredit(
     options: [
       ...WINDOW,
       ['--type <type>', 'grant, charge, adjust, refund or forfeit'],
-      ['--group <by>', 'day'],
+      ['--group <by>', 'day: sums per day of the configured time zone'],
       ...PAGE,
     ],
     see: ['usage list'],
     run: async (context, call) =>
-      (await import('../commands/credit-show.ts')).creditHistory(context, call),
+      (await import('../commands/credit-history.ts')).creditHistory(context, call),
+  })
+  add(credit, {
+    usage: 'reconcile',
+    summary: 'compare balances with the ledger; exit 9 when they disagree',
+    examples: ['ccgate credit reconcile', 'ccgate credit reconcile --user alice --fix'],
+    options: [
+      ['--user <user>', 'only this user'],
+      ['--fix', 'set balances to what the ledger and the open holds say'],
+    ],
+    see: ['db check', 'credit history'],
+    isChange: true,
+    run: async (context, call) =>
+      (await import('../commands/credit-reconcile.ts')).reconcileCredit(context, call),
   })
 }

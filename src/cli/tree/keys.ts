@@ -4,6 +4,13 @@ import { PAGE } from './options.ts'
 const LIMITS = [
   ['--rpm <n>', 'requests per minute; none = unlimited, default = from the config'],
   ['--concurrency <n>', 'requests at the same time; none = unlimited, default = from the config'],
+  ['--spend-limit <limit>', '200/month, 20/day or 500/total, in dollars; none, default'],
+  ['--burn-limit <amount>', 'dollars per minute; more, and it rests for that minute; none'],
+  ['--markup <factor>', '1.2 or +20%, instead of that of model and server; default'],
+  [
+    '--on-disconnect <policy>',
+    'when its client goes away: cancel, finish, or read on for 30s, 2000tokens or 30s,2000tokens; default',
+  ],
   ['--models <glob>', 'models it may use, repeat or comma: claude-haiku-*; all = *', 'list'],
   ['--expires <time>', '30d, 2027-01-31 or never'],
   ['--note <text>', 'for yourself'],
@@ -19,7 +26,7 @@ export function addKeys(
     summary: 'make an API key and print its secret, once',
     examples: [
       'ccgate keys create alice/laptop --create-user --credit 25',
-      'ccgate keys create ci/build --rpm 120 --models "claude-haiku-*" --expires 90d',
+      'ccgate keys create ci/build --rpm 120 --spend-limit 200/month --models "claude-haiku-*" --expires 90d',
       'ccgate keys create alice/laptop --env >> .env',
     ],
     options: [
@@ -30,6 +37,7 @@ export function addKeys(
       ['--if-not-exists', 'exit 0 when the key is there already (its secret is not shown again)'],
     ],
     see: ['keys list', 'keys revoke'],
+    isChange: true,
     run: async (context, call) =>
       (await import('../commands/keys-create.ts')).createKey(context, call),
   })
@@ -62,11 +70,14 @@ export function addKeys(
     summary: 'change the limits of a key; without options show them',
     examples: [
       'ccgate keys limit alice/laptop --rpm 120',
-      'ccgate keys limit alice/laptop --rpm none --models all',
+      'ccgate keys limit alice/laptop --spend-limit 20/day --burn-limit 2',
+      'ccgate keys limit alice/laptop --rpm none --spend-limit none --models all',
     ],
     options: LIMITS,
     see: ['keys show'],
-    run: async (context, call) => (await import('../commands/keys.ts')).limitKey(context, call),
+    isChange: true,
+    run: async (context, call) =>
+      (await import('../commands/keys-limit.ts')).limitKey(context, call),
   })
   add(keys, {
     usage: 'revoke <key...>',
@@ -77,6 +88,7 @@ export function addKeys(
       ['--if-exists', 'exit 0 when there is no such key'],
     ],
     see: ['keys create'],
+    isChange: true,
     run: async (context, call) => (await import('../commands/keys.ts')).revokeKeys(context, call),
   })
 }

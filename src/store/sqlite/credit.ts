@@ -1,30 +1,29 @@
-import { credit } from '../../billing/ledger.ts'
+import { chargeIdOf, credit, refund } from '../../billing/ledger.ts'
+import { dayLabel, windowOf } from '../../core/calendar.ts'
+import { ID_PREFIX } from '../../core/ids.ts'
 import type { LedgerEntry, LedgerEntryType, Wallet } from '../../core/model.ts'
-import type { By, CreditResult, CreditStore, LedgerDay, NewCredit, Page } from '../store.ts'
+import type { Micro } from '../../core/money.ts'
+import type {
+  By,
+  Charge,
+  CreditResult,
+  CreditStore,
+  LedgerDay,
+  NewCredit,
+  NewRefund,
+  Page,
+  RefundResult,
+} from '../store.ts'
 import { type Context, snapshot } from './context.ts'
+import {
+  appendEntry,
+  ENTRY_COLUMNS,
+  type EntryRow,
+  toEntry,
+  toWallet,
+  type WalletRow,
+} from './ledger-rows.ts'
 
-interface EntryRow {
-  readonly id: string
-  readonly user_id: string
-  readonly type: LedgerEntryType
-  readonly amount_micro: number
-  readonly balance_after_micro: number
-  readonly request_id: string | null
-  readonly ref: string | null
-  readonly note: string | null
-  readonly actor: string
-  readonly created_at_ms: number
-}
-
-interface WalletRow {
-  readonly user_id: string
-  readonly balance_micro: number
-  readonly held_micro: number
-  readonly last_entry_id: string | null
-}
-
-const COLUMNS =
-  'id, user_id, type, amount_micro, balance_after_micro, request_id, ref, note, actor, created_at_ms'
 /** How far a clock set back may have put the times of neighbouring entries out of order. */
 const CLOCK_SLACK_MS = 2 * 3_600_000
 // A user's entries, newest first: each names the one before it, so no index has to be kept for this.
@@ -37,66 +36,96 @@ const CHAIN = `
     SELECT l.* FROM chain c JOIN ledger l ON l.id = c.previous_id WHERE c.created_at_ms >= @sinceMs - ${CLOCK_SLACK_MS}
   )`
 
-/** Grants, adjustments and the history of wallets. */
-export function creditOperations({ db, sql, audit }: Context) {
+/** Grants, adjustments, refunds and the history of wallets. */
+export function creditOperations(context: Context) {
+  const { db, sql } = context
+
   function walletRow(userId: string): WalletRow | undefined {
     return sql('SELECT * FROM wallets WHERE user_id = ?').get(userId) as WalletRow | undefined
   }
 
+  function isDeleted(userId: string): boolean {
+    const row = sql('SELECT 1 FROM users WHERE id = ? AND deleted_at_ms IS NOT NULL').get(userId)
+    return row !== undefined
+  }
+
+  function entryWithRef(ref: string | null): EntryRow | undefined {
+    if (ref === null) return undefined
+    return sql(`SELECT ${ENTRY_COLUMNS} FROM ledger WHERE ref = ?`).get(ref) as EntryRow | undefined
+  }
+
+  function chargeOf(requestId: string): Charge | null {
+    if (!requestId.startsWith(ID_PREFIX.request)) return null
+    const row = sql(
+      `SELECT l.user_id, u.name, -l.amount_micro AS charge_micro,
+         (SELECT coalesce(sum(r.amount_micro), 0) FROM ledger r
+          WHERE r.request_id = @requestId AND r.type = 'refund') AS refunded_micro
+       FROM ledger l JOIN users u ON u.id = l.user_id WHERE l.id = @chargeId AND l.type = 'charge'`,
+    ).get({ requestId, chargeId: chargeIdOf(requestId) }) as ChargeRow | undefined
+    if (!row) return null
+    return {
+      requestId,
+      userId: row.user_id,
+      userName: row.name,
+      chargeMicro: row.charge_micro,
+      refundedMicro: row.refunded_micro,
+    }
+  }
+
   return {
     addCredit(entry: NewCredit, by: By): CreditResult {
-      if (entry.ref !== null) {
-        const first = sql(`SELECT ${COLUMNS} FROM ledger WHERE ref = ?`).get(entry.ref) as
-          | EntryRow
-          | undefined
-        if (first)
-          return { kind: isSame(first, entry) ? 'duplicate' : 'conflict', entry: toEntry(first) }
+      const first = entryWithRef(entry.ref)
+      if (first) {
+        return { kind: isSame(first, entry) ? 'duplicate' : 'conflict', entry: toEntry(first) }
       }
       const wallet = walletRow(entry.userId)
-      if (!wallet) return { kind: 'no_user' }
+      if (!wallet || isDeleted(entry.userId)) return { kind: 'no_user' }
       const effect = credit(toWallet(wallet), {
         ...entry,
         allowNegative: entry.allowNegative ?? false,
       })
       if (effect.kind === 'out_of_range') return effect
       if (effect.kind === 'insufficient') return { kind: 'insufficient', wallet: toWallet(wallet) }
-      const { after } = effect
-      sql(
-        `INSERT INTO ledger (id, user_id, type, amount_micro, balance_after_micro, previous_id, ref, note,
-           actor, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ).run(
-        entry.id,
-        entry.userId,
-        entry.type,
-        entry.amountMicro,
-        after.balanceMicro,
-        wallet.last_entry_id,
-        entry.ref,
-        entry.note,
-        by.actor,
-        by.nowMs,
-      )
-      sql('UPDATE wallets SET balance_micro = ?, last_entry_id = ? WHERE user_id = ?').run(
-        after.balanceMicro,
-        entry.id,
-        entry.userId,
-      )
-      const added: LedgerEntry = {
-        id: entry.id,
-        userId: entry.userId,
-        type: entry.type,
-        amountMicro: entry.amountMicro,
-        balanceAfterMicro: after.balanceMicro,
-        requestId: null,
-        ref: entry.ref,
-        note: entry.note,
-        actor: by.actor,
-        createdAtMs: by.nowMs,
-      }
-      const user = sql('SELECT name FROM users WHERE id = ?').get(entry.userId) as { name: string }
-      audit(by, { action: `credit.${entry.type}`, target: user.name, after: added })
-      return { kind: 'added', entry: added }
+      const { id, type, amountMicro, ref, note } = entry
+      const balanceAfterMicro = effect.after.balanceMicro
+      const facts = { id, type, amountMicro, balanceAfterMicro, requestId: null, ref, note }
+      return { kind: 'added', entry: appendEntry(context, wallet, facts, by) }
     },
+
+    refundCharge(wanted: NewRefund, by: By): RefundResult {
+      const { id, requestId, ref, note } = wanted
+      const charge = chargeOf(requestId)
+      const leftMicro = charge === null ? 0 : charge.chargeMicro - charge.refundedMicro
+      const first = entryWithRef(ref)
+      if (first) {
+        const entry = toEntry(first)
+        return isSameRefund(first, wanted)
+          ? { kind: 'duplicate', entry, leftMicro }
+          : { kind: 'conflict', entry }
+      }
+      if (charge === null) return { kind: 'no_charge' }
+      if (isDeleted(charge.userId)) return { kind: 'no_user' }
+      const wallet = walletRow(charge.userId) as WalletRow // every user is born with one
+      const amountMicro = wanted.amountMicro ?? leftMicro
+      const { chargeMicro, refundedMicro } = charge
+      const effect = refund(toWallet(wallet), { chargeMicro, refundedMicro, amountMicro })
+      if (effect.kind === 'too_much') return { kind: 'too_much', chargeMicro, leftMicro }
+      if (effect.kind === 'out_of_range') return effect
+      const balanceAfterMicro = effect.after.balanceMicro
+      const facts = {
+        id,
+        type: 'refund',
+        amountMicro,
+        balanceAfterMicro,
+        requestId,
+        ref,
+        note,
+      } as const
+      const entry = appendEntry(context, wallet, facts, by)
+      return { kind: 'added', entry, leftMicro: leftMicro - amountMicro }
+    },
+
+    getCharge: (requestId: string): Charge | null => chargeOf(requestId),
 
     getWallet(userId: string): Wallet | null {
       const row = walletRow(userId)
@@ -105,14 +134,12 @@ export function creditOperations({ db, sql, audit }: Context) {
 
     listLedger(filter: Parameters<CreditStore['listLedger']>[0]): Page<LedgerEntry> {
       const rows = sql(
-        `${CHAIN} SELECT ${COLUMNS} FROM chain
+        `${CHAIN} SELECT ${ENTRY_COLUMNS} FROM chain
          WHERE created_at_ms >= @sinceMs AND created_at_ms < @untilMs AND (@type IS NULL OR type = @type)
          LIMIT @limit`,
       ).all({
-        userId: filter.userId,
+        ...spanOf(filter),
         afterId: filter.afterId ?? null,
-        sinceMs: filter.sinceMs ?? 0,
-        untilMs: filter.untilMs ?? Number.MAX_SAFE_INTEGER,
         type: filter.type ?? null,
         limit: filter.limit + 1,
       }) as EntryRow[]
@@ -120,38 +147,58 @@ export function creditOperations({ db, sql, audit }: Context) {
     },
 
     sumLedgerByDay(filter: Parameters<CreditStore['sumLedgerByDay']>[0]): readonly LedgerDay[] {
-      // In a chain read from the newest entry, the first of a day has the balance that the day ended with.
-      const rows = snapshot(db, () =>
-        sql(
-          `${CHAIN} SELECT date(created_at_ms / 1000, 'unixepoch') AS day, type,
-             amount_micro, balance_after_micro
+      const days = new Map<number, DaySums>()
+      snapshot(db, () => {
+        const rows = sql(
+          `${CHAIN} SELECT created_at_ms, type, amount_micro, balance_after_micro
            FROM chain WHERE created_at_ms >= @sinceMs AND created_at_ms < @untilMs`,
-        ).all({
-          userId: filter.userId,
-          afterId: null,
-          sinceMs: filter.sinceMs ?? 0,
-          untilMs: filter.untilMs ?? Number.MAX_SAFE_INTEGER,
-        }),
-      ) as (Pick<EntryRow, 'type' | 'amount_micro' | 'balance_after_micro'> & { day: string })[]
-      const days = Map.groupBy(rows, (row) => row.day)
-      return [...days].map(([day, entries]) => ({
-        day,
-        grantedMicro: sumOf(entries, ['grant']),
-        spentMicro: 0 - sumOf(entries, ['charge', 'refund']),
-        adjustedMicro: sumOf(entries, ['adjust', 'forfeit']),
-        balanceMicro: entries[0].balance_after_micro,
-      }))
+        ).iterate({ ...spanOf(filter), afterId: null })
+        for (const row of rows as Iterable<SumRow>) {
+          const { sinceMs } = windowOf('day', row.created_at_ms, filter.timeZone)
+          // In a chain read from the newest entry, the first of a day has the balance that the day ended with.
+          const day = days.get(sinceMs) ?? {
+            balanceMicro: row.balance_after_micro,
+            sums: new Map(),
+          }
+          days.set(sinceMs, day)
+          day.sums.set(row.type, (day.sums.get(row.type) ?? 0) + row.amount_micro)
+        }
+      })
+      return [...days].map(([sinceMs, { balanceMicro, sums }]) => {
+        const sumOf = (type: LedgerEntryType) => sums.get(type) ?? 0
+        return {
+          day: dayLabel(sinceMs, filter.timeZone),
+          grantedMicro: sumOf('grant'),
+          spentMicro: 0 - sumOf('charge'),
+          adjustedMicro: sumOf('adjust') + sumOf('forfeit'),
+          refundedMicro: sumOf('refund'),
+          balanceMicro,
+        }
+      })
     },
   }
 }
 
-function sumOf(
-  entries: readonly Pick<EntryRow, 'type' | 'amount_micro'>[],
-  types: readonly LedgerEntryType[],
-): number {
-  let sumMicro = 0
-  for (const entry of entries) if (types.includes(entry.type)) sumMicro += entry.amount_micro
-  return sumMicro
+type SumRow = Pick<EntryRow, 'created_at_ms' | 'type' | 'amount_micro' | 'balance_after_micro'>
+
+interface DaySums {
+  readonly balanceMicro: Micro
+  readonly sums: Map<LedgerEntryType, Micro>
+}
+
+interface ChargeRow {
+  readonly user_id: string
+  readonly name: string
+  readonly charge_micro: number
+  readonly refunded_micro: number
+}
+
+function spanOf(filter: { userId: string; sinceMs?: number; untilMs?: number }) {
+  return {
+    userId: filter.userId,
+    sinceMs: filter.sinceMs ?? 0,
+    untilMs: filter.untilMs ?? Number.MAX_SAFE_INTEGER,
+  }
 }
 
 function isSame(first: EntryRow, entry: NewCredit): boolean {
@@ -162,21 +209,12 @@ function isSame(first: EntryRow, entry: NewCredit): boolean {
   )
 }
 
-function toWallet(row: WalletRow): Wallet {
-  return { userId: row.user_id, balanceMicro: row.balance_micro, heldMicro: row.held_micro }
-}
-
-function toEntry(row: EntryRow): LedgerEntry {
-  return {
-    id: row.id,
-    userId: row.user_id,
-    type: row.type,
-    amountMicro: row.amount_micro,
-    balanceAfterMicro: row.balance_after_micro,
-    requestId: row.request_id,
-    ref: row.ref,
-    note: row.note,
-    actor: row.actor,
-    createdAtMs: row.created_at_ms,
-  }
+/** "All that is left" is whatever it was when it was given back. */
+function isSameRefund(first: EntryRow, refund: NewRefund): boolean {
+  const { requestId, amountMicro } = refund
+  return (
+    first.type === 'refund' &&
+    first.request_id === requestId &&
+    (amountMicro === null || amountMicro === first.amount_micro)
+  )
 }

@@ -1,6 +1,15 @@
-import { idFloor } from '../../core/ids.ts'
+import { forfeit } from '../../billing/ledger.ts'
 import type { User } from '../../core/model.ts'
-import type { By, Found, NewUser, UserStore, UserSummary } from '../store.ts'
+import {
+  type By,
+  type Found,
+  type NewUser,
+  ROLLUP_MS,
+  type UserChange,
+  type UserStore,
+  type UserSummary,
+  type UserUpdate,
+} from '../store.ts'
 import {
   type Context,
   isIdPrefix,
@@ -9,12 +18,15 @@ import {
   prefixEnd,
   snapshot,
 } from './context.ts'
+import { differenceOf } from './keys.ts'
+import { appendEntry, toWallet, type WalletRow } from './ledger-rows.ts'
 
 interface UserRow {
   readonly id: string
   readonly name: string
   readonly email: string | null
   readonly state: User['state']
+  readonly low_balance_micro: number | null
   readonly note: string | null
   readonly created_at_ms: number
 }
@@ -26,18 +38,22 @@ interface SummaryRow extends UserRow {
 }
 
 const MONTH_MS = 30 * 86_400_000
+/** What a deleted user's name ends with after `#`, which no living name has. */
+const TAIL_LENGTH = 8
 const SUMMARY = `
   SELECT u.*, w.balance_micro, w.held_micro,
     (SELECT count(*) FROM keys k WHERE k.user_id = u.id AND u.state = 'active'
       AND k.revoked_at_ms IS NULL AND (k.expires_at_ms IS NULL OR k.expires_at_ms > @now)) AS active_keys
-  FROM users u JOIN wallets w ON w.user_id = u.id`
+  FROM users u JOIN wallets w ON w.user_id = u.id WHERE u.deleted_at_ms IS NULL`
 
-/** Users and the wallets they are born with. */
-export function userOperations({ db, sql, nowMs, audit }: Context) {
+/** Users and the wallets they are born with. Deleted ones are found by none of these. */
+export function userOperations(context: Context) {
+  const { db, sql, nowMs, audit } = context
+
   function summaries(where: string, params: Record<string, unknown>): readonly UserSummary[] {
     const now = nowMs()
     return snapshot(db, () => {
-      const rows = sql(`${SUMMARY} WHERE ${where} ORDER BY u.name`).all({
+      const rows = sql(`${SUMMARY} AND (${where}) ORDER BY u.name`).all({
         ...params,
         now,
       }) as SummaryRow[]
@@ -55,10 +71,32 @@ export function userOperations({ db, sql, nowMs, audit }: Context) {
   function spentSince(sinceMs: number, rows: readonly UserRow[]): ReadonlyMap<string, number> {
     const only = rows.length === 1 ? rows[0].id : null
     const sums = sql(
-      `SELECT user_id, -sum(amount_micro) AS spent FROM ledger
-       WHERE id >= @floor AND type = 'charge' AND (@only IS NULL OR user_id = @only) GROUP BY user_id`,
-    ).all({ floor: idFloor('entry', sinceMs), only }) as { user_id: string; spent: number }[]
+      `SELECT k.user_id, sum(r.cost_micro) AS spent FROM usage_rollups r JOIN keys k ON k.id = r.key_id
+       WHERE r.quarter >= @quarter AND (@only IS NULL OR k.user_id = @only) GROUP BY k.user_id`,
+    ).all({ quarter: Math.floor(sinceMs / ROLLUP_MS), only }) as {
+      user_id: string
+      spent: number
+    }[]
     return new Map(sums.map((row) => [row.user_id, row.spent]))
+  }
+
+  function userById(userId: string): User | null {
+    const row = sql('SELECT * FROM users WHERE id = ? AND deleted_at_ms IS NULL').get(userId)
+    return row ? toUser(row as UserRow) : null
+  }
+
+  function change(userId: string, fields: Partial<User>): UserChange {
+    const before = userById(userId)
+    if (before === null) return { kind: 'not_found' }
+    const after: User = { ...before, ...fields }
+    if (JSON.stringify(after) === JSON.stringify(before))
+      return { kind: 'unchanged', before, after }
+    const other = sql('SELECT 1 FROM users WHERE id <> ? AND (name = ? OR email = ?)')
+    if (other.get(userId, after.name, after.email)) return { kind: 'name_taken' }
+    sql(
+      'UPDATE users SET name = ?, email = ?, state = ?, low_balance_micro = ?, note = ? WHERE id = ?',
+    ).run(after.name, after.email, after.state, after.lowBalanceMicro, after.note, userId)
+    return { kind: 'changed', before, after }
   }
 
   return {
@@ -71,7 +109,8 @@ export function userOperations({ db, sql, nowMs, audit }: Context) {
         `INSERT INTO users (id, name, email, state, note, created_at_ms) VALUES (?, ?, ?, 'active', ?, ?)`,
       ).run(user.id, user.name, user.email, user.note, by.nowMs)
       sql('INSERT INTO wallets (user_id, balance_micro, held_micro) VALUES (?, 0, 0)').run(user.id)
-      const created: User = { ...user, state: 'active', createdAtMs: by.nowMs }
+      const born = { state: 'active', lowBalanceMicro: null, createdAtMs: by.nowMs } as const
+      const created: User = { ...user, ...born }
       audit(by, { action: 'user.create', target: user.name, after: created })
       return { kind: 'created', user: created }
     },
@@ -85,7 +124,9 @@ export function userOperations({ db, sql, nowMs, audit }: Context) {
         if (some.length === 1) return { kind: 'found', value: some[0] }
         if (some.length > 1) return { kind: 'ambiguous', candidates: some.map((user) => user.id) }
       }
-      const names = sql('SELECT name FROM users').all() as { name: string }[]
+      const names = sql('SELECT name FROM users WHERE deleted_at_ms IS NULL').all() as {
+        name: string
+      }[]
       return {
         kind: 'not_found',
         nearest: nearestNames(
@@ -103,6 +144,78 @@ export function userOperations({ db, sql, nowMs, audit }: Context) {
         { search, state: filter.state ?? null },
       )
     },
+
+    updateUser(userId: string, update: UserUpdate, by: By): UserChange {
+      const given = Object.entries(update).filter(([, value]) => value !== undefined)
+      const result = change(userId, Object.fromEntries(given))
+      if (result.kind === 'changed') {
+        const difference = differenceOf(result.before, result.after)
+        audit(by, { action: 'user.update', target: result.before.name, ...difference })
+      }
+      return result
+    },
+
+    setUserSuspended(
+      userId: string,
+      { isSuspended, reason }: Parameters<UserStore['setUserSuspended']>[1],
+      by: By,
+    ): UserChange {
+      const result = change(userId, { state: isSuspended ? 'suspended' : 'active' })
+      if (result.kind === 'changed') {
+        const { before, after } = differenceOf(result.before, result.after)
+        audit(by, {
+          action: isSuspended ? 'user.suspend' : 'user.resume',
+          target: result.after.name,
+          before,
+          after: { ...after, reason },
+        })
+      }
+      return result
+    },
+
+    deleteUser(
+      userId: string,
+      options: Parameters<UserStore['deleteUser']>[1],
+      by: By,
+    ): Awaited<ReturnType<UserStore['deleteUser']>> {
+      const user = userById(userId)
+      if (user === null) return { kind: 'not_found' }
+      const row = sql('SELECT * FROM wallets WHERE user_id = ?').get(userId) as WalletRow
+      const wallet = toWallet(row)
+      const open = sql(
+        `SELECT 1 FROM holds INDEXED BY holds_open WHERE state = 'open' AND user_id = ? LIMIT 1`,
+      ).get(userId)
+      if (open || wallet.heldMicro > 0) return { kind: 'busy', wallet }
+      const lapse = forfeit(wallet)
+      if (lapse.amountMicro !== 0 && options.forfeit === null)
+        return { kind: 'has_balance', wallet }
+      const forfeited =
+        lapse.amountMicro === 0 || options.forfeit === null
+          ? null
+          : appendEntry(
+              context,
+              row,
+              {
+                ...options.forfeit,
+                type: 'forfeit',
+                amountMicro: lapse.amountMicro,
+                balanceAfterMicro: lapse.after.balanceMicro,
+                requestId: null,
+                ref: null,
+              },
+              by,
+            )
+      const revokedKeys = sql(
+        `UPDATE keys SET revoked_at_ms = ?, revoked_reason = 'its user was deleted'
+         WHERE user_id = ? AND revoked_at_ms IS NULL`,
+      ).run(by.nowMs, userId).changes
+      sql(
+        `UPDATE users SET deleted_at_ms = ?, name = ?, email = NULL, state = 'suspended' WHERE id = ?`,
+      ).run(by.nowMs, `${user.name}#${userId.slice(-TAIL_LENGTH)}`, userId)
+      const after = { revokedKeys, forfeitedMicro: forfeited?.amountMicro ?? 0 }
+      audit(by, { action: 'user.delete', target: user.name, before: user, after })
+      return { kind: 'deleted', user, revokedKeys, forfeited }
+    },
   }
 }
 
@@ -112,6 +225,7 @@ function toUser(row: UserRow): User {
     name: row.name,
     email: row.email,
     state: row.state,
+    lowBalanceMicro: row.low_balance_micro,
     note: row.note,
     createdAtMs: row.created_at_ms,
   }

@@ -1,0 +1,137 @@
+import type { LedgerEntry, LedgerEntryType } from '../../core/model.ts'
+import { formatUsd, formatUsdExact, formatUsdFull, type Micro } from '../../core/money.ts'
+import type { LedgerDay } from '../../store/store.ts'
+import type { Context } from '../context.ts'
+import { usageError } from '../errors.ts'
+import { createCalendar } from '../format.ts'
+import type { Invocation } from '../invocation.ts'
+import { pageRequest } from '../page.ts'
+import type { Column } from '../print.ts'
+import { entryJson, listJson } from '../records.ts'
+import { findUserEvenDeleted } from '../user-ref.ts'
+import { readTime } from './keys.ts'
+
+const TYPES: readonly LedgerEntryType[] = ['grant', 'charge', 'adjust', 'refund', 'forfeit']
+
+/** The ledger of a user, newest first, by entry or by day of the configured time zone. */
+export async function creditHistory(context: Context, call: Invocation): Promise<void> {
+  const { print } = context
+  const request = pageRequest(call)
+  const type = call.text('type')
+  if (type !== null && !TYPES.some((word) => word === type)) {
+    throw usageError(`--type: "${type}" is not possible.`, `Use ${TYPES.join(', ')}.`, 'bad_value')
+  }
+  const groupBy = call.text('group')
+  if (groupBy !== null && groupBy !== 'day') {
+    throw usageError(`--group: "${groupBy}" is not possible.`, 'Use day.', 'bad_value')
+  }
+  const timeZone = context.globals.utc ? 'UTC' : (await context.config()).config.timeZone
+  // Days are those of the configured zone, so a day that is typed is one of them too.
+  const calendar = groupBy === 'day' ? createCalendar(timeZone) : context.calendar()
+  const sinceMs = readTime(context, call, 'since', 'past', calendar) ?? undefined
+  const untilMs = readTime(context, call, 'until', 'past', calendar) ?? undefined
+  const store = await context.store('read')
+  const user = await findUserEvenDeleted(context, call.arg(0))
+  if (groupBy === 'day') {
+    if (type !== null || request.after !== null) {
+      throw usageError(
+        '--group day counts every entry.',
+        'Leave --type and --after out.',
+        'bad_value',
+      )
+    }
+    const days = await store.sumLedgerByDay({ userId: user.id, sinceMs, untilMs, timeZone })
+    const shown = days.slice(0, request.limit)
+    const hasMore = shown.length < days.length
+    if (print.json) {
+      const records = shown.map((day) => dayJson(day, { userName: user.name, timeZone }))
+      return print.document(listJson(records, { hasMore, nextAfter: null }))
+    }
+    if (days.length === 0) return noEntries(context, user.name)
+    print.table(dayColumns(timeZone), shown)
+    if (hasMore) print.note(`${shown.length} of ${days.length} days shown. More: --all`)
+    return
+  }
+  const page = await store.listLedger({
+    userId: user.id,
+    sinceMs,
+    untilMs,
+    type: TYPES.find((word) => word === type),
+    limit: request.limit,
+    afterId: request.after ?? undefined,
+  })
+  const nextAfter = page.hasMore ? (page.rows.at(-1)?.id ?? null) : null
+  if (print.json) {
+    return print.document(
+      listJson(
+        page.rows.map((entry) => entryJson(entry, user.name)),
+        { hasMore: page.hasMore, nextAfter },
+      ),
+    )
+  }
+  if (print.quiet) return print.outAll(page.rows.map((entry) => entry.id))
+  if (page.rows.length === 0) return noEntries(context, user.name)
+  print.table(entryColumns(context), page.rows)
+  if (nextAfter !== null) print.note(`${page.rows.length} shown. Next page: --after ${nextAfter}`)
+}
+
+function noEntries(context: Context, userName: string): void {
+  context.print.note(
+    `No entries match for ${userName}. Widen with --since 30d, or leave filters out.`,
+  )
+}
+
+function entryColumns(context: Context): readonly Column<LedgerEntry>[] {
+  const calendar = context.calendar()
+  return [
+    { header: 'TIME', cell: (entry) => calendar.second(entry.createdAtMs) },
+    { header: 'TYPE', cell: (entry) => entry.type },
+    { header: 'AMOUNT', cell: (entry) => exactWhereNeeded(entry), align: 'right' },
+    { header: 'BALANCE', cell: (entry) => formatUsd(entry.balanceAfterMicro), align: 'right' },
+    { header: 'BY', cell: (entry) => entry.actor, dropOrder: 2, mayCut: true },
+    {
+      header: 'FOR',
+      cell: (entry) => entry.requestId ?? entry.note ?? entry.ref ?? '',
+      dropOrder: 1,
+      mayCut: true,
+    },
+    { header: 'ID', cell: (entry) => entry.id, dropOrder: 3 },
+  ]
+}
+
+/** Charges and what is given back of them have all six decimals; grants are whole cents unless somebody granted less. */
+function exactWhereNeeded(entry: LedgerEntry): string {
+  return entry.type === 'charge' || entry.type === 'refund'
+    ? formatUsdExact(entry.amountMicro)
+    : formatUsdFull(entry.amountMicro)
+}
+
+const orDash = (micro: Micro) => (micro === 0 ? '–' : formatUsd(micro))
+
+function dayColumns(timeZone: string): readonly Column<LedgerDay>[] {
+  return [
+    { header: `DATE (${timeZone})`, cell: (day) => day.day },
+    { header: 'GRANTED', cell: (day) => orDash(day.grantedMicro), align: 'right' },
+    { header: 'SPENT', cell: (day) => orDash(day.spentMicro), align: 'right' },
+    { header: 'REFUNDED', cell: (day) => orDash(day.refundedMicro), align: 'right' },
+    { header: 'ADJUSTED', cell: (day) => orDash(day.adjustedMicro), align: 'right' },
+    { header: 'BALANCE', cell: (day) => formatUsd(day.balanceMicro), align: 'right' },
+  ]
+}
+
+function dayJson(
+  day: LedgerDay,
+  { userName, timeZone }: { readonly userName: string; readonly timeZone: string },
+) {
+  return {
+    object: 'ledger_day',
+    user: userName,
+    day: day.day,
+    timezone: timeZone,
+    granted_micro: day.grantedMicro,
+    spent_micro: day.spentMicro,
+    refunded_micro: day.refundedMicro,
+    adjusted_micro: day.adjustedMicro,
+    balance_micro: day.balanceMicro,
+  }
+}
