@@ -163,8 +163,12 @@ class MessageReader {
   }
 
   #nativeResult(part: JsonObject, at: string): void {
-    const { type, tool_use_id, ...rest } = part
-    const block = { type: 'tool_result', ...rest }
+    const { type, tool_use_id, content, ...rest } = part
+    // Copies, because markers may be taken off them.
+    const inner = Array.isArray(content)
+      ? content.map((item: unknown) => (isObject(item) ? { ...item } : item))
+      : content
+    const block = { type, ...rest, ...(inner === undefined ? {} : { content: inner }) }
     this.#push(textOf(tool_use_id) ?? '', block as Block, at)
   }
 

@@ -32,6 +32,9 @@ const FORMATS = new Set([
   'uuid',
 ])
 
+/** A longer chain of definitions counts as endless: no grammar is made of it, and no stack is spent on it. */
+const MAX_REF_CHAIN = 200
+
 /** Makes a schema fit for upstream's structured outputs. The input must not nest without bound. */
 export function sanitizeSchema(schema: JsonObject): SanitizedSchema {
   const walk = new Sanitizer()
@@ -127,7 +130,7 @@ class Sanitizer {
     const done = new Set<string>()
     const open = new Set<string>()
     const visit = (home: string): boolean => {
-      if (open.has(home)) return true
+      if (open.has(home) || open.size > MAX_REF_CHAIN) return true
       if (done.has(home)) return false
       open.add(home)
       for (const ref of this.#refs.get(home) ?? []) {
