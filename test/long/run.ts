@@ -5,8 +5,10 @@ import { parseArgs } from 'node:util'
 import type { Campaign } from './campaign.ts'
 import { crash } from './crash.ts'
 import { estimates } from './estimates.ts'
+import { faults } from './faults.ts'
+import { simulation } from './simulation.ts'
 
-const CAMPAIGNS: readonly Campaign[] = [crash, estimates]
+const CAMPAIGNS: readonly Campaign[] = [simulation, crash, faults, estimates]
 /** A bounded run that takes longer than this has failed. */
 const BOX_MS = 8 * 60_000
 
