@@ -1,3 +1,4 @@
+import type { AnswerBlock } from '../openai/assemble.ts'
 import { AnswerAssembler } from '../openai/assemble.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isObject, textOf } from '../openai/json.ts'
@@ -53,7 +54,9 @@ export class Answer {
   readonly #done: string[] = []
   /** The last item, as long as it is open: text blocks join, and a cut shows only afterwards. */
   #open: OutputItem | null = null
-  /** What upstream's running block goes into; null between blocks, and in one that is not shown. */
+  /** The block that upstream is writing; null between blocks. */
+  #current: AnswerBlock | null = null
+  /** Where it goes: into the open message, or an item of its own; null where it is not shown. */
   #block: 'text' | ReasoningItem | CallItem | SearchItem | null = null
   #citations: UrlCitation[] = []
   #status: ResponseStatus = 'in_progress'
@@ -67,6 +70,8 @@ export class Answer {
 
   /** Takes one upstream event; answers what goes to the client. Unknown events are nothing. */
   accept(event: JsonObject): string {
+    // What comes before the beginning belongs to no answer.
+    if (!this.#hasStarted && event.type !== 'message_start') return ''
     const block = this.#assembler.add(event)
     switch (event.type) {
       case 'message_start':
@@ -77,10 +82,10 @@ export class Answer {
           this.#startBlock(block, event.content_block)
         break
       case 'content_block_delta':
-        if (isObject(event.delta)) this.#delta(event.delta)
+        if (block === this.#current && isObject(event.delta)) this.#delta(event.delta)
         break
       case 'content_block_stop':
-        this.#stopBlock()
+        if (block === this.#current) this.#stopBlock()
     }
     return this.#writer.take()
   }
@@ -149,7 +154,8 @@ export class Answer {
     this.#writer.write('response.in_progress', `"response":${response}`)
   }
 
-  #startBlock(block: AnswerAssembler['blocks'][number], start: JsonObject): void {
+  #startBlock(block: AnswerBlock, start: JsonObject): void {
+    this.#current = block
     this.#block = null
     switch (block.kind) {
       case 'text':
@@ -207,6 +213,7 @@ export class Answer {
 
   #stopBlock(): void {
     const block = this.#block
+    this.#current = null
     this.#block = null
     if (block === 'text') {
       if (this.#open instanceof MessageItem) this.#open.endBlock(this.#citations)

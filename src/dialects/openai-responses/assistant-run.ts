@@ -12,45 +12,70 @@ interface Item {
   readonly call: ToolCall | null
 }
 
+/** The items of one answer, in their order. */
+class Group {
+  readonly items: Item[] = []
+  /** The first that an item tells. */
+  tag: string | null = null
+  hasMessage = false
+
+  add(item: Item): void {
+    this.items.push(item)
+    this.tag ??= item.tag
+    if (item.kind === 'message') this.hasMessage = true
+  }
+
+  /** Whether an item belongs to a further answer. */
+  isEndedBy(item: Item): boolean {
+    if (item.tag !== null) return item.tag !== this.tag
+    return item.kind === 'message' && this.hasMessage
+  }
+
+  /** Takes the reasoning without a tag off the end: it belongs to the message behind it. */
+  takeReasoning(): readonly Item[] {
+    const { items } = this
+    let from = items.length
+    while (from > 0 && items[from - 1].kind === 'reasoning' && items[from - 1].tag === null) from--
+    return items.splice(from)
+  }
+
+  turn(): Turn {
+    const blocks: Block[] = []
+    const calls: ToolCall[] = []
+    for (const item of this.items) {
+      for (const block of item.blocks) blocks.push(block)
+      if (item.call !== null) calls.push(item.call)
+    }
+    return { kind: 'assistant', thinking: [], blocks, calls }
+  }
+}
+
 /**
  * Items of the assistant that follow each other, made into turns: one turn per answer. Answers are told apart
  * by the ids that we gave them; without those, a second message begins a further answer. Within a turn
  * thinking and text keep their order, which upstream checks for signed thinking; calls come last.
  */
 export class AssistantRun {
-  #groups: Item[][] = []
+  #groups: Group[] = []
 
   add(id: unknown, kind: Item['kind'], blocks: readonly Block[], call: ToolCall | null): void {
     const tag = typeof id === 'string' ? (OWN_ID.exec(id)?.[1] ?? null) : null
     const item: Item = { tag, kind, blocks, call }
-    const group = this.#groups.at(-1)
-    if (group === undefined) this.#groups.push([item])
-    else if (!isNextAnswer(group, item)) group.push(item)
-    else this.#groups.push([...(tag === null ? trailingReasoning(group) : []), item])
+    const last = this.#groups.at(-1)
+    if (last !== undefined && !last.isEndedBy(item)) {
+      last.add(item)
+      return
+    }
+    const group = new Group()
+    if (tag === null) for (const moved of last?.takeReasoning() ?? []) group.add(moved)
+    group.add(item)
+    this.#groups.push(group)
   }
 
   /** The turns of the run, which is empty afterwards. */
   take(): Turn[] {
-    const turns = this.#groups.map(turnOf)
+    const turns = this.#groups.map((group) => group.turn())
     this.#groups = []
     return turns
   }
-}
-
-function isNextAnswer(group: readonly Item[], item: Item): boolean {
-  const tag = group.find((other) => other.tag !== null)?.tag ?? null
-  if (item.tag !== null) return item.tag !== tag
-  return item.kind === 'message' && group.some(({ kind }) => kind === 'message')
-}
-
-/** Takes the reasoning without a tag off the end of a group: it belongs to the message behind it. */
-function trailingReasoning(group: Item[]): Item[] {
-  let from = group.length
-  while (from > 0 && group[from - 1].kind === 'reasoning' && group[from - 1].tag === null) from -= 1
-  return group.splice(from)
-}
-
-function turnOf(items: readonly Item[]): Turn {
-  const calls = items.flatMap(({ call }) => (call === null ? [] : [call]))
-  return { kind: 'assistant', thinking: [], blocks: items.flatMap(({ blocks }) => blocks), calls }
 }

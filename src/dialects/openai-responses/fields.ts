@@ -1,54 +1,96 @@
 import type { JsonObject } from '../openai/json.ts'
 import { refuse } from '../openai/refusal.ts'
 
-/** Fields that have an effect; every other one is ignored, and named in a header. */
-const USED = new Set([
-  'background',
-  'cache_control',
-  'conversation',
-  'include',
-  'input',
-  'instructions',
-  'max_output_tokens',
-  'metadata',
-  'model',
-  'parallel_tool_calls',
-  'previous_response_id',
-  'prompt',
-  'context_management',
-  'prompt_cache_key',
-  'prompt_cache_options',
-  'prompt_cache_retention',
-  'reasoning',
-  'safety_identifier',
-  'service_tier',
-  'speed',
-  'stream',
-  'temperature',
-  'text',
-  'tool_choice',
-  'tools',
-  'top_k',
-  'top_p',
-  'user',
-])
+/** What happens to a member of a Responses request. */
+export interface FieldRule {
+  /** `ignored`: taken, without effect, and named in `X-CC-Ignored-Params`. */
+  readonly action: 'mapped' | 'ignored' | 'refused'
+  /** For the documentation: where it goes, or why not. */
+  readonly note: string
+}
+
+/** Every member of OpenAI's request that is known, in the order of the documentation; others are ignored. */
+export const RESPONSES_FIELDS: Readonly<Record<string, FieldRule>> = {
+  model: mapped('`model`; aliases apply, a leading `anthropic/` is dropped. Required.'),
+  input: mapped('`system` and `messages`: a text, or items (below). Required, not empty.'),
+  instructions: mapped('The first block of `system`.'),
+  max_output_tokens: mapped(
+    '`max_tokens`; more than the model has is lowered. Without it the smaller of 32,000 and what the model has.',
+  ),
+  temperature: mapped(
+    '`temperature`, at most 1. Left out where the model accepts none, or thinks. 0 to 2.',
+  ),
+  top_p: mapped('`top_p`, where `temperature` is not sent.'),
+  top_k: mapped('`top_k` (Anthropic), where the model accepts sampling.'),
+  stream: mapped('Streams. Upstream always streams.'),
+  tools: mapped('`tools` (below).'),
+  tool_choice: mapped(
+    '`tool_choice`. A forced call becomes `auto`, with a warning, where the model cannot be forced. `allowed_tools` is not enforced. Hosted tools cannot be forced: `auto`.',
+  ),
+  parallel_tool_calls: mapped('`tool_choice.disable_parallel_tool_use`.'),
+  reasoning: mapped(
+    '`effort`: `thinking` and `output_config.effort`, or a thinking budget. `summary`, `generate_summary`: thinking is shown. `context` and `mode` have no effect.',
+  ),
+  text: mapped(
+    '`format`: `output_config.format`; where the model has no structured outputs, and for `json_object`, an instruction in `system`. `verbosity` has no effect.',
+  ),
+  include: mapped('Encrypted reasoning always comes; other entries have no effect.'),
+  store: mapped('Taken, but nothing is stored; answers say `false`.'),
+  user: mapped('`metadata.user_id`, hashed.'),
+  safety_identifier: mapped('As `user`, and wins over it.'),
+  service_tier: mapped('`default` is `standard_only`; others are left to upstream.'),
+  speed: mapped('`speed` (Anthropic).'),
+  cache_control: mapped(
+    '`cache_control` (Anthropic), at the top, on items, on parts and on tools.',
+  ),
+  prompt_cache_key: mapped('Switches automatic caching on; never sent upstream.'),
+  prompt_cache_options: mapped('`mode: explicit` switches automatic caching off.'),
+  prompt_cache_retention: mapped('`24h`: automatic caching lives an hour, else five minutes.'),
+  previous_response_id: refused('Nothing is stored. Send the whole conversation in `input`.'),
+  conversation: refused('Nothing is stored.'),
+  prompt: refused('Nothing is stored.'),
+  context_management: refused('The whole conversation goes upstream as it is.'),
+  background: refused('`true` is refused: answers come while the client waits.'),
+  metadata: ignored('Comes back in the answer.'),
+  max_tool_calls: ignored('Comes back in the answer.'),
+  truncation: ignored('Nothing is cut; a prompt that is too long is an error.'),
+  top_logprobs: ignored('Claude has none.'),
+  stream_options: ignored('Events are never padded.'),
+  client_metadata: ignored('Only for the client.'),
+  access_programs: ignored('Claude has none.'),
+  image: ignored('Claude makes no images.'),
+  moderation: ignored('Claude has none.'),
+}
+
+function mapped(note: string): FieldRule {
+  return { action: 'mapped', note }
+}
+
+function ignored(note: string): FieldRule {
+  return { action: 'ignored', note }
+}
+
+function refused(note: string): FieldRule {
+  return { action: 'refused', note }
+}
 
 /** Fields that only make sense where responses are stored. */
 const UNSUPPORTED = ['conversation', 'prompt', 'context_management'] as const
 
 /** A field's name as a header can carry it; clients may send any. */
 const PLAIN_NAME = /^[\w.-]{1,64}$/
+const MAX_TOLD = 20
 
-/** The fields of a body that have no effect. What is null was not asked for. */
+/** The fields of a body that have no effect, as far as a header can tell them. What is null was not asked for. */
 export function ignoredFields(body: JsonObject): readonly string[] {
-  const ignored: string[] = []
+  const names: string[] = []
   for (const [name, value] of Object.entries(body)) {
-    if (USED.has(name) || value === null || !PLAIN_NAME.test(name)) continue
-    // Asked not to store, and nothing is stored.
-    if (name === 'store' && value === false) continue
-    ignored.push(name)
+    if (value === null || !PLAIN_NAME.test(name)) continue
+    const rule = Object.hasOwn(RESPONSES_FIELDS, name) ? RESPONSES_FIELDS[name] : null
+    if (rule === null || rule.action === 'ignored') names.push(name)
+    if (names.length === MAX_TOLD) break
   }
-  return ignored
+  return names
 }
 
 /** Refuses what needs stored responses or work in the background. */

@@ -138,7 +138,7 @@ class InputReader {
   }
 
   #flush(): void {
-    this.#turns.push(...this.#run.take())
+    for (const turn of this.#run.take()) this.#turns.push(turn)
   }
 }
 

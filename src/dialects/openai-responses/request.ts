@@ -4,20 +4,18 @@ import type { Composed } from '../openai/compose.ts'
 import { compose } from '../openai/compose.ts'
 import { missing, optionalBoolean, optionalText, wrongType } from '../openai/fields.ts'
 import type { Turn } from '../openai/history.ts'
-import type { Digest } from '../openai/ids.ts'
-import { upstreamToolName } from '../openai/ids.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isDeeperThan, isObject, textOf } from '../openai/json.ts'
 import type { AnswerFormat } from '../openai/params.ts'
 import { answerFormat, endUserOf, maxTokensOf } from '../openai/params.ts'
 import { readEffort } from '../openai/reasoning.ts'
 import { refuse } from '../openai/refusal.ts'
+import { callNames } from './call-names.ts'
 import { ignoredFields, refuseUnsupported } from './fields.ts'
-import type { NamedCall } from './input.ts'
 import { additionalTools, readInput } from './input.ts'
 import { contentBlocks } from './parts.ts'
 import type { ResponsesTool } from './tools.ts'
-import { flatName, readToolChoice, readTools } from './tools.ts'
+import { readToolChoice, readTools } from './tools.ts'
 
 /** JSON that nests deeper is refused by upstream, and by everything between. */
 const MAX_DEPTH = 64
@@ -43,7 +41,7 @@ export function translateRequest(json: unknown, context: TranslationContext): Tr
   const { maxTokens, isClamped } = maxTokensOf(json, ['max_output_tokens'], model.capabilities)
   const lists = [{ tools: json.tools, field: 'tools' }, ...additionalTools(json.input)]
   const tools = readTools(lists, context.settings.webSearch)
-  const upstreamName = (call: NamedCall) => nameUpstream(call, tools.definitions, context.digest)
+  const upstreamName = callNames(tools.definitions, context.digest)
   const input = readInput(json.input, upstreamName)
   const turns = [...instructionTurns(json), ...input.turns]
   if (turns.every(isEmpty))
@@ -103,23 +101,6 @@ function instructionTurns(body: JsonObject): readonly Turn[] {
 function isEmpty(turn: Turn): boolean {
   if (turn.kind === 'result') return false
   return turn.blocks.length === 0 && (turn.kind !== 'assistant' || turn.calls.length === 0)
-}
-
-/**
- * The name under which a call of the history goes upstream: that of its tool, so that the history stays what
- * the model wrote. Clients may leave out the namespace where the name alone is clear.
- */
-function nameUpstream(
-  { name, namespace }: NamedCall,
-  definitions: readonly ResponsesTool[],
-  digest: Digest,
-): string {
-  if (namespace !== null && namespace !== '')
-    return upstreamToolName(flatName(namespace, name), digest)
-  const own = definitions.filter((tool) => tool.ownName === name)
-  const tool = own.find((it) => it.namespace === null) ?? (own.length === 1 ? own[0] : undefined)
-  if (tool?.kind === 'native') return tool.name
-  return upstreamToolName(tool?.name ?? name, digest)
 }
 
 function reasoningWish(body: JsonObject) {

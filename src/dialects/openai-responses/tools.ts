@@ -61,9 +61,8 @@ export function readTools(lists: readonly ToolList[], webSearch: boolean): ReadT
     const found: ResponsesTool[] = []
     for (const [i, tool] of (optionalArray({ [field]: tools }, field) ?? []).entries())
       readTool(tool, `${field}[${i}]`, { found, searches, dropped, webSearch })
-    const fresh = found.filter(({ name }) => !taken.has(name))
-    for (const { name } of fresh) taken.add(name)
-    definitions.push(...fresh)
+    for (const tool of found) if (!taken.has(tool.name)) definitions.push(tool)
+    for (const { name } of found) taken.add(name)
   }
   // Upstream wants every name once: the client's own tool of that name stays.
   const isTaken = taken.has(WEB_SEARCH)
