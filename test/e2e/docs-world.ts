@@ -132,6 +132,7 @@ export async function documentedWorld(t: TestContext) {
       const has = (option: string) => argv.includes(option)
       if (['serve', 'demo', 'sandbox'].includes(noun)) return null
       if (noun === 'monitor' && !has('--once')) return null
+      if (noun === 'usage' && verb === 'tail') return null
       if (has('--watch')) return null
       const here = argv.map((word) =>
         word

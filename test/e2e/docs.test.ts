@@ -33,15 +33,27 @@ test('api.md names the fields of a receipt, all of them and no others', async (t
   const response = await w.post()
   await response.text()
   const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
-  const fields = Object.entries(usageView(row)).flatMap(([name, value]) =>
-    name === 'cache_creation' ? Object.keys(value as object).map((sub) => `${name}.${sub}`) : name,
-  )
+  const whole = {
+    ...row,
+    holdSteps: [{ kind: 'opened', amountMicro: 1, afterMs: 1 }],
+    refunds: [{ id: 'led_1', amountMicro: 1, note: null, createdAtMs: 1 }],
+  } as const
+  const fields = Object.entries(usageView(whole)).flatMap(([name, value]) => namesIn(name, value))
   const section = read('docs/api.md').split('\n## The receipt\n')[1].split('\n## ')[0]
   const named = [...section.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell]) =>
     [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
   )
   assert.deepEqual(named.sort(), fields.sort())
 })
+
+/** `receipt.lines[].tokens` and the like; lists of numbers and the classes of tokens have one name. */
+function namesIn(name: string, value: unknown): readonly string[] {
+  const [first] = Array.isArray(value) ? value : [value]
+  const isWhole = typeof first !== 'object' || first === null || 'cache_write_5m' in first
+  if (isWhole) return [name]
+  const path = Array.isArray(value) ? `${name}[]` : name
+  return Object.entries(first as object).flatMap(([sub, inner]) => namesIn(`${path}.${sub}`, inner))
+}
 
 test('every command in the documents exists, with its options', async () => {
   const wrong: string[] = []

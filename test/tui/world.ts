@@ -311,9 +311,9 @@ export function mockupSnapshot(change: Partial<Snapshot> = {}): Snapshot {
         each,
       ]),
     ),
+    lowBalanceMicro: 5_000_000,
     today: {
       requests: 2_918,
-      errors: 20,
       costMicro: 128_400_000,
       tokens: {
         input: 16_200_000,
