@@ -7,8 +7,6 @@ import type { Traffic } from './traffic.ts'
 
 /** A boot row whose heartbeat is older than this, in ms, belongs to a dead daemon. */
 export const HEARTBEAT_TTL_MS = 15_000
-/** A balance below this is marked. */
-export const LOW_BALANCE_MICRO: Micro = 5_000_000
 /** How much of the past charts and hourly sums show, in minutes. */
 export const CHART_MINUTES = 60
 
@@ -19,6 +17,8 @@ export interface Snapshot {
   /** Requests in flight. */
   readonly holds: readonly Hold[]
   readonly users: ReadonlyMap<string, UserSummary>
+  /** Balances below it are marked, where a user has no figure of their own; null: none are. */
+  readonly lowBalanceMicro: Micro | null
   /** Since midnight UTC; null when not read yet. */
   readonly today: UsageTotals | null
   readonly traffic: Traffic
@@ -115,6 +115,8 @@ export interface KeyView {
   readonly costMicro: Micro
   /** null: the user is gone. */
   readonly balanceMicro: Micro | null
+  /** Little of it is left. */
+  readonly isLow: boolean
 }
 
 export interface ModelView {

@@ -1,3 +1,4 @@
+import { isLowBalance } from '../core/low-balance.ts'
 import type { Micro } from '../core/money.ts'
 import {
   CHART_MINUTES,
@@ -67,7 +68,7 @@ function sumStatuses(all: readonly ReadonlyMap<string, number>[]): [string, numb
 }
 
 /** The keys of the last hour, the dearest first. */
-export function keysOf({ traffic, users }: Snapshot, nowMs: number): KeyView[] {
+export function keysOf({ traffic, users, lowBalanceMicro }: Snapshot, nowMs: number): KeyView[] {
   const keys = new Map<
     string,
     { label: string; userId: string; requests: number; costMicro: Micro }
@@ -90,12 +91,16 @@ export function keysOf({ traffic, users }: Snapshot, nowMs: number): KeyView[] {
       (a, b) =>
         b.costMicro - a.costMicro || b.requests - a.requests || (a.label < b.label ? -1 : 1),
     )
-    .map(({ label, userId, requests, costMicro }) => ({
-      label,
-      requests,
-      costMicro,
-      balanceMicro: users.get(userId)?.balanceMicro ?? null,
-    }))
+    .map(({ label, userId, requests, costMicro }) => {
+      const user = users.get(userId)
+      return {
+        label,
+        requests,
+        costMicro,
+        balanceMicro: user?.balanceMicro ?? null,
+        isLow: user !== undefined && isLowBalance(user, lowBalanceMicro),
+      }
+    })
 }
 
 /** The models of the last hour, the most used first. */

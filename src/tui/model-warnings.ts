@@ -1,13 +1,8 @@
 import type { AccountStateWord } from '../core/account-state.ts'
+import { isLowBalance } from '../core/low-balance.ts'
 import { formatUsd, type Micro } from '../core/money.ts'
 import type { UserSummary } from '../store/store.ts'
-import {
-  type AccountView,
-  CHART_MINUTES,
-  LOW_BALANCE_MICRO,
-  type Snapshot,
-  type Warning,
-} from './facts.ts'
+import { type AccountView, CHART_MINUTES, type Snapshot, type Warning } from './facts.ts'
 
 const RATE_MINUTES = 10
 const DAY_MINUTES = 24 * 60
@@ -29,7 +24,7 @@ export function warningsOf(
 }
 
 /** Users that spent within the hour and have little left, the poorest first. */
-function lowBalances({ traffic, users }: Snapshot, nowMs: number): Warning[] {
+function lowBalances({ traffic, users, lowBalanceMicro }: Snapshot, nowMs: number): Warning[] {
   const spent = new Map<string, Micro>()
   for (const minute of traffic.last(CHART_MINUTES, nowMs)) {
     for (const key of minute.keys.values()) spent.set(key.userId, spent.get(key.userId) ?? 0)
@@ -43,7 +38,8 @@ function lowBalances({ traffic, users }: Snapshot, nowMs: number): Warning[] {
   for (const [userId, micro] of spent) {
     const user = users.get(userId)
     const perMinuteMicro = micro / RATE_MINUTES
-    if (user !== undefined && isRunningOut(user.balanceMicro, perMinuteMicro)) {
+    const isLow = user !== undefined && isLowBalance(user, lowBalanceMicro)
+    if (isLow && isRunningOut(user, perMinuteMicro)) {
       low.push({ user, perMinuteMicro })
     }
   }
@@ -58,9 +54,12 @@ function lowBalances({ traffic, users }: Snapshot, nowMs: number): Warning[] {
     }))
 }
 
-/** Little is left, and it will not last the day, or is as good as nothing. */
-function isRunningOut(balanceMicro: Micro, perMinuteMicro: number): boolean {
-  if (balanceMicro >= LOW_BALANCE_MICRO) return false
+/** It will not last the day, or is as good as nothing; who has a figure of their own wants to know in any case. */
+function isRunningOut(
+  { balanceMicro, lowBalanceMicro }: UserSummary,
+  perMinuteMicro: number,
+): boolean {
+  if (lowBalanceMicro !== null) return true
   return balanceMicro < NEARLY_NOTHING_MICRO || balanceMicro < perMinuteMicro * DAY_MINUTES
 }
 

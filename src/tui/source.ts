@@ -1,3 +1,4 @@
+import type { Micro } from '../core/money.ts'
 import type { AccountSummary, Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
 import type { Snapshot } from './facts.ts'
 import { KEPT_MINUTES, Traffic } from './traffic.ts'
@@ -29,11 +30,18 @@ const ACCOUNTS_SHARE = 1 / 50
 /** The same for the sum of the day. */
 const TODAY_SHARE = 1 / 50
 
+/** How much is read at once, and below which balance users are marked (default: none are). */
+export interface SourceOptions {
+  readonly limits?: typeof LIMITS
+  readonly lowBalanceMicro?: Micro | null
+}
+
 /** Looks at the database: reads the past once, then only the rows after the last one seen. */
 export class Source {
   readonly #store: MonitorReader
   readonly #clock: () => number
   readonly #limits: typeof LIMITS
+  readonly #lowBalanceMicro: Micro | null
   readonly #traffic = new Traffic()
   /** Rows finish in another order than they begin, so the past and the tail may overlap. */
   readonly #seen = new Set<string>()
@@ -51,8 +59,13 @@ export class Source {
   #slowFactsAtMs = Number.NEGATIVE_INFINITY
   #slowFactsTookMs = 0
 
-  constructor(store: MonitorReader, clock: () => number, limits = LIMITS) {
+  constructor(
+    store: MonitorReader,
+    clock: () => number,
+    { limits = LIMITS, lowBalanceMicro = null }: SourceOptions = {},
+  ) {
     this.#limits = limits
+    this.#lowBalanceMicro = lowBalanceMicro
     this.#store = store
     this.#clock = clock
     this.#past = { afterId: null, sinceMs: clock() - KEPT_MINUTES * 60_000, rows: 0 }
@@ -78,6 +91,7 @@ export class Source {
       accounts,
       holds: holds.filter((hold) => !this.#seen.has(hold.requestId)),
       users: this.#users,
+      lowBalanceMicro: this.#lowBalanceMicro,
       today,
       traffic: this.#traffic,
     }

@@ -147,8 +147,8 @@ test('keys are ranked by what they spent within the hour and carry the balance o
   ]
   const users = new Map([['usr_alice', user('alice', 4.5)]])
   assert.deepEqual(modelOf(snapshot(rows, { users }), NOW).keys, [
-    { label: 'alice/laptop', requests: 2, costMicro: 15, balanceMicro: 4_500_000 },
-    { label: 'bob/editor', requests: 1, costMicro: 10, balanceMicro: null },
+    { label: 'alice/laptop', requests: 2, costMicro: 15, balanceMicro: 4_500_000, isLow: true },
+    { label: 'bob/editor', requests: 1, costMicro: 10, balanceMicro: null, isLow: false },
   ])
 })
 
@@ -174,6 +174,20 @@ test('a user with little left is warned of, with the time it lasts at the rate o
     warn(0.5, 10).map(({ text }) => text),
     ['alice has $0.50 left'],
   )
+})
+
+test('a user with a figure of their own is warned of below that, however long it lasts', () => {
+  const warn = (lowBalanceMicro: number, server: number | null = 5_000_000) =>
+    modelOf(
+      snapshot([row({ costMicro: 10, createdAtMs: NOW - 2 * 60_000 })], {
+        users: new Map([['usr_alice', { ...user('alice', 12), lowBalanceMicro }]]),
+        lowBalanceMicro: server,
+      }),
+      NOW,
+    ).warnings
+  assert.equal(warn(20_000_000).length, 1)
+  assert.equal(warn(20_000_000, null).length, 1)
+  assert.deepEqual(warn(0), [])
 })
 
 test('a pool without a healthy account is the first warning', () => {

@@ -45,6 +45,10 @@ export async function seededDatabase(
       rpmLimit: null,
       concurrencyLimit: null,
       models: ['*'],
+      spendLimit: null,
+      burnLimitMicro: null,
+      markup: null,
+      onDisconnect: null,
       note: null,
       expiresAtMs: null,
     },
@@ -73,6 +77,8 @@ export async function seededDatabase(
         rpmLimit: 50,
         concurrencyLimit: 8,
         models: ['*'],
+        dayCapMicro: null,
+        monthCapMicro: null,
         note: null,
         disabled: false,
       },
@@ -102,7 +108,8 @@ export async function seededDatabase(
       const accountId = accounts[account]
       const model = 'claude-haiku-4-5-20251001'
       const base = { requestId, userId, keyId, model, stream: true, accountId }
-      await store.openHold({ ...base, bootId, amountMicro: 10_000, openedAtMs: nowMs })
+      const terms = { markup: [1, 1] as const, limitWindow: null }
+      await store.openHold({ ...base, ...terms, bootId, amountMicro: 10_000, openedAtMs: nowMs })
       const isOk = httpStatus < 400
       const record = {
         ...base,
@@ -116,6 +123,9 @@ export async function seededDatabase(
         costMicro: isOk ? 1_234 : 0,
         receipt: null,
         holdMicro: 10_000,
+        holdSteps: [],
+        onDisconnect: null,
+        joinedRequestId: null,
         source: isOk ? ('exact' as const) : ('none' as const),
         anomalies: 0,
         upstreamRequestId: null,

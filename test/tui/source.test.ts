@@ -78,7 +78,9 @@ test('an hour of rows is read in parts, newest first', async (t) => {
   const world = await seededDatabase()
   t.after(world.close)
   for (let i = 0; i < 26; i++) await world.exchange({ agoMs: 1_000 + i })
-  const source = new Source(world.store, Date.now, { page: 5, pagesPerLook: 4, pastRows: 1_000 })
+  const source = new Source(world.store, Date.now, {
+    limits: { page: 5, pagesPerLook: 4, pastRows: 1_000 },
+  })
   const seen = async () => {
     const { traffic } = await source.read()
     return traffic.last(60, Date.now()).reduce((sum, minute) => sum + minute.requests, 0)

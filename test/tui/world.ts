@@ -46,6 +46,8 @@ export function account(name: string, change: Partial<AccountSummary> = {}): Acc
     rpmLimit: 50,
     concurrencyLimit: 8,
     models: ['*'],
+    dayCapMicro: null,
+    monthCapMicro: null,
     note: null,
     createdAtMs: Date.UTC(2026, 7, 2),
     disabledAtMs: null,
@@ -89,6 +91,7 @@ export function user(name: string, dollars: number): UserSummary {
     name,
     email: null,
     state: 'active',
+    lowBalanceMicro: null,
     note: null,
     createdAtMs: NOW - 90 * MINUTE,
     balanceMicro: Math.round(dollars * 1e6),
@@ -118,6 +121,9 @@ export function row(change: Partial<UsageRow> = {}): UsageRow {
     costMicro: 31_045,
     receipt: null,
     holdMicro: 50_000,
+    holdSteps: [],
+    onDisconnect: null,
+    joinedRequestId: null,
     source: 'exact',
     anomalies: 0,
     accountId: MAIN.id,
@@ -135,6 +141,7 @@ export function row(change: Partial<UsageRow> = {}): UsageRow {
     keyName,
     keyLast4: '9fQ2',
     balanceAfterMicro: null,
+    refunds: [],
     ...change,
   }
 }
@@ -168,7 +175,8 @@ export function reroute(change: Partial<UsageRow> = {}): UsageRow {
 }
 
 export function attempt(accountId: string, outcome: string, httpStatus: number | null) {
-  return { accountId, outcome, httpStatus, durationMs: 410, upstreamRequestId: null }
+  const costs = { upstreamRequestId: null, listCostMicro: 0 }
+  return { accountId, outcome, httpStatus, durationMs: 410, ...costs }
 }
 
 export function hold(change: Partial<Hold> = {}): Hold {
@@ -181,6 +189,7 @@ export function hold(change: Partial<Hold> = {}): Hold {
     model: 'claude-sonnet-4-6',
     stream: true,
     amountMicro: 50_000,
+    markup: [1, 1],
     state: 'open',
     openedAtMs: NOW - 2_000,
     phase: 'sent',

@@ -98,7 +98,11 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
           : startTraffic(house.daemon.url, house.key, trafficPerMinute)
       if (ended === null) {
         const { showMonitor } = await import('./monitor.ts')
-        const shown = showMonitor(context, { store: house.store, isReadOnly: false })
+        const shown = showMonitor(context, {
+          store: house.store,
+          lowBalanceMicro: defaultConfig().billing.lowBalanceMicro,
+          isReadOnly: false,
+        })
         for (const signal of SIGNALS) process.off(signal, leave)
         await shown
         clearTimeout(timer)

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Micro } from '../../core/money.ts'
 import { parseDuration } from '../../core/quantity.ts'
 import type { Store } from '../../store/store.ts'
 import { SCREENS, type Screen } from '../../tui/keys.ts'
@@ -29,7 +30,8 @@ export async function monitor(context: Context, call: Invocation): Promise<numbe
     isOnce,
   }
   const store = await context.store(isReadOnly || isPlain ? 'read' : 'write')
-  const end = await showMonitor(context, { ...options, store })
+  const { lowBalanceMicro } = (await context.config()).config.billing
+  const end = await showMonitor(context, { ...options, store, lowBalanceMicro })
   if (end !== null) {
     terminal.stdout.write(
       end.isServing ? 'monitor closed, gateway still serving\n' : 'monitor closed\n',
@@ -41,6 +43,8 @@ export async function monitor(context: Context, call: Invocation): Promise<numbe
 /** What is to be shown, and how. */
 export interface MonitorOptions {
   readonly store: Store
+  /** Balances below it are marked, where a user has no figure of their own; null: none are. */
+  readonly lowBalanceMicro: Micro | null
   /** Default: the overview. */
   readonly screen?: Screen
   /** Default: 1,000. */
@@ -59,10 +63,10 @@ export interface MonitorOptions {
  */
 export async function showMonitor(
   { terminal, globals, ...context }: Pick<Context, 'terminal' | 'globals' | 'calendar'>,
-  { store, ...options }: MonitorOptions,
+  { store, lowBalanceMicro, ...options }: MonitorOptions,
 ): Promise<{ readonly isServing: boolean } | null> {
   const clock = () => terminal.nowMs()
-  const source = new Source(store, clock)
+  const source = new Source(store, clock, { lowBalanceMicro })
   const view = { refreshMs: options.refreshMs ?? REFRESH_MS, zone: context.calendar().zone }
   if (options.isPlain || !hasScreen(terminal)) {
     await printBlocks(source, terminal, { ...view, isOnce: options.isOnce ?? false })

@@ -10,6 +10,7 @@ import type { AccountSummary, Store } from '../../store/store.ts'
 import { formatMs } from '../../tui/format.ts'
 import { RECENT_MINUTES, ratesOf } from '../../tui/model-traffic.ts'
 import { Traffic } from '../../tui/traffic.ts'
+import { type Attention, accountAttention, lowBalanceAttention } from '../attention.ts'
 import type { Context } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
 import { formatCount, formatSpan } from '../format.ts'
@@ -46,10 +47,10 @@ export async function status(context: Context, call: Invocation): Promise<number
   }
 }
 
-interface Attention {
-  readonly code: string
-  readonly message: string
-  readonly command: string
+const DAEMON_DOWN: Attention = {
+  code: 'daemon_down',
+  message: 'the gateway does not run',
+  command: 'ccgate serve',
 }
 
 interface Facts {
@@ -76,6 +77,7 @@ interface Facts {
 }
 
 async function gather(context: Context, nowMs: number): Promise<Facts> {
+  const { config } = await context.config()
   const store = await context.store('read')
   const boot = await context.daemon()
   const [lastBoot = null] = await store.listBoots()
@@ -108,7 +110,14 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
       costMicro: today.costMicro,
       cacheHit: cacheHit(today.tokens),
     },
-    attention: attentionOf(boot, accounts, nowMs),
+    attention: [
+      ...(boot === null ? [DAEMON_DOWN] : []),
+      ...accountAttention(accounts, nowMs),
+      ...lowBalanceAttention(await store.listUsers({ state: 'active' }), {
+        nowMs,
+        noticeMicro: config.billing.lowBalanceMicro,
+      }),
+    ],
   }
 }
 
@@ -124,53 +133,6 @@ async function recentTraffic(store: Pick<Store, 'listUsage'>, nowMs: number): Pr
     if (!hasMore) break
   }
   return traffic
-}
-
-function attentionOf(
-  boot: Boot | null,
-  accounts: readonly AccountSummary[],
-  nowMs: number,
-): readonly Attention[] {
-  const found: Attention[] = []
-  if (boot === null)
-    found.push({
-      code: 'daemon_down',
-      message: 'the gateway does not run',
-      command: 'ccgate serve',
-    })
-  if (accounts.length === 0) {
-    found.push({
-      code: 'no_accounts',
-      message: 'no upstream account yet',
-      command: 'ccgate accounts add main',
-    })
-  } else if (
-    !accounts.some((account) => ['healthy', 'full'].includes(accountStateOf(account, nowMs).word))
-  ) {
-    found.push({
-      code: 'no_healthy_account',
-      message: 'no account is healthy',
-      command: 'ccgate accounts list',
-    })
-  }
-  for (const account of accounts) {
-    const state = accountStateOf(account, nowMs)
-    if (state.word === 'invalid') {
-      found.push({
-        code: 'account_invalid',
-        message: `${account.name}: ${state.reason}`,
-        command: `ccgate accounts rotate ${account.name}`,
-      })
-    }
-    if (state.word === 'no-credit' || (state.word === 'blocked' && state.modelClass === null)) {
-      found.push({
-        code: 'account_blocked',
-        message: `${account.name}: ${state.reason}`,
-        command: `ccgate accounts show ${account.name}`,
-      })
-    }
-  }
-  return found
 }
 
 function statusLines(context: Context, facts: Facts): readonly string[] {

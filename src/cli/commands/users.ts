@@ -1,3 +1,4 @@
+import { lowBalanceMicro } from '../../core/low-balance.ts'
 import { formatUsd, formatUsdFull } from '../../core/money.ts'
 import { safeText } from '../../core/text.ts'
 import type { UserSummary } from '../../store/store.ts'
@@ -113,6 +114,11 @@ export async function showUser(context: Context, call: Invocation): Promise<void
   print.out(
     `Balance   ${formatUsd(user.balanceMicro)}, ${formatUsd(user.heldMicro)} held by running requests`,
   )
+  const lowMicro = lowBalanceMicro(user, (await context.config()).config.billing.lowBalanceMicro)
+  if (lowMicro !== null && lowMicro > 0) {
+    const own = user.lowBalanceMicro === null ? ' (default)' : ''
+    print.out(`Warning   below ${formatUsd(lowMicro)}${own}`)
+  }
   print.out(`Spent     ${formatUsd(user.spent30dMicro)} in 30 days`)
   print.out(`Keys      ${user.activeKeys} active`)
   print.out(`Created   ${context.calendar().day(user.createdAtMs)}`)

@@ -1,5 +1,3 @@
-import { formatUsd } from '../../core/money.ts'
-import { LOW_BALANCE_MICRO } from '../facts.ts'
 import { isUsable, KEYS } from '../keys.ts'
 import { BLANK, beside, cell, type Line, line, type Part, span } from '../lines.ts'
 import { keyContext, type Overlay } from '../state.ts'
@@ -35,7 +33,7 @@ function helpBox(view: View): Line[] {
     ['Overhead     what ccgate adds before a request leaves'],
     ['First token  until a streamed answer begins (TTFT)'],
     ['Errors       5xx and cut answers of 5 min; refused are 4xx'],
-    [`!            beside a balance: below ${formatUsd(LOW_BALANCE_MICRO)}`],
+    ['!            beside a balance: little is left'],
     [''],
     ['Everything else is a command: ', span('ccgate help', 'bold')],
   ])

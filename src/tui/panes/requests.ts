@@ -1,6 +1,6 @@
 import { formatUsd, formatUsdExact, formatUsdSmall } from '../../core/money.ts'
 import { safeText, textWidth } from '../../core/text.ts'
-import { LOW_BALANCE_MICRO, type Model, type ProblemView } from '../facts.ts'
+import type { Model, ProblemView } from '../facts.ts'
 import { formatCount, formatTime, formatTokens, zoneName } from '../format.ts'
 import { BLANK, beside, cell, type Line, line, span } from '../lines.ts'
 import type { View } from '../view.ts'
@@ -49,7 +49,7 @@ function keyLine(
 ): Line {
   const key = keys[index]
   if (key === undefined) return BLANK
-  const isLow = key.balanceMicro !== null && key.balanceMicro < LOW_BALANCE_MICRO
+  const { isLow } = key
   const balance = key.balanceMicro === null ? '–' : formatUsd(key.balanceMicro)
   return line(
     ` ${cell(key.label, widths.label)}`,

@@ -1,0 +1,84 @@
+import { accountStateOf } from '../core/account-state.ts'
+import { isLowBalance } from '../core/low-balance.ts'
+import { formatUsd, type Micro } from '../core/money.ts'
+import type { AccountSummary, UserSummary } from '../store/store.ts'
+import { runsOutIn } from './runs-out.ts'
+
+/** So many users are named; the rest are counted. */
+const MOST_NAMED = 3
+
+/** Something that a person should look at, and the command that helps. */
+export interface Attention {
+  readonly code: string
+  readonly message: string
+  readonly command: string
+}
+
+/** What is wrong with the pool. */
+export function accountAttention(
+  accounts: readonly AccountSummary[],
+  nowMs: number,
+): readonly Attention[] {
+  const found: Attention[] = []
+  if (accounts.length === 0) {
+    found.push({
+      code: 'no_accounts',
+      message: 'no upstream account yet',
+      command: 'ccgate accounts add main',
+    })
+  } else if (
+    !accounts.some((account) => ['healthy', 'full'].includes(accountStateOf(account, nowMs).word))
+  ) {
+    found.push({
+      code: 'no_healthy_account',
+      message: 'no account is healthy',
+      command: 'ccgate accounts list',
+    })
+  }
+  for (const account of accounts) {
+    const state = accountStateOf(account, nowMs)
+    if (state.word === 'invalid') {
+      found.push({
+        code: 'account_invalid',
+        message: `${account.name}: ${state.reason}`,
+        command: `ccgate accounts rotate ${account.name}`,
+      })
+    }
+    if (state.word === 'no-credit' || (state.word === 'blocked' && state.modelClass === null)) {
+      found.push({
+        code: 'account_blocked',
+        message: `${account.name}: ${state.reason}`,
+        command: `ccgate accounts show ${account.name}`,
+      })
+    }
+  }
+  return found
+}
+
+/** Users with little left who spent something within 30 days, the poorest first. */
+export function lowBalanceAttention(
+  users: readonly UserSummary[],
+  { nowMs, noticeMicro }: { readonly nowMs: number; readonly noticeMicro: Micro | null },
+): readonly Attention[] {
+  const low = users
+    .filter((user) => user.spent30dMicro > 0 && isLowBalance(user, noticeMicro))
+    .toSorted((a, b) => a.balanceMicro - b.balanceMicro)
+  const named = low.slice(0, MOST_NAMED).map((user) => {
+    const lasts = runsOutIn(user, nowMs)
+    return {
+      code: 'low_balance',
+      message: `${user.name} has ${formatUsd(user.balanceMicro)} left${lasts.startsWith('~') ? ` (${lasts})` : ''}`,
+      command: `ccgate credit grant ${user.name} 20`,
+    }
+  })
+  if (low.length <= MOST_NAMED) return named
+  const rest = low.length - MOST_NAMED
+  return [
+    ...named,
+    {
+      code: 'low_balance',
+      message: `${rest} more ${rest === 1 ? 'user has' : 'users have'} little left`,
+      command: 'ccgate credit show',
+    },
+  ]
+}
