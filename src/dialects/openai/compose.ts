@@ -71,7 +71,8 @@ export function compose<T extends ToolDefinition>(
   }
   const tools = buildTools(parts.tools, context.digest)
   const choice = toolChoice(parts.choice, {
-    upstreamNames: upstreamNames(tools),
+    hasTools: tools.blocks.length > 0,
+    upstreamNameOf: (name) => upstreamNameIn(tools, name),
     parallel: parts.parallel,
     canForce: capabilities.forcedToolChoice && !reasoning.isBudget,
     onForced: context.settings.forcedToolChoice,
@@ -121,10 +122,11 @@ export function compose<T extends ToolDefinition>(
   }
 }
 
-function upstreamNames(tools: ToolSet): ReadonlyMap<string, string> {
-  const names = new Map<string, string>()
-  for (const [upstream, { name }] of tools.byUpstreamName) names.set(name, upstream)
-  return names
+/** The name under which upstream knows the client's tool of this name; null: there is none. */
+function upstreamNameIn(tools: ToolSet, name: string): string | null {
+  for (const [upstream, definition] of tools.byUpstreamName)
+    if (definition.name === name) return upstream
+  return null
 }
 
 interface AutoCacheChoice {

@@ -175,26 +175,28 @@ export interface ToolChoice {
 
 /**
  * Maps a tool choice. `canForce` false (the model refuses it, or thinks by budget): forced becomes auto, or
- * is refused where the operator wants that. `names` are client names to upstream names.
+ * is refused where the operator wants that.
  */
 export function toolChoice(
   choice: WantedChoice | null,
   options: {
-    readonly upstreamNames: ReadonlyMap<string, string>
+    readonly hasTools: boolean
+    /** Upstream's name of the client's tool; null: there is none of that name. */
+    readonly upstreamNameOf: (name: string) => string | null
     readonly parallel: boolean | null
     readonly canForce: boolean
     readonly onForced: 'degrade' | 'reject'
   },
 ): ToolChoice {
-  const { upstreamNames, parallel, canForce, onForced } = options
-  if (upstreamNames.size === 0) return { value: null, warnings: [] }
+  const { parallel, canForce, onForced } = options
+  if (!options.hasTools) return { value: null, warnings: [] }
   const solo = parallel === null ? {} : { disable_parallel_tool_use: !parallel }
   if (choice === null)
     return { value: parallel === false ? { type: 'auto', ...solo } : null, warnings: [] }
   if (choice.kind === 'none') return { value: { type: 'none' }, warnings: [] }
   if (choice.kind === 'auto') return { value: { type: 'auto', ...solo }, warnings: [] }
-  const named = choice.kind === 'named' ? upstreamNames.get(choice.name) : null
-  if (choice.kind === 'named' && named === undefined)
+  const named = choice.kind === 'named' ? options.upstreamNameOf(choice.name) : null
+  if (choice.kind === 'named' && named === null)
     refuse(
       'invalid_value',
       choice.field,
