@@ -3,7 +3,6 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { openAiError } from '../../../src/dialects/openai/errors.ts'
 import { translator } from '../../../src/dialects/openai-responses/translator.ts'
 import type { Case } from './cases.ts'
 import { CASES } from './cases.ts'
@@ -66,16 +65,3 @@ function pretty(value: unknown): string {
 function joined(sections: readonly (readonly [string, string])[]): string {
   return sections.map(([title, text]) => `=== ${title}\n${text}`).join('\n')
 }
-
-test('an error of ours is named as the Responses API names it', () => {
-  const error = openAiError({
-    status: 402,
-    code: 'insufficient_credit',
-    types: { anthropic: 'billing_error', openai: 'insufficient_quota' },
-    message: 'Insufficient credit.',
-    field: null,
-    details: {},
-    requestId: 'ccr_1',
-  })
-  assert.equal(error.code, 'insufficient_quota')
-})
