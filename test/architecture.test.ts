@@ -89,6 +89,8 @@ const PURE = [
   'dialects/',
   'pool/select.ts',
   'pool/choose.ts',
+  'pool/weigh.ts',
+  'pool/trail.ts',
   'pool/affinity.ts',
   'pool/prefix-table.ts',
   'pool/cooldown.ts',

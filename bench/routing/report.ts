@@ -2,7 +2,7 @@
 
 import { bar } from '../../src/core/spark.ts'
 import type { ChoiceCost } from './cost-of-choice.ts'
-import type { ScenarioFigures } from './scenarios.ts'
+import type { Scenario, ScenarioFigures } from './scenarios.ts'
 import type { RunFigures } from './simulate.ts'
 
 const CHART_WIDTH = 36
@@ -73,6 +73,24 @@ export function choiceText(cost: ChoiceCost): string {
     `one request of ${(cost.bytes / 1_000).toFixed(0)} KB in 100 messages, four accounts`,
     `fingerprint ${us(cost.fingerprintUs)}, look-up and choice ${us(cost.chooseUs)}; the inspection before them ${us(cost.inspectUs)}`,
     `goal: fingerprint and choice below 1,000 us: ${own < 1_000 ? 'met' : 'MISSED'} (${us(own)})`,
+    '',
+  ].join('\n')
+}
+
+/** The cost ratios of ours under many seeds. */
+export function manySeedsText(many: {
+  readonly scenario: Scenario
+  readonly promptTokens: number
+  readonly seed: number
+  readonly ratios: readonly number[]
+}): string {
+  const { scenario, promptTokens, seed, ratios } = many
+  const sorted = ratios.toSorted((a, b) => a - b)
+  const at = (share: number) => (sorted[Math.round(share * (sorted.length - 1))] ?? 0).toFixed(3)
+  const verdict = sorted.every((ratio) => ratio <= scenario.goal) ? 'met' : 'MISSED'
+  return [
+    `${scenario.name}; first prompts of ${promptTokens.toLocaleString('en')} tokens; seeds ${seed} to ${seed + ratios.length - 1}`,
+    `cost: best ${at(0)}, middle ${at(0.5)}, worst ${at(1)}; goal: at most ${scenario.goal}: ${verdict}`,
     '',
   ].join('\n')
 }

@@ -223,11 +223,12 @@ class Run {
     this.#lastPlace.set(conversation.id, place.id)
     place.answered++
     this.#events.add(sentAtMs + FIRST_TOKEN_MS, () => {
+      // That an answer begins is what health goes by: its end, much later, says nothing more of overload.
+      this.#observe(place, { kind: 'ok', status: 200, sentAtMs })
       use.began()
       began(use.readTokens, use.write5mTokens + use.write1hTokens, this.#events.nowMs)
     })
     this.#events.add(sentAtMs + ANSWER_MS, () => {
-      this.#observe(place, { kind: 'ok', status: 200, sentAtMs })
       this.#release(place)
       const next = job.at + 1
       if (next >= conversation.turns.length) return

@@ -162,7 +162,7 @@ export class Affinity {
       const endsAtMs = sentAtMs + ttlMs
       // Upstream refreshes what it finds inside the prefix that it read, and writes only what comes after.
       if (match !== null && at <= match.at) {
-        this.#prefixes.touch({ ...entry, endsAtMs })
+        this.#prefixes.touch({ ...entry, endsAtMs }, sentAtMs)
         continue
       }
       const tokens = Math.round((cached * prompt.sizes[at]) / Math.max(1, prompt.sizes[last.at]))
@@ -171,8 +171,8 @@ export class Affinity {
     }
     if (match === null) return
     const livedMs = prompt.breakpoints.find(({ at }) => at >= match.at)?.ttlMs ?? last.ttlMs
-    const endsAtMs = sentAtMs + livedMs
-    this.#prefixes.touch({ hashes: prompt.prefixes, at: match.at * 4, place: workspace, endsAtMs })
+    const read = { hashes: prompt.prefixes, at: match.at * 4, place: workspace }
+    this.#prefixes.touch({ ...read, endsAtMs: sentAtMs + livedMs }, sentAtMs)
   }
 
   #boundOf(prompt: Fingerprint, owner: number, nowMs: number): BoundThinking | null {

@@ -85,7 +85,7 @@ export class PrefixTable {
     const { hashes, at } = entry
     this.#sweep(nowMs)
     const place = this.#placeNumber(entry.place)
-    const known = this.#slotWith(hashes, at, place)
+    const known = this.#known(entry)
     if (known !== -1) {
       // The owner of a shared prefix stays the one who wrote it first.
       this.#data[known + TOKENS] = entry.tokens
@@ -104,12 +104,13 @@ export class PrefixTable {
     return true
   }
 
-  /** Lets an entry live longer, if it is there. */
-  touch(entry: Pick<Entry, 'hashes' | 'at' | 'place' | 'endsAtMs'>): void {
+  /** Lets an entry live longer, if it still does. */
+  touch(entry: Pick<Entry, 'hashes' | 'at' | 'place' | 'endsAtMs'>, nowMs: number): void {
     const slot = this.#known(entry)
     if (slot === -1) return
-    const end = Math.floor(entry.endsAtMs / 1_000)
-    if (end > this.#data[slot + END] >>> 0) this.#data[slot + END] = end
+    const end = this.#data[slot + END] >>> 0
+    const newEnd = Math.floor(entry.endsAtMs / 1_000)
+    if (end * 1_000 > nowMs && newEnd > end) this.#data[slot + END] = newEnd
   }
 
   /** Takes an entry out, if it is there. */
@@ -118,13 +119,17 @@ export class PrefixTable {
     if (slot !== -1) this.#clear(slot)
   }
 
-  /** From now on `to` is where `from` was: an account has told its workspace. */
+  /**
+   * `from` is `to` from now on: an account has told its workspace. What was kept under its own id moves along,
+   * once; when it tells another one later, only what comes after goes there.
+   */
   rename(from: string, to: string): void {
+    if (from === to) return
     const number = this.#placeNumbers.get(from)
-    if (number === undefined || from === to) return
-    this.#places[number] = to
-    this.#placeNumbers.delete(from)
-    if (!this.#placeNumbers.has(to)) this.#placeNumbers.set(to, number)
+    if (number !== undefined && this.#places[number] === from) {
+      this.#places[number] = to
+      if (!this.#placeNumbers.has(to)) this.#placeNumbers.set(to, number)
+    } else this.#placeNumbers.set(from, this.#placeNumber(to))
   }
 
   /** The live entries as bytes, for the next process with the same hash key. */
@@ -178,18 +183,13 @@ export class PrefixTable {
   }
 
   #known({ hashes, at, place }: Pick<Entry, 'hashes' | 'at' | 'place'>): number {
+    const number = this.#placeNumbers.get(place)
+    if (number === undefined) return -1
+    const name = this.#places[number]
     for (let k = 0; k < WINDOW; k++) {
       const slot = this.#slotOf(hashes[at], k)
       if (!this.#isSame(slot, hashes, at)) continue
-      if (this.#places[this.#data[slot + PLACE]] === place) return slot
-    }
-    return -1
-  }
-
-  #slotWith(hashes: Int32Array, at: number, place: number): number {
-    for (let k = 0; k < WINDOW; k++) {
-      const slot = this.#slotOf(hashes[at], k)
-      if (this.#data[slot + PLACE] === place && this.#isSame(slot, hashes, at)) return slot
+      if (this.#places[this.#data[slot + PLACE]] === name) return slot
     }
     return -1
   }

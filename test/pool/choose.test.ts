@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Bound, choose, type Decision, type Demand, scopeIdOf } from '../../src/pool/choose.ts'
+import { choose, type Decision } from '../../src/pool/choose.ts'
 import { type Candidate, waitOf } from '../../src/pool/select.ts'
+import { type Bound, type Demand, scopeIdOf, thinkingBond } from '../../src/pool/weigh.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
 
 function candidate(id: string, more: Partial<Candidate> = {}): Candidate {
@@ -244,6 +245,18 @@ test('a bond to an organisation leaves the choice among its accounts to warmth',
   const warm = [warmAt('a', 20_000), warmAt('w2', 15_000)]
   const decision = pick(pool(more), { bound, warm })
   assert.deepEqual([decision.trail.because, decision.trail.accountId], ['bound', 'c'])
+})
+
+test('thinking of a binding model holds; of another, or of two organisations, it is a preference', () => {
+  const thinking = { organization: 'o', isAmbiguous: false }
+  assert.equal(thinkingBond(null, true), null)
+  assert.deepEqual(thinkingBond(thinking, true), {
+    scope: 'organization',
+    id: 'o',
+    strength: 'until_nothing_left',
+  })
+  assert.equal(thinkingBond(thinking, false)?.strength, 'soft')
+  assert.equal(thinkingBond({ ...thinking, isAmbiguous: true }, true)?.strength, 'soft')
 })
 
 test('a key confined to tags stays there, warm or not', () => {

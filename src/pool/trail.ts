@@ -1,0 +1,60 @@
+import type { DecisionTrail } from '../core/decision-trail.ts'
+import { type Demand, isOverloaded, isOwnPrefix, limitOf, type Option } from './weigh.ts'
+
+/** So many accounts are told of one by one. */
+const MOST_TOLD = 16
+
+/** What a trail is made of. */
+export interface Reasons {
+  readonly because: DecisionTrail['because']
+  readonly left: DecisionTrail['left']
+  readonly options: readonly Option[]
+  readonly demand: Demand
+  readonly isBoundLeft: boolean
+}
+
+/** Why the warm accounts of this group were not taken. */
+export function leftOf(
+  group: readonly Option[],
+  isOwn: boolean,
+  ready: readonly Option[],
+): DecisionTrail['left'] {
+  const [one] = group
+  if (one === undefined) return null
+  const { candidate, warmTokens, state } = one
+  const because =
+    state !== 'ready'
+      ? state === 'full'
+        ? 'full'
+        : 'resting'
+      : isOverloaded(one, ready, isOwn)
+        ? 'load'
+        : 'priority'
+  return { accountId: candidate.id, warmTokens, because }
+}
+
+/** The trail of a choice that fell on `accountId`, or on none. */
+export function trailOf(accountId: string | null, reasons: Reasons): DecisionTrail {
+  const { because, left, options, demand, isBoundLeft } = reasons
+  const rank = ({ candidate, warmTokens, state }: Option) =>
+    candidate.id === accountId ? -1e12 : -warmTokens - (state === 'ready' ? 0.5 : 0)
+  const told = options.toSorted((a, b) => rank(a) - rank(b)).slice(0, MOST_TOLD)
+  const { bound } = demand
+  return {
+    because,
+    accountId,
+    bound: bound === null ? null : { scope: bound.scope, id: bound.id, isLeft: isBoundLeft },
+    left: left?.accountId === accountId ? null : left,
+    candidates: told.map((option) => ({
+      accountId: option.candidate.id,
+      state: option.state,
+      waitMs: option.waitMs,
+      inFlight: option.candidate.inFlight,
+      loadLimit: limitOf(option, isOwnPrefix(option.warmTokens, demand)),
+      warmTokens: option.warmTokens,
+      headroom: option.candidate.headroom ?? null,
+      score: option.score,
+    })),
+    others: options.length - told.length,
+  }
+}
