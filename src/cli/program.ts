@@ -3,6 +3,7 @@ import { commandAt, formatHelp } from './help.ts'
 import { addAccounts } from './tree/accounts.ts'
 import { addCredit } from './tree/credit.ts'
 import { addKeys } from './tree/keys.ts'
+import { addModels } from './tree/models.ts'
 import { KEY_INPUT } from './tree/options.ts'
 import { addUsage } from './tree/usage.ts'
 import { addUsers } from './tree/users.ts'
@@ -158,27 +159,6 @@ function addBasics(program: CcgateCommand, add: Add): void {
     summary: 'help for a command',
     examples: ['ccgate help keys create'],
     run: async (_context, call) => commandAt(program, call.args).outputHelp(),
-  })
-}
-
-function addModels(models: CcgateCommand, add: Add): void {
-  add(models, {
-    usage: 'list',
-    summary: 'models that are served',
-    examples: ['ccgate models list', 'ccgate models list --prices --all'],
-    options: [
-      ['--all', 'also retired ones'],
-      ['--prices', 'dollars per million tokens'],
-    ],
-    see: ['models show'],
-    run: async (context, call) => (await import('./commands/models.ts')).listModels(context, call),
-  })
-  add(models, {
-    usage: 'show <model>',
-    summary: 'one model: prices, sizes, dates',
-    examples: ['ccgate models show claude-sonnet-4-6'],
-    see: ['models list'],
-    run: async (context, call) => (await import('./commands/models.ts')).showModel(context, call),
   })
 }
 

@@ -19,7 +19,9 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
   const invoke = async (command: CcgateCommand, run: Run) => {
     const options = unmarked(command.optsWithGlobals())
     const context = createContext(terminal, globalsOf(options, terminal))
-    const call = createInvocation(command.args.map(unmark), options)
+    // A command's own option wins: `--input` of `models set` is not the opposite of `--no-input`.
+    const own = { ...options, ...unmarked(command.opts()) }
+    const call = createInvocation(command.args.map(unmark), own)
     try {
       exitCode = await runAndClose(context, () => run(context, call))
     } catch (error) {
