@@ -118,6 +118,7 @@ export function testContract(driver: keyof typeof DRIVERS): void {
             httpStatus: 529,
             durationMs: 3,
             upstreamRequestId: 'req_failed',
+            listCostMicro: 0,
           },
           {
             accountId,
@@ -125,6 +126,7 @@ export function testContract(driver: keyof typeof DRIVERS): void {
             httpStatus: 200,
             durationMs: 30,
             upstreamRequestId: 'req_011CSaP',
+            listCostMicro: 1_234,
           },
         ],
       })
@@ -139,6 +141,7 @@ export function testContract(driver: keyof typeof DRIVERS): void {
         accountName: 'main',
         accountNames: { [accountId]: 'main' },
         balanceAfterMicro: 998_766,
+        refunds: [],
       })
       assert.deepEqual(await store.findUsageByUpstreamId('req_011CSaP'), row)
       assert.deepEqual(await store.findUsageByUpstreamId('req_failed'), row)
@@ -174,7 +177,8 @@ export function testContract(driver: keyof typeof DRIVERS): void {
     // A write that is waited for comes after the notes.
     await store.openHold(newHold(who))
     const [open] = await store.listOpenHolds()
-    assert.deepEqual(open, { ...hold, accountId, state: 'open', phase: 'started', progress })
+    const { limitWindow: _, ...kept } = hold
+    assert.deepEqual(open, { ...kept, accountId, state: 'open', phase: 'started', progress })
   })
 
   test(say('recovery bills what the row proves, voids the rest and can be repeated'), async (t) => {
@@ -285,12 +289,13 @@ export function testContract(driver: keyof typeof DRIVERS): void {
       grants.rows.map((row) => row.amountMicro),
       [1_000],
     )
-    assert.deepEqual(await store.sumLedgerByDay({ userId }), [
+    assert.deepEqual(await store.sumLedgerByDay({ userId, timeZone: 'UTC' }), [
       {
         day: '2026-11-22',
         grantedMicro: 1_000,
         spentMicro: 2_500,
         adjustedMicro: 0,
+        refundedMicro: 0,
         balanceMicro: 7_500,
       },
       {
@@ -298,6 +303,7 @@ export function testContract(driver: keyof typeof DRIVERS): void {
         grantedMicro: 9_000,
         spentMicro: 0,
         adjustedMicro: 0,
+        refundedMicro: 0,
         balanceMicro: 9_000,
       },
     ])
@@ -334,9 +340,9 @@ export function testContract(driver: keyof typeof DRIVERS): void {
     const { store, userId, keyId } = await createWorld(t, driver)
     assert.equal((await store.createKey(newKey({ userId }), by())).kind, 'exists')
     assert.equal((await store.createKey(newKey({ userId: makeId('user') }), by())).kind, 'no_user')
-    const limited = await store.limitKey(keyId, { rpmLimit: 120 }, by())
+    const limited = await store.limitKey(keyId, { rpmLimit: 120 }, null, by())
     assert.equal(limited.kind === 'changed' && limited.after.rpmLimit, 120)
-    assert.equal((await store.limitKey(keyId, { rpmLimit: 120 }, by())).kind, 'unchanged')
+    assert.equal((await store.limitKey(keyId, { rpmLimit: 120 }, null, by())).kind, 'unchanged')
     assert.equal((await store.revokeKey(keyId, 'lost', by())).kind, 'revoked')
     assert.equal((await store.revokeKey(keyId, 'lost', by())).kind, 'already_revoked')
     const next = newKey({ userId })
@@ -443,7 +449,14 @@ export function testContract(driver: keyof typeof DRIVERS): void {
     await store.saveHeadroom([headroom])
     const [plain, failed, running] = [newHold(who), newHold(who), newHold(who, { accountId })]
     for (const hold of [plain, failed, running]) await store.openHold(hold)
-    const ok = { accountId, outcome: 'ok', httpStatus: 200, durationMs: 1, upstreamRequestId: null }
+    const ok = {
+      accountId,
+      outcome: 'ok',
+      httpStatus: 200,
+      durationMs: 1,
+      upstreamRequestId: null,
+      listCostMicro: 300,
+    }
     await store.settleHold(recordOf(plain, { accountId, costMicro: 500, attempts: [ok] }))
     const bad = { ...ok, outcome: 'server_error', httpStatus: 500 }
     await store.voidHold(voidOf(failed, { accountId, attempts: [bad] }))

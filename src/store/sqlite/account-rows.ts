@@ -17,6 +17,8 @@ export interface AccountRow {
   readonly rpm_limit: number | null
   readonly concurrency_limit: number | null
   readonly models: string
+  readonly day_cap_micro: number | null
+  readonly month_cap_micro: number | null
   readonly note: string | null
   readonly created_at_ms: number
   readonly disabled_at_ms: number | null
@@ -79,6 +81,8 @@ export function toAccount(row: AccountRow): Account {
     rpmLimit: row.rpm_limit,
     concurrencyLimit: row.concurrency_limit,
     models: JSON.parse(row.models) as string[],
+    dayCapMicro: row.day_cap_micro,
+    monthCapMicro: row.month_cap_micro,
     note: row.note,
     createdAtMs: row.created_at_ms,
     disabledAtMs: row.disabled_at_ms,

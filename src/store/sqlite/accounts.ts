@@ -1,13 +1,17 @@
 import type { AccountEvent, HeadroomRow, HealthRow } from '../../core/model.ts'
+import type { Micro } from '../../core/money.ts'
 import type {
   AccountChange,
   AccountCredential,
   AccountStore,
+  AccountUpdate,
   By,
   Found,
   NewAccount,
   SealedCredential,
+  Window,
 } from '../store.ts'
+import { ROLLUP_MS } from '../store.ts'
 import { accountActivity } from './account-activity.ts'
 import {
   type AccountRow,
@@ -59,10 +63,10 @@ export function accountOperations(context: Context) {
       sql(
         `INSERT INTO accounts (id, name, provider, base_url, allow_private, sealed, credential_last4,
            credential_fingerprint, credential_version, priority, weight, rpm_limit, concurrency_limit,
-           models, note, created_at_ms, disabled_at_ms, disabled_by)
+           models, day_cap_micro, month_cap_micro, note, created_at_ms, disabled_at_ms, disabled_by)
          VALUES (@id, @name, @provider, @baseUrl, @allowPrivate, @sealed, @last4, @fingerprint, 1,
-           @priority, @weight, @rpmLimit, @concurrencyLimit, @models, @note, @createdAtMs, @disabledAtMs,
-           @disabledBy)`,
+           @priority, @weight, @rpmLimit, @concurrencyLimit, @models, @dayCapMicro, @monthCapMicro, @note,
+           @createdAtMs, @disabledAtMs, @disabledBy)`,
       ).run({
         id: account.id,
         name: account.name,
@@ -77,6 +81,8 @@ export function accountOperations(context: Context) {
         rpmLimit: account.rpmLimit,
         concurrencyLimit: account.concurrencyLimit,
         models: JSON.stringify(account.models),
+        dayCapMicro: account.dayCapMicro,
+        monthCapMicro: account.monthCapMicro,
         note: account.note,
         createdAtMs: by.nowMs,
         disabledAtMs: account.disabled ? by.nowMs : null,
@@ -134,6 +140,16 @@ export function accountOperations(context: Context) {
         credential_fingerprint: credential.fingerprint,
         credential_version: row.credential_version + 1,
       }))
+    },
+
+    updateAccount(accountId: string, update: AccountUpdate, by: By): AccountChange {
+      return change(accountId, by, 'account.update', (row) => {
+        const wanted = columnsOf(update)
+        const isSame = Object.entries(wanted).every(
+          ([column, value]) => row[column as keyof AccountRow] === value,
+        )
+        return isSame ? null : wanted
+      })
     },
 
     removeAccount(accountId: string, by: By): AccountChange {
@@ -204,6 +220,24 @@ export function accountOperations(context: Context) {
       }
     },
 
+    listCosts(windows: readonly Window[]): readonly (readonly (readonly [string, Micro])[])[] {
+      // Quarters of an hour: days and months of every time zone begin with one.
+      return snapshot(db, () =>
+        windows.map(
+          ({ sinceMs, untilMs }) =>
+            sql(
+              `SELECT account_id, sum(list_cost_micro) FROM usage_rollups
+               WHERE quarter >= ? AND quarter < ? AND account_id <> '' GROUP BY account_id`,
+            )
+              .raw()
+              .all(Math.floor(sinceMs / ROLLUP_MS), Math.ceil(untilMs / ROLLUP_MS)) as (readonly [
+              string,
+              Micro,
+            ])[],
+        ),
+      )
+    },
+
     listAccountEvents(accountId: string, limit: number): readonly AccountEvent[] {
       const found = sql(
         'SELECT * FROM account_events WHERE account_id = ? ORDER BY seq DESC LIMIT ?',
@@ -211,4 +245,19 @@ export function accountOperations(context: Context) {
       return found.map(toEvent)
     },
   }
+}
+
+/** The columns of an update, without those that it leaves as they are. */
+function columnsOf(update: AccountUpdate): Partial<AccountRow> {
+  const columns: Partial<AccountRow> = {
+    priority: update.priority,
+    weight: update.weight,
+    rpm_limit: update.rpmLimit,
+    concurrency_limit: update.concurrencyLimit,
+    models: update.models && JSON.stringify(update.models),
+    day_cap_micro: update.dayCapMicro,
+    month_cap_micro: update.monthCapMicro,
+    note: update.note,
+  }
+  return Object.fromEntries(Object.entries(columns).filter(([, value]) => value !== undefined))
 }

@@ -2,7 +2,7 @@
 // on the way to the writer's thread and back: flat arrays, because every cell is copied twice.
 import type { Database } from 'better-sqlite3'
 import { InvariantError } from '../../core/invariant.ts'
-import { type HoldResult, type SettleResult, StoreError } from '../store.ts'
+import { type HoldResult, type ResizeResult, type SettleResult, StoreError } from '../store.ts'
 import { isBusy, toStoreError } from './errors.ts'
 import { callWrite } from './local-store.ts'
 import type { ColdWrite, Operations } from './operations.ts'
@@ -16,6 +16,8 @@ export const OP = {
   progress: 3,
   refusal: 4,
   cold: 5,
+  resizeHold: 6,
+  thread: 7,
 } as const
 export type OpCode = (typeof OP)[keyof typeof OP]
 export type Payload = Tuple | readonly [name: ColdWrite, args: readonly unknown[]]
@@ -27,7 +29,7 @@ export type Batch = readonly (OpCode | Payload)[]
 export interface BatchReply {
   /** `[status, balanceMicro, heldMicro or availableMicro]` per operation. */
   readonly numbers: readonly number[]
-  /** Results of cold writes, by index of the operation. */
+  /** Results of cold writes, and of others that three numbers cannot tell, by index of the operation. */
   readonly values: readonly (readonly [index: number, value: unknown])[]
   /** Operations that failed alone. */
   readonly errors: readonly (readonly [index: number, error: SentError])[]
@@ -41,7 +43,16 @@ export interface SentError {
   readonly message: string
 }
 
-const STATUS = { none: 0, held: 1, insufficient: 2, closed: 3, alreadyClosed: 4 } as const
+const STATUS = {
+  none: 0,
+  held: 1,
+  insufficient: 2,
+  closed: 3,
+  alreadyClosed: 4,
+  resized: 5,
+  notResized: 6,
+  tooLate: 7,
+} as const
 
 /** Runs batches on one connection; throws only SQLITE_BUSY, after which the same batch may be tried again. */
 export function createBatchRunner(db: Database, operations: Operations) {
@@ -55,7 +66,10 @@ export function createBatchRunner(db: Database, operations: Operations) {
   function runOne(code: OpCode, payload: Payload, index: number, reply: WritableReply): void {
     switch (code) {
       case OP.openHold:
-        pushHold(reply.numbers, operations.openHold(payload as Tuple))
+        pushHold(reply, index, operations.openHold(payload as Tuple))
+        return
+      case OP.resizeHold:
+        pushResize(reply, index, operations.resizeHold(payload as [string, number]))
         return
       case OP.settleHold:
         pushSettle(reply.numbers, operations.settleHold(payload as Tuple))
@@ -69,10 +83,13 @@ export function createBatchRunner(db: Database, operations: Operations) {
       case OP.refusal:
         operations.noteRefusal(payload as Tuple)
         break
+      case OP.thread:
+        operations.noteThread(payload as Tuple)
+        break
       case OP.cold: {
         const [name, args] = payload as readonly [ColdWrite, readonly unknown[]]
         reply.values.push([index, callWrite(operations, name, args)])
-        operations.forgetWallets()
+        operations.forgetRead()
       }
     }
     reply.numbers.push(STATUS.none, 0, 0)
@@ -94,10 +111,11 @@ export function createBatchRunner(db: Database, operations: Operations) {
       savepoint.run()
       try {
         runOne(batch[i] as OpCode, batch[i + 1] as Payload, i / 2, reply)
+        operations.endTransaction()
       } catch (error) {
         if (!db.inTransaction || isWholeBatch(error)) throw error
         undo.run()
-        operations.forgetWallets()
+        operations.beginTransaction()
         reply.numbers.length = (i / 2) * 3
         reply.numbers.push(STATUS.none, 0, 0)
         reply.errors.push([i / 2, encodeError(error)])
@@ -109,9 +127,10 @@ export function createBatchRunner(db: Database, operations: Operations) {
 
   function inTransaction(run: (batch: Batch) => BatchReply, batch: Batch): BatchReply {
     begin.run()
-    operations.forgetWallets()
+    operations.beginTransaction()
     try {
       const reply = run(batch)
+      operations.endTransaction()
       commit.run()
       return reply
     } catch (error) {
@@ -147,9 +166,40 @@ function emptyReply(): WritableReply {
   return { numbers: [], values: [], errors: [], failure: null }
 }
 
-function pushHold(numbers: number[], result: HoldResult): void {
-  if (result.kind === 'held') numbers.push(STATUS.held, result.balanceMicro, result.heldMicro)
-  else numbers.push(STATUS.insufficient, result.balanceMicro, result.availableMicro)
+function pushHold(reply: WritableReply, index: number, result: HoldResult): void {
+  const { numbers } = reply
+  switch (result.kind) {
+    case 'held':
+      numbers.push(STATUS.held, result.balanceMicro, result.heldMicro)
+      return
+    case 'insufficient_credit':
+      numbers.push(STATUS.insufficient, result.balanceMicro, result.availableMicro)
+      return
+    case 'key_limit':
+      pushValue(reply, index, result)
+  }
+}
+
+function pushResize(reply: WritableReply, index: number, result: ResizeResult): void {
+  const { numbers } = reply
+  switch (result.kind) {
+    case 'resized':
+      numbers.push(STATUS.resized, result.amountMicro, result.availableMicro)
+      return
+    case 'insufficient_credit':
+      numbers.push(STATUS.notResized, 0, result.availableMicro)
+      return
+    case 'closed':
+      numbers.push(STATUS.tooLate, 0, 0)
+      return
+    case 'key_limit':
+      pushValue(reply, index, result)
+  }
+}
+
+function pushValue(reply: WritableReply, index: number, value: unknown): void {
+  reply.values.push([index, value])
+  reply.numbers.push(STATUS.none, 0, 0)
 }
 
 function pushSettle(numbers: number[], result: SettleResult): void {
@@ -157,19 +207,28 @@ function pushSettle(numbers: number[], result: SettleResult): void {
   else numbers.push(STATUS.alreadyClosed, 0, 0)
 }
 
-/** The result that operation `index` had; undefined for cold writes, whose values come apart. */
-export function resultAt(reply: BatchReply, index: number): HoldResult | SettleResult | undefined {
+/** The result that operation `index` had; undefined for those whose values come apart. */
+export function resultAt(
+  reply: BatchReply,
+  index: number,
+): HoldResult | ResizeResult | SettleResult | undefined {
   const at = index * 3
-  const balanceMicro = reply.numbers[at + 1]
-  switch (reply.numbers[at]) {
+  const [status, first, second] = reply.numbers.slice(at, at + 3)
+  switch (status) {
     case STATUS.held:
-      return { kind: 'held', balanceMicro, heldMicro: reply.numbers[at + 2] }
+      return { kind: 'held', balanceMicro: first, heldMicro: second }
     case STATUS.insufficient:
-      return { kind: 'insufficient_credit', balanceMicro, availableMicro: reply.numbers[at + 2] }
+      return { kind: 'insufficient_credit', balanceMicro: first, availableMicro: second }
     case STATUS.closed:
-      return { kind: 'closed', balanceMicro }
+      return { kind: 'closed', balanceMicro: first }
     case STATUS.alreadyClosed:
       return { kind: 'already_closed' }
+    case STATUS.resized:
+      return { kind: 'resized', amountMicro: first, availableMicro: second }
+    case STATUS.notResized:
+      return { kind: 'insufficient_credit', availableMicro: second }
+    case STATUS.tooLate:
+      return { kind: 'closed' }
     default:
       return undefined
   }

@@ -10,6 +10,7 @@ import { createContext } from './context.ts'
 import { isBusy } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { asyncReads, asyncWrites, progressTuple, READS, type Read } from './local-store.ts'
+import { threadTuple } from './memory.ts'
 import { migrate } from './migrations.ts'
 import { createOperations } from './operations.ts'
 import { holdTuple, usageTuple } from './usage-rows.ts'
@@ -115,10 +116,12 @@ function createDaemonStore(
       (operation) => operation(),
     ),
     openHold: (hold) => writer.write(OP.openHold, holdTuple(hold)),
+    resizeHold: (requestId, deltaMicro) => writer.write(OP.resizeHold, [requestId, deltaMicro]),
     settleHold: (record) => writer.write(OP.settleHold, usageTuple(record)),
     voidHold: (record) => writer.write(OP.voidHold, usageTuple(record)),
     noteProgress: (note) => writer.note(OP.progress, progressTuple(note)),
     noteRefusal: (record) => writer.note(OP.refusal, usageTuple(record)),
+    noteThread: (note) => writer.note(OP.thread, threadTuple(note)),
     checkLedger: (now) => keeper.check(now),
     changes() {
       if (known) return known

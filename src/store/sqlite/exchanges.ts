@@ -3,15 +3,19 @@ import {
   type Balance,
   chargeIdOf,
   isStorable,
+  resize,
   settle,
 } from '../../billing/ledger.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Hold } from '../../core/model.ts'
-import type { HoldResult, SettleResult } from '../store.ts'
+import type { HoldResult, ResizeResult, SettleResult, Window } from '../store.ts'
 import type { Context } from './context.ts'
+import { keySpending } from './key-spending.ts'
+import { createRollupSums, factsOfTuple, rollupWriter } from './rollups.ts'
 import {
   type Cell,
   HOLD_AT,
+  HOLD_COLUMN_COUNT,
   HOLD_COLUMNS,
   type HoldRow,
   type Tuple,
@@ -22,7 +26,12 @@ import {
 } from './usage-rows.ts'
 
 type WalletCells = readonly [balanceMicro: number, heldMicro: number, lastEntryId: string | null]
-type HoldCells = readonly [userId: string, amountMicro: number]
+type HoldCells = readonly [
+  userId: string,
+  amountMicro: number,
+  keyId: string,
+  limitSinceMs: number | null,
+]
 
 interface WalletState extends Balance {
   readonly lastEntryId: string | null
@@ -51,8 +60,16 @@ export function exchangeOperations({ db }: Context) {
     `UPDATE wallets SET balance_micro = CAST(? AS INTEGER), held_micro = held_micro - CAST(? AS INTEGER),
        last_entry_id = ? WHERE user_id = ? AND balance_micro = CAST(? AS INTEGER)`,
   )
+  const moveHeld = db.prepare<[number, string]>(
+    'UPDATE wallets SET held_micro = held_micro + CAST(? AS INTEGER) WHERE user_id = ?',
+  )
   const insertHold = db.prepare<Cell[]>(
-    `INSERT INTO holds (${HOLD_COLUMNS}, state, phase) VALUES (${marks(HOLD_COLUMNS)}, 'open', 'sent')`,
+    `INSERT INTO holds (${HOLD_COLUMNS}, limit_since_ms, state, phase)
+     VALUES (${marks(HOLD_COLUMNS)}, ?, 'open', 'sent')`,
+  )
+  const resizeOpen = db.prepare<[number, string]>(
+    `UPDATE holds SET amount_micro = amount_micro + CAST(? AS INTEGER)
+     WHERE request_id = ? AND state = 'open'`,
   )
   const closeHold = db.prepare<[string, string, string, number]>(
     `UPDATE holds SET state = ?
@@ -60,9 +77,13 @@ export function exchangeOperations({ db }: Context) {
   )
   const readHold = db
     .prepare<[string], HoldCells>(
-      `SELECT user_id, amount_micro FROM holds WHERE request_id = ? AND state = 'open'`,
+      `SELECT user_id, amount_micro, key_id, limit_since_ms FROM holds
+       WHERE request_id = ? AND state = 'open'`,
     )
     .raw()
+  const readStamp = db
+    .prepare<[string], number | null>('SELECT limit_since_ms FROM holds WHERE request_id = ?')
+    .pluck()
   const insertCharge = db.prepare<[string, string, number, number, string | null, string, number]>(
     `INSERT INTO ledger (id, user_id, type, amount_micro, balance_after_micro, previous_id, request_id,
        actor, created_at_ms) VALUES (?, ?, 'charge', ?, ?, ?, ?, 'system', ?)`,
@@ -81,6 +102,10 @@ export function exchangeOperations({ db }: Context) {
     'INSERT OR REPLACE INTO key_activity (key_id, last_used_at_ms, last_ip) VALUES (?, ?, ?)',
   )
   const touchedAtMs = new Map<string, number>()
+  const spending = keySpending(db)
+  // One write per group and transaction, however many of its requests end in it.
+  const rollups = createRollupSums()
+  const writeRollups = rollupWriter(db)
   // Wallets as this transaction has left them: nobody else can change them while it holds the lock. What
   // they say decides no admission; it saves reading back what was just written.
   const wallets = new Map<string, WalletState>()
@@ -97,6 +122,7 @@ export function exchangeOperations({ db }: Context) {
 
   function writeUsage(usage: Tuple): void {
     insertUsage.run(...usage.slice(0, USAGE_COLUMN_COUNT))
+    rollups.add(factsOfTuple(usage))
     const keyId = usage[USAGE_AT.keyId] as string
     const createdAtMs = usage[USAGE_AT.createdAtMs] as number
     if (createdAtMs - (touchedAtMs.get(keyId) ?? 0) < KEY_ACTIVITY_MS) return
@@ -117,6 +143,15 @@ export function exchangeOperations({ db }: Context) {
     invariant(holder === userId, 'a request is charged to the user who holds for it')
     closeHold.run(state, requestId, userId, holdMicro)
     return holdMicro
+  }
+
+  /** Counts what a closed hold cost where the hold was counted. */
+  function releaseLimit(usage: Tuple, heldMicro: number): void {
+    const keyId = usage[USAGE_AT.keyId] as string
+    if (!spending.isLimited(keyId)) return
+    const sinceMs = readStamp.get(usage[USAGE_AT.requestId] as string) ?? null
+    if (!spending.isCurrent(keyId, sinceMs)) return
+    spending.release(keyId, sinceMs, { heldMicro, costMicro: usage[USAGE_AT.costMicro] as number })
   }
 
   /** Takes a closed hold and a cost off the wallet; `chargeId` null leaves no trace in the ledger. */
@@ -147,32 +182,90 @@ export function exchangeOperations({ db }: Context) {
     )
     invariant(changes === 1, 'a wallet changes only inside the transaction that read it')
     wallets.set(userId, { ...after, lastEntryId })
+    releaseLimit(usage, holdMicro)
     return after.balanceMicro
   }
 
+  /** A wallet as it is after `heldMicro` more were reserved by a statement. */
+  function reserved(userId: string, heldMicro: number): WalletState {
+    const known = wallets.get(userId)
+    const after = known ? { ...known, heldMicro: known.heldMicro + heldMicro } : walletOf(userId)
+    wallets.set(userId, after)
+    return after
+  }
+
   return {
-    /** Call when a transaction begins, and when anything else may have changed wallets within it. */
-    forgetWallets(): void {
+    /** Call when a transaction begins, and after one or an operation of it was rolled back. */
+    beginTransaction(): void {
       wallets.clear()
+      spending.forget()
+      rollups.forget()
+    },
+
+    /** Call before a transaction or a savepoint is committed: what was collected for it is written. */
+    endTransaction(): void {
+      writeRollups(rollups.take())
+    },
+
+    /** Call when anything else may have changed wallets or limits within a transaction. */
+    forgetRead(): void {
+      wallets.clear()
+      spending.forget()
     },
 
     openHold(hold: Tuple): HoldResult {
       const userId = hold[HOLD_AT.userId] as string
       const amountMicro = hold[HOLD_AT.amountMicro] as number
       invariant(isStorable(amountMicro) && amountMicro >= 0, 'a hold is an integer of at least 0')
-      const isHeld = reserve.run(amountMicro, userId, amountMicro).changes === 1
-      const known = wallets.get(userId)
-      if (!isHeld) {
-        const { balanceMicro, heldMicro } = known ?? walletOf(userId)
-        const available = availableMicro({ balanceMicro, heldMicro })
-        return { kind: 'insufficient_credit', availableMicro: available, balanceMicro }
+      if (reserve.run(amountMicro, userId, amountMicro).changes === 0) {
+        const wallet = walletOf(userId)
+        const { balanceMicro } = wallet
+        return { kind: 'insufficient_credit', availableMicro: availableMicro(wallet), balanceMicro }
       }
-      insertHold.run(...hold)
-      const after = known
-        ? { ...known, heldMicro: known.heldMicro + amountMicro }
-        : walletOf(userId)
-      wallets.set(userId, after)
+      const counted = spending.count(hold[HOLD_AT.keyId] as string, {
+        amountMicro,
+        openedAtMs: hold[HOLD_AT.openedAtMs] as number,
+        window: windowOf(hold),
+      })
+      if (counted.kind === 'key_limit') {
+        moveHeld.run(0 - amountMicro, userId)
+        return counted
+      }
+      const limitSinceMs = counted.kind === 'counted' ? counted.sinceMs : null
+      insertHold.run(...hold.slice(0, HOLD_COLUMN_COUNT), limitSinceMs)
+      const after = reserved(userId, amountMicro)
       return { kind: 'held', balanceMicro: after.balanceMicro, heldMicro: after.heldMicro }
+    },
+
+    /** All or nothing: what one statement reserved is given back where the next finds no room. */
+    resizeHold(change: readonly [requestId: string, deltaMicro: number]): ResizeResult {
+      const [requestId, deltaMicro] = change
+      const hold = readHold.get(requestId)
+      if (!hold) return { kind: 'closed' }
+      const [userId, holdMicro, keyId, limitSinceMs] = hold
+      const effect = resize(walletOf(userId), { holdMicro, deltaMicro })
+      if (effect.kind === 'insufficient_credit') return effect
+      if (deltaMicro > 0) {
+        const isHeld = reserve.run(deltaMicro, userId, deltaMicro).changes === 1
+        invariant(isHeld, 'a wallet changes only inside the transaction that read it')
+      } else {
+        moveHeld.run(deltaMicro, userId)
+      }
+      if (spending.isCurrent(keyId, limitSinceMs)) {
+        const reached = deltaMicro > 0 ? spending.more(keyId, deltaMicro) : null
+        if (reached) {
+          moveHeld.run(0 - deltaMicro, userId)
+          return reached
+        }
+        if (deltaMicro < 0) spending.giveBack(keyId, 0 - deltaMicro)
+      }
+      resizeOpen.run(deltaMicro, requestId)
+      const after = reserved(userId, deltaMicro)
+      return {
+        kind: 'resized',
+        amountMicro: effect.holdMicro,
+        availableMicro: availableMicro(after),
+      }
     },
 
     settleHold(usage: Tuple): SettleResult {
@@ -216,6 +309,11 @@ export function exchangeOperations({ db }: Context) {
       return rows.map(toHold)
     },
   }
+}
+
+function windowOf(hold: Tuple): Window | null {
+  const sinceMs = hold[HOLD_AT.limitSinceMs] as number | null
+  return sinceMs === null ? null : { sinceMs, untilMs: hold[HOLD_AT.limitUntilMs] as number }
 }
 
 function marks(columns: string): string {

@@ -1,9 +1,26 @@
 import { idFloor, idTimeMs } from '../../core/ids.ts'
-import { type Key, keyState, type User } from '../../core/model.ts'
+import { invariant } from '../../core/invariant.ts'
+import {
+  type DisconnectPolicy,
+  type Key,
+  keyState,
+  type SpendPeriod,
+  type User,
+} from '../../core/model.ts'
 import { matchesModel } from '../../core/model-glob.ts'
-import type { By, Found, KeyCredential, KeyLimits, KeyStore, KeySummary, NewKey } from '../store.ts'
+import type {
+  By,
+  Found,
+  KeyCredential,
+  KeyLimits,
+  KeyStore,
+  KeySummary,
+  NewKey,
+  Window,
+} from '../store.ts'
 import { type Context, isIdPrefix, nearestNames, prefixEnd, snapshot } from './context.ts'
-import { detailAt } from './usage-rows.ts'
+import { keySpending } from './key-spending.ts'
+import { type Cell, detailAt } from './usage-rows.ts'
 
 interface KeyRow {
   readonly id: string
@@ -16,6 +33,12 @@ interface KeyRow {
   readonly rpm_limit: number | null
   readonly concurrency_limit: number | null
   readonly models: string
+  readonly spend_limit_micro: number | null
+  readonly spend_limit_period: SpendPeriod | null
+  readonly burn_limit_micro: number | null
+  readonly markup_n: number | null
+  readonly markup_d: number | null
+  readonly on_disconnect: string | null
   readonly note: string | null
   readonly expires_at_ms: number | null
   readonly created_at_ms: number
@@ -24,6 +47,10 @@ interface KeyRow {
   readonly revoked_reason: string | null
   readonly last_used_at_ms: number | null
   readonly last_ip: string | null
+  readonly window_until_ms: number | null
+  readonly window_since_ms: number | null
+  readonly window_spent_micro: number | null
+  readonly window_held_micro: number | null
 }
 
 interface Spent {
@@ -34,13 +61,18 @@ interface Spent {
 }
 
 const SELECT = `
-  SELECT k.*, u.name AS user_name, u.state AS user_state, a.last_used_at_ms, a.last_ip
-  FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_activity a ON a.key_id = k.id`
+  SELECT k.*, u.name AS user_name, u.state AS user_state, a.last_used_at_ms, a.last_ip,
+    s.since_ms AS window_since_ms, s.until_ms AS window_until_ms, s.spent_micro AS window_spent_micro,
+    s.held_micro AS window_held_micro
+  FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_activity a ON a.key_id = k.id
+    LEFT JOIN key_spending s ON s.key_id = k.id`
 
 const DAY_MS = 86_400_000
 
 /** API keys; their digests are what the daemon knows of the secrets. */
 export function keyOperations({ db, sql, nowMs, audit }: Context) {
+  const spending = keySpending(db)
+
   function rows(where: string, params: Record<string, unknown>): readonly KeyRow[] {
     // The live key of a name comes before its revoked namesakes, then the newest.
     return sql(`${SELECT} WHERE ${where} ORDER BY k.revoked_at_ms IS NOT NULL, k.id DESC`).all(
@@ -67,6 +99,7 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
         lastIp: isNewer && recent ? clientIpOf(recent.last_request_id) : row.last_ip,
         spent24hMicro: recent?.day_micro ?? 0,
         spentMonthMicro: recent?.month_micro ?? 0,
+        limitUse: limitUseOf(row, now),
       }
     })
   }
@@ -106,19 +139,15 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
       )
       if (existing) return { kind: 'exists', key: toKey(existing) }
       sql(
-        `INSERT INTO keys (id, user_id, name, digest, last4, rpm_limit, concurrency_limit, models, note,
-           expires_at_ms, created_at_ms, created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO keys (id, user_id, name, digest, last4, ${LIMIT_COLUMNS.join(', ')}, created_at_ms,
+           created_by) VALUES (?, ?, ?, ?, ?, ${LIMIT_COLUMNS.map(() => '?').join(', ')}, ?, ?)`,
       ).run(
         key.id,
         key.userId,
         key.name,
         key.digest,
         key.last4,
-        key.rpmLimit,
-        key.concurrencyLimit,
-        JSON.stringify(key.models),
-        key.note,
-        key.expiresAtMs,
+        ...limitCells(key),
         by.nowMs,
         by.actor,
       )
@@ -171,23 +200,24 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
       })
     },
 
-    limitKey(keyId: string, change: KeyLimits, by: By): Awaited<ReturnType<KeyStore['limitKey']>> {
+    limitKey(
+      keyId: string,
+      change: KeyLimits,
+      window: Window | null,
+      by: By,
+    ): Awaited<ReturnType<KeyStore['limitKey']>> {
       const before = keyById(keyId)
       if (!before) return { kind: 'not_found' }
       const after: Key = { ...before, ...definedOf(change) }
       if (JSON.stringify(after) === JSON.stringify(before))
         return { kind: 'unchanged', before, after }
       sql(
-        `UPDATE keys SET rpm_limit = ?, concurrency_limit = ?, models = ?, expires_at_ms = ?, note = ?
-         WHERE id = ?`,
-      ).run(
-        after.rpmLimit,
-        after.concurrencyLimit,
-        JSON.stringify(after.models),
-        after.expiresAtMs,
-        after.note,
-        keyId,
-      )
+        `UPDATE keys SET ${LIMIT_COLUMNS.map((column) => `${column} = ?`).join(', ')} WHERE id = ?`,
+      ).run(...limitCells(after), keyId)
+      if (JSON.stringify(after.spendLimit) !== JSON.stringify(before.spendLimit)) {
+        invariant(window || !after.spendLimit, 'a spend limit comes with its current window')
+        spending.restart(keyId, after.spendLimit === null ? null : window)
+      }
       audit(by, { action: 'key.limit', target: targetOf(after), ...differenceOf(before, after) })
       return { kind: 'changed', before, after }
     },
@@ -230,12 +260,63 @@ function toKey(row: KeyRow): Key {
     rpmLimit: row.rpm_limit,
     concurrencyLimit: row.concurrency_limit,
     models: JSON.parse(row.models) as string[],
+    spendLimit:
+      row.spend_limit_micro === null || row.spend_limit_period === null
+        ? null
+        : { amountMicro: row.spend_limit_micro, period: row.spend_limit_period },
+    burnLimitMicro: row.burn_limit_micro,
+    markup: row.markup_n === null || row.markup_d === null ? null : [row.markup_n, row.markup_d],
+    onDisconnect:
+      row.on_disconnect === null ? null : (JSON.parse(row.on_disconnect) as DisconnectPolicy),
     note: row.note,
     expiresAtMs: row.expires_at_ms,
     createdAtMs: row.created_at_ms,
     createdBy: row.created_by,
     revokedAtMs: row.revoked_at_ms,
     revokedReason: row.revoked_reason,
+  }
+}
+
+/** What `limitKey` changes, in the order of `limitCells`. */
+const LIMIT_COLUMNS = [
+  'rpm_limit',
+  'concurrency_limit',
+  'models',
+  'spend_limit_micro',
+  'spend_limit_period',
+  'burn_limit_micro',
+  'markup_n',
+  'markup_d',
+  'on_disconnect',
+  'note',
+  'expires_at_ms',
+] as const
+
+function limitCells(key: Required<KeyLimits>): readonly Cell[] {
+  return [
+    key.rpmLimit,
+    key.concurrencyLimit,
+    JSON.stringify(key.models),
+    key.spendLimit?.amountMicro ?? null,
+    key.spendLimit?.period ?? null,
+    key.burnLimitMicro,
+    key.markup?.[0] ?? null,
+    key.markup?.[1] ?? null,
+    key.onDisconnect === null ? null : JSON.stringify(key.onDisconnect),
+    key.note,
+    key.expiresAtMs,
+  ]
+}
+
+/** A window that is over says nothing about the current one, in which nothing was asked for yet. */
+function limitUseOf(row: KeyRow, now: number): KeySummary['limitUse'] {
+  const { spend_limit_period: period, window_since_ms: sinceMs, window_until_ms: untilMs } = row
+  if (period === null) return null
+  const isCurrent = sinceMs !== null && untilMs !== null && sinceMs <= now && now < untilMs
+  return {
+    spentMicro: isCurrent ? (row.window_spent_micro ?? 0) : 0,
+    heldMicro: isCurrent ? (row.window_held_micro ?? 0) : 0,
+    resetsAtMs: isCurrent && period !== 'total' ? untilMs : null,
   }
 }
 

@@ -4,6 +4,7 @@ import type { Store } from '../store.ts'
 import { StoreError } from '../store.ts'
 import { createContext } from './context.ts'
 import { toStoreError } from './errors.ts'
+import { threadTuple } from './memory.ts'
 import { COLD_WRITES, type ColdWrite, createOperations, type Operations } from './operations.ts'
 import { holdTuple, usageTuple } from './usage-rows.ts'
 
@@ -19,10 +20,13 @@ export const READS = [
   'loadAccounts',
   'loadHealth',
   'listAccountEvents',
+  'listCosts',
+  'getCharge',
   'getWallet',
   'listLedger',
   'sumLedgerByDay',
   'checkLedger',
+  'checkWallet',
   'listOpenHolds',
   'getUsage',
   'findUsageByUpstreamId',
@@ -33,6 +37,8 @@ export const READS = [
   'exportUsage',
   'summarizeUsage',
   'loadPriceChanges',
+  'getThread',
+  'loadMemory',
   'listBoots',
   'getMeta',
   'dataVersion',
@@ -54,12 +60,18 @@ export function createLocalStore(
   const operations = createOperations(createContext(db, nowMs))
   let isClosed = false
 
+  function whole<T>(operation: () => T): T {
+    operations.beginTransaction()
+    const result = operation()
+    operations.endTransaction()
+    return result
+  }
+
   function write<T>(operation: () => T): T {
     if (isClosed) throw new StoreError('closed', 'The store is closed.')
     try {
-      operations.forgetWallets()
       if (isRehearsal && !db.inTransaction) db.exec('BEGIN IMMEDIATE')
-      return db.transaction(operation).immediate()
+      return db.transaction(() => whole(operation)).immediate()
     } catch (error) {
       throw toStoreError(error)
     }
@@ -69,6 +81,8 @@ export function createLocalStore(
     ...asyncReads(operations, () => isClosed),
     ...asyncWrites((name, args) => callWrite(operations, name, args), write),
     openHold: async (hold) => write(() => operations.openHold(holdTuple(hold))),
+    resizeHold: async (requestId, deltaMicro) =>
+      write(() => operations.resizeHold([requestId, deltaMicro])),
     settleHold: async (record) => write(() => operations.settleHold(usageTuple(record))),
     voidHold: async (record) => write(() => operations.voidHold(usageTuple(record))),
     noteProgress(note) {
@@ -76,6 +90,9 @@ export function createLocalStore(
     },
     noteRefusal(record) {
       ignore(() => write(() => operations.noteRefusal(usageTuple(record))))
+    },
+    noteThread(note) {
+      ignore(() => write(() => operations.noteThread(threadTuple(note))))
     },
     changes: () => operations.changes(),
     async close() {

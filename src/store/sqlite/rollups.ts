@@ -4,7 +4,14 @@ import type { UsageRecord } from '../../core/model.ts'
 import type { Micro } from '../../core/money.ts'
 import type { TokenCounts } from '../../core/usage.ts'
 import { ROLLUP_MS } from '../store.ts'
-import { toUsageRecord, type UsageDetails } from './usage-rows.ts'
+import {
+  type ListCost,
+  listCostsOf,
+  type Tuple,
+  toUsageRecord,
+  USAGE_AT,
+  type UsageDetails,
+} from './usage-rows.ts'
 
 /** What one request adds to the sums. */
 export interface RollupFacts {
@@ -19,9 +26,6 @@ export interface RollupFacts {
   readonly costMicro: Micro
   readonly listCosts: readonly ListCost[]
 }
-
-/** What was paid to an account (`''`: to none) at list price. */
-export type ListCost = readonly [accountId: string, listCostMicro: Micro]
 
 /** One row of `usage_rollups`: its five dimensions, then its sums, in the order of the columns. */
 export type RollupCells = [
@@ -63,20 +67,6 @@ for (const [value, letter] of [...'0123456789abcdefghjkmnpqrstvwxyz'].entries())
   DIGITS[letter.charCodeAt(0)] = value
 }
 
-/** The list costs of a record by account: what each attempt cost us, or else what was billed. */
-export function listCostsOf(
-  record: Pick<UsageRecord, 'attempts' | 'accountId' | 'receipt' | 'costMicro'>,
-): readonly ListCost[] {
-  const { attempts, receipt } = record
-  // Attempts of the first schema do not know their cost, and a recovered request not its attempts.
-  const isKnown =
-    attempts.length > 0 && attempts.every((one) => Number.isInteger(one.listCostMicro))
-  if (isKnown) return attempts.map((one) => [one.accountId, one.listCostMicro])
-  return [
-    [record.accountId ?? '', receipt?.listCostMicro ?? receipt?.costMicro ?? record.costMicro],
-  ]
-}
-
 /** The facts of a stored record. */
 export function factsOf(record: UsageRecord): RollupFacts {
   return {
@@ -90,6 +80,34 @@ export function factsOf(record: UsageRecord): RollupFacts {
     tokens: record.tokens,
     costMicro: record.costMicro,
     listCosts: listCostsOf(record),
+  }
+}
+
+/** The facts of a record on its way into the table. */
+export function factsOfTuple(usage: Tuple): RollupFacts {
+  const accountId = (usage[USAGE_AT.accountId] as string | null) ?? ''
+  const listCosts = usage[USAGE_AT.listCosts] as number | string
+  const count = (index: number) => usage[USAGE_AT.tokens + index] as number
+  return {
+    requestId: usage[USAGE_AT.requestId] as string,
+    keyId: usage[USAGE_AT.keyId] as string,
+    model: usage[USAGE_AT.model] as string,
+    accountId,
+    httpStatus: usage[USAGE_AT.httpStatus] as number,
+    attemptCount: usage[USAGE_AT.attemptCount] as number,
+    isInterrupted: usage[USAGE_AT.isInterrupted] === 1,
+    tokens: {
+      input: count(0),
+      output: count(1),
+      cacheRead: count(2),
+      cacheWrite5m: count(3),
+      cacheWrite1h: count(4),
+    },
+    costMicro: usage[USAGE_AT.costMicro] as number,
+    listCosts:
+      typeof listCosts === 'number'
+        ? [[accountId, listCosts]]
+        : (JSON.parse(listCosts) as readonly ListCost[]),
   }
 }
 

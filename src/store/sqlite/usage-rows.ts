@@ -1,16 +1,20 @@
 // The two hot records as flat tuples in the order of their columns: what is bound to the statements is
 // also what crosses the thread border, so nothing is taken apart and put together again on the way.
 import type { Hold, HoldProgress, UsageRecord } from '../../core/model.ts'
+import type { Micro } from '../../core/money.ts'
 import type { NewHold } from '../store.ts'
 
 /** What a statement is given for one column. */
 export type Cell = string | number | null
 export type Tuple = readonly Cell[]
 
-export const HOLD_COLUMNS =
-  'request_id, user_id, key_id, boot_id, account_id, model, stream, amount_micro, opened_at_ms'
+export const HOLD_COLUMNS = `request_id, user_id, key_id, boot_id, account_id, model, stream,
+  amount_micro, opened_at_ms, markup_n, markup_d`
 
-/** A new hold in the order of `HOLD_COLUMNS`. */
+/** How many cells of `holdTuple` are columns; the rest is for the key's spend limit. */
+export const HOLD_COLUMN_COUNT = HOLD_COLUMNS.split(',').length
+
+/** A new hold in the order of `HOLD_COLUMNS`, then the window of the key's spend limit. */
 export function holdTuple(hold: NewHold): Tuple {
   return [
     hold.requestId,
@@ -22,11 +26,23 @@ export function holdTuple(hold: NewHold): Tuple {
     hold.stream ? 1 : 0,
     hold.amountMicro,
     hold.openedAtMs,
+    hold.markup[0],
+    hold.markup[1],
+    hold.limitWindow?.sinceMs ?? null,
+    hold.limitWindow?.untilMs ?? null,
   ]
 }
 
 /** Where `holdTuple` keeps what the operations need. */
-export const HOLD_AT = { requestId: 0, userId: 1, amountMicro: 7 } as const
+export const HOLD_AT = {
+  requestId: 0,
+  userId: 1,
+  keyId: 2,
+  amountMicro: 7,
+  openedAtMs: 8,
+  limitSinceMs: 11,
+  limitUntilMs: 12,
+} as const
 
 export const USAGE_COLUMNS = `request_id, user_id, key_id, account_id, model, http_status, stream,
   attempt_count, cost_micro, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
@@ -57,7 +73,13 @@ const DETAILS = [
   'gatewayUs',
   'clientIp',
   'clientAgent',
+  'holdSteps',
+  'onDisconnect',
+  'joinedRequestId',
 ] as const satisfies readonly (keyof UsageRecord)[]
+
+/** What rows have that were written before a field was. */
+const BEFORE = { holdSteps: [], onDisconnect: null, joinedRequestId: null }
 
 type Details = Pick<UsageRecord, (typeof DETAILS)[number]>
 
@@ -102,12 +124,41 @@ export function usageTuple(record: UsageRecord): Tuple {
       record.gatewayUs,
       record.clientIp,
       record.clientAgent,
+      record.holdSteps,
+      record.onDisconnect,
+      record.joinedRequestId,
     ]),
     record.createdAtMs,
     record.durationMs,
     record.holdMicro,
     record.clientIp,
+    record.status === 'interrupted' ? 1 : 0,
+    listCostCell(record),
   ]
+}
+
+/** A number where all was paid to the record's own account, else JSON. */
+function listCostCell(record: UsageRecord): Cell {
+  const costs = listCostsOf(record)
+  if (costs.length === 0) return 0
+  const isPlain = costs.length === 1 && costs[0][0] === (record.accountId ?? '')
+  return isPlain ? costs[0][1] : JSON.stringify(costs)
+}
+
+/** What was paid to an account (`''`: to none) at list price. */
+export type ListCost = readonly [accountId: string, listCostMicro: Micro]
+
+/** The list costs of a record by account: what each attempt cost us, or else what was billed. */
+export function listCostsOf(
+  record: Pick<UsageRecord, 'attempts' | 'accountId' | 'receipt' | 'costMicro'>,
+): readonly ListCost[] {
+  const { attempts, receipt } = record
+  // Attempts of the first schema do not know their cost, and a recovered request not its attempts.
+  const isKnown =
+    attempts.length > 0 && attempts.every((one) => Number.isInteger(one.listCostMicro))
+  if (isKnown) return attempts.map((one) => [one.accountId, one.listCostMicro])
+  const listCostMicro = receipt?.listCostMicro ?? receipt?.costMicro ?? record.costMicro
+  return [[record.accountId ?? '', listCostMicro]]
 }
 
 /** Where `usageTuple` keeps what the operations need. */
@@ -115,11 +166,18 @@ export const USAGE_AT = {
   requestId: 0,
   userId: 1,
   keyId: 2,
+  accountId: 3,
+  model: 4,
+  httpStatus: 5,
+  attemptCount: 7,
   costMicro: 8,
+  tokens: 9,
   createdAtMs: 15,
   durationMs: 16,
   holdMicro: 17,
   clientIp: 18,
+  isInterrupted: 19,
+  listCosts: 20,
 } as const
 
 /** A row of `usage`. */
@@ -147,9 +205,10 @@ export function toUsageRecord(row: UsageDetails): UsageRecord {
   const cells = JSON.parse(row.details) as readonly unknown[]
   // What `usageTuple` put there: the names are checked against the record, the cells are its own.
   const details = Object.fromEntries(
-    DETAILS.map((name, index) => [name, cells[index]]),
+    DETAILS.slice(0, cells.length).map((name, index) => [name, cells[index]]),
   ) as unknown as Details
   return {
+    ...BEFORE,
     ...details,
     requestId: row.request_id,
     userId: row.user_id,
@@ -180,6 +239,9 @@ export interface HoldRow {
   readonly stream: number
   readonly amount_micro: number
   readonly opened_at_ms: number
+  readonly markup_n: number
+  readonly markup_d: number
+  readonly limit_since_ms: number | null
   readonly state: Hold['state']
   readonly phase: Hold['phase']
   readonly progress: string | null
@@ -195,6 +257,7 @@ export function toHold(row: HoldRow): Hold {
     model: row.model,
     stream: row.stream === 1,
     amountMicro: row.amount_micro,
+    markup: [row.markup_n, row.markup_d],
     state: row.state,
     openedAtMs: row.opened_at_ms,
     phase: row.phase,
