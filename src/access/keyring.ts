@@ -1,12 +1,14 @@
 import type { Key, User } from '../core/model.ts'
 import { RateWindow } from '../core/window.ts'
 import type { KeyCredential } from '../store/store.ts'
+import { BurnWindow } from './burn-window.ts'
 
 /** A key in the daemon's memory, with the counters of its limits. */
 export interface LiveKey {
   key: Key
   userState: User['state']
   readonly window: RateWindow
+  readonly burn: BurnWindow
   inFlight: number
 }
 
@@ -22,7 +24,7 @@ export class Keyring {
     for (const { key, digest, userState } of credentials) {
       let live = this.#byId.get(key.id)
       if (live === undefined) {
-        live = { key, userState, window: new RateWindow(), inFlight: 0 }
+        live = { key, userState, window: new RateWindow(), burn: new BurnWindow(), inFlight: 0 }
         this.#byId.set(key.id, live)
       } else {
         live.key = key

@@ -9,6 +9,8 @@ export interface ErrorRow {
   readonly retryable: boolean
   /** For the caller. `{name}` is filled in from the error's facts; never secrets, never upstream internals. */
   readonly message: string
+  /** The same where an answer has begun: what was delivered is paid for. Absent: `message`. */
+  readonly messageInStream?: string
   /** For the operator: a command to type, or a place to look. */
   readonly hint: string
 }
@@ -124,7 +126,20 @@ export const ERRORS = {
     retryable: false,
     message:
       'Insufficient credit: {available} available, this request may cost up to {required}. {fits}Top up to continue: {supportEmail}. Nothing was charged.',
+    messageInStream:
+      'Your credit ran out during this answer; it stops here. You pay only for what was delivered: {charged} for {outputTokens} output tokens. Top up: {supportEmail}. Request {requestId}.',
     hint: 'ccgate credit grant <user> <dollars>',
+  },
+  key_spend_limit: {
+    status: 402,
+    anthropic: 'billing_error',
+    openai: 'insufficient_quota',
+    retryable: false,
+    message:
+      'This key reached its limit of {limit}: {available} is left, this request may cost up to {required}. {opens}Use another key or ask {supportEmail} to raise the limit. Nothing was charged.',
+    messageInStream:
+      'This key reached its limit of {limit} during this answer; it stops here. You pay only for what was delivered: {charged} for {outputTokens} output tokens. {opens}Use another key or ask {supportEmail} to raise the limit. Request {requestId}.',
+    hint: 'ccgate keys limit <key> --spend <dollars>/<period>',
   },
   user_suspended: {
     status: 403,
@@ -207,6 +222,15 @@ export const ERRORS = {
     retryable: true,
     message: 'This key already has {limit} requests running, its limit. Wait for one to finish.',
     hint: 'ccgate keys limit <key> --concurrency <n>',
+  },
+  key_burn_rate_exceeded: {
+    status: 429,
+    anthropic: 'rate_limit_error',
+    openai: 'rate_limit_error',
+    retryable: true,
+    message:
+      'This key spends faster than {limit} per minute, the rate at which it is stopped. Try again in {seconds} s.',
+    hint: 'ccgate keys limit <key> --burn <dollars>',
   },
   account_rpm_exceeded: {
     status: 429,
@@ -357,9 +381,18 @@ export class GatewayError extends Error {
   }
 }
 
-/** The row's sentence with its braces filled in; an unknown brace stays visible rather than lying. */
-export function errorMessage(code: ErrorCode, facts: ErrorFacts): string {
-  return ERRORS[code].message.replace(/\{(\w+)\}/g, (brace, name: string) =>
+/**
+ * The row's sentence, for an answer or for the end of a stream, with its braces filled in; an unknown brace
+ * stays visible rather than lying.
+ */
+export function errorMessage(
+  code: ErrorCode,
+  facts: ErrorFacts,
+  place: 'answer' | 'stream' = 'answer',
+): string {
+  const row: ErrorRow = ERRORS[code]
+  const text = place === 'stream' ? (row.messageInStream ?? row.message) : row.message
+  return text.replace(/\{(\w+)\}/g, (brace, name: string) =>
     facts[name] === undefined ? brace : String(facts[name]),
   )
 }

@@ -1,12 +1,14 @@
 import type { AccountEvent, Boot } from '../core/model.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { StoreError } from '../store/store.ts'
+import { saveLearned } from './learned-figures.ts'
 import type { Prober } from './prober.ts'
 import { isDead } from './process-id.ts'
 
 const HEARTBEAT_MS = 5_000
 const SAVE_MS = 1_000
 const PROBE_TICK_MS = 1_000
+const LEARNED_MS = 60_000
 const DAY_MS = 86_400_000
 
 /**
@@ -34,6 +36,7 @@ export class Reaper {
       }, SAVE_MS),
       setInterval(() => this.#guard('account.probe', () => this.#prober.tick()), PROBE_TICK_MS),
       setInterval(() => this.#guard('recovery', () => this.#recover()), HEARTBEAT_MS * 2),
+      setInterval(() => this.#guard('learned.save', () => this.#saveLearned()), LEARNED_MS),
       setInterval(() => this.#guard('ledger.check', () => checkLedger(this.#gateway)), DAY_MS),
     )
     for (const timer of this.#timers) timer.unref()
@@ -103,6 +106,10 @@ export class Reaper {
 
   async #recover(): Promise<void> {
     if ((await recoverOrphans(this.#gateway)) > 0) await checkLedger(this.#gateway)
+  }
+
+  #saveLearned(): Promise<void> {
+    return saveLearned(this.#gateway.store, this.#gateway.learned)
   }
 
   #guard(what: string, act: () => Promise<unknown>): void {

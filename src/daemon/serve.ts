@@ -12,7 +12,10 @@ import type { Config } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
 import { createIdMaker } from '../core/ids.ts'
 import type { Gateway } from '../gateway/gateway.ts'
+import { RecordingSpace } from '../gateway/recording.ts'
+import { Runs } from '../gateway/runs.ts'
 import type { Log } from '../observe/log.ts'
+import { AccountCaps } from '../pool/account-caps.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { Pool } from '../pool/pool.ts'
 import { Connections } from '../providers/http.ts'
@@ -23,6 +26,7 @@ import type { AccountCredential, PriceChange, Store } from '../store/store.ts'
 import type { OpenInstall } from '../vault/install.ts'
 import { createKeyDigest, credentialPlace } from '../vault/vault.ts'
 import { writeConfiguredPrices } from './configured-prices.ts'
+import { restoreLearned, saveLearned } from './learned-figures.ts'
 import { Prober } from './prober.ts'
 import { ownProcess } from './process-id.ts'
 import { checkLedger, Reaper, recoverOrphans } from './reaper.ts'
@@ -87,6 +91,8 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   let stoppedBecause: Error | null = null
   let isFull = false
 
+  const { timeZone } = config
+  const caps = new AccountCaps({ timeZone, nowMs: Date.now() })
   const pool = new Pool({ clock: systemClock, random: Math.random, policy: config.cooldown })
   const connections = new Connections({
     connectMs: config.upstream.timeouts.connectMs,
@@ -98,7 +104,9 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const gateway: Gateway = {
     store,
     pool,
+    caps,
     connections,
+    learned: await restoreLearned(store),
     get prices() {
       return prices
     },
@@ -110,10 +118,17 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       maxAttempts: config.retry.maxAttempts,
       ...config.upstream.timeouts,
       access: config.logging.access,
+      hold: config.billing.hold,
+      holdStepTokens: config.billing.holdStepTokens,
+      markup: config.billing.markup,
+      onDisconnect: config.billing.onDisconnect,
+      timeZone,
     },
     contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
     running: new Set(),
     late: new Set(),
+    runs: new Runs(),
+    recordings: new RecordingSpace(),
     refusals: { second: 0, seen: new Set() },
     stopAdmission(cause) {
       stopped ??= 'store_unavailable'
@@ -148,7 +163,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const onPrices = (changes: readonly PriceChange[]) => {
     prices = priceTableWith(BUILT_IN_PRICES, changes, config.models.lists)
   }
-  const watch = new Watch({ store, keyring, pool, connections, open, onPrices })
+  const watch = new Watch({ store, keyring, pool, caps, connections, open, onPrices })
   await watch.refresh()
 
   const context: ServerContext = {
@@ -226,6 +241,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       clearInterval(idle)
       reaper.stop()
       await reaper.save().catch(() => {})
+      await saveLearned(store, gateway.learned).catch(() => {})
       await reaper.mark('stopped').catch(() => {})
       await connections.destroy()
       await store.close()

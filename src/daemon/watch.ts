@@ -1,4 +1,5 @@
 import type { Keyring } from '../access/keyring.ts'
+import type { AccountCaps } from '../pool/account-caps.ts'
 import type { LiveAccount, Pool } from '../pool/pool.ts'
 import type { Connections } from '../providers/http.ts'
 import type { AccountCredential, Changes, PriceChange, Store } from '../store/store.ts'
@@ -11,6 +12,7 @@ export class Watch {
   readonly #store: Store
   readonly #keyring: Keyring
   readonly #pool: Pool
+  readonly #caps: AccountCaps
   readonly #connections: Connections
   readonly #open: (account: AccountCredential) => LiveAccount
   readonly #onPrices: (changes: readonly PriceChange[]) => void
@@ -24,6 +26,7 @@ export class Watch {
     store: Store
     keyring: Keyring
     pool: Pool
+    caps: AccountCaps
     connections: Connections
     open: (account: AccountCredential) => LiveAccount
     /** Gets every price change there is, at the first look and whenever there are more. */
@@ -32,6 +35,7 @@ export class Watch {
     this.#store = parts.store
     this.#keyring = parts.keyring
     this.#pool = parts.pool
+    this.#caps = parts.caps
     this.#connections = parts.connections
     this.#open = parts.open
     this.#onPrices = parts.onPrices
@@ -72,9 +76,17 @@ export class Watch {
       const stored = seen === null ? await this.#store.loadHealth() : []
       this.#pool.reload(accounts, stored)
       this.#connections.keepOnly(new Set(accounts.map(({ account }) => account.id)))
+      if (accounts.some(({ account }) => (account.dayCapMicro ?? account.monthCapMicro) !== null))
+        await this.#loadCosts()
     }
     // Only now: a load that failed is tried again by the next request.
     this.#seen = now
+  }
+
+  /** What the accounts have cost us until now, other runs of the gateway included. */
+  async #loadCosts(): Promise<void> {
+    const windows = this.#caps.windows(Date.now())
+    this.#caps.load(windows, await this.#store.listCosts(windows))
   }
 }
 

@@ -5,6 +5,7 @@ import type { CallOff } from './forward.ts'
 import { CalledOff, forward, takeAccount } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
 import { admitModels, readCount } from './inspect-body.ts'
+import { withRealModel } from './real-model.ts'
 import { answerHead } from './reply-head.ts'
 
 /** Forwards a client's own count: rerouted like any request, paid by nobody. */
@@ -14,9 +15,14 @@ export async function forwardCount(
   body: Buffer,
   keyHeaders: readonly string[],
 ): Promise<void> {
-  const request = readCount(call, body)
+  const request = withRealModel(gateway, call, readCount(call, body))
   const { row } = admitModels(gateway, call, request)
-  const want = { model: row.id, modelClass: countPart(row.modelClass) }
+  const want = {
+    requestId: call.requestId,
+    model: row.id,
+    modelClass: countPart(row.modelClass),
+    listMicro: 0,
+  }
   const account = takeAccount(gateway, want)
   const callOff: CallOff = { abort: () => {}, aborted: false, noMore: false }
   const end = () => {
@@ -39,11 +45,10 @@ export async function forwardCount(
       gateway,
       {
         ...want,
-        requestId: call.requestId,
         isCount: true,
         target: call.target,
         rawHeaders: call.rawHeaders,
-        body,
+        body: request.body,
         stream: false,
         resend: 'free',
         clientTimeoutMs: call.clientTimeoutMs,

@@ -1,8 +1,11 @@
 import type { ServerResponse } from 'node:http'
+import type { BurnShare } from '../access/burn-window.ts'
 import type { LiveKey } from '../access/keyring.ts'
-import type { Bound } from '../billing/bound.ts'
+import type { BoundModels } from '../billing/bound-models.ts'
+import type { HoldMeter } from '../billing/hold-meter.ts'
 import type { PriceRow, PriceTable } from '../billing/price-table.ts'
-import type { Attempt, UsageRecord } from '../core/model.ts'
+import type { Attempt, DisconnectPolicy, Fraction, HoldStep, UsageRecord } from '../core/model.ts'
+import type { Micro } from '../core/money.ts'
 import { NO_TOKENS } from '../core/usage.ts'
 import type { Dialect, InferenceRequest } from '../dialects/dialect.ts'
 
@@ -23,19 +26,31 @@ export interface Call {
   readonly arrivedMs: number
   /** The client's own time-out, if it stated one, in ms. */
   readonly clientTimeoutMs: number | null
+  /** It says that it may be another try of an earlier request. */
+  readonly isRetry: boolean
 }
 
 /** One client request on its way through the steps; each step fills in its part. */
 export interface Exchange {
   readonly call: Call
   readonly request: InferenceRequest
+  readonly models: BoundModels
+  /** That of the requested model. */
   readonly price: PriceRow
   /** The table of admission, for models that the answer names. */
   readonly pricesOf: PriceTable
-  bound: Bound | null
+  /** Of admission. */
+  readonly markup: Fraction
+  /** How large its hold has to be; null until that is known. */
+  meter: HoldMeter | null
   holdOpen: boolean
   /** A hold was opened for it: its one usage row is written when that is closed, by whomever. */
   wasHeld: boolean
+  /** The hold as it is now. */
+  heldMicro: Micro
+  readonly holdSteps: HoldStep[]
+  /** Its part of what its key burns; null where nobody watches that. */
+  burn: BurnShare | null
   readonly attempts: Attempt[]
   accountId: string | null
   upstreamRequestId: string | null
@@ -44,38 +59,70 @@ export interface Exchange {
   /** When the first byte of the answer went to the client, on the monotonic clock. */
   firstByteMs: number | null
   clientGone: boolean
+  /** What was applied when the client went away. */
+  onDisconnect: DisconnectPolicy['kind'] | null
 }
 
 /** An exchange at its beginning: nothing held, nothing tried. */
 export function beginExchange(
   call: Call,
   request: InferenceRequest,
-  price: PriceRow,
-  pricesOf: PriceTable,
+  priced: Pick<Exchange, 'models' | 'pricesOf' | 'markup'>,
 ): Exchange {
   return {
     call,
     request,
-    price,
-    pricesOf,
-    bound: null,
+    ...priced,
+    price: priced.models.row,
+    meter: null,
     holdOpen: false,
     wasHeld: false,
+    heldMicro: 0,
+    holdSteps: [],
+    burn: null,
     attempts: [],
     accountId: null,
     upstreamRequestId: null,
     leftMs: null,
     firstByteMs: null,
     clientGone: false,
+    onDisconnect: null,
+  }
+}
+
+/** What of an exchange its usage record tells, besides how it ended. */
+type Recorded = Pick<
+  Exchange,
+  | 'call'
+  | 'heldMicro'
+  | 'holdSteps'
+  | 'onDisconnect'
+  | 'accountId'
+  | 'upstreamRequestId'
+  | 'attempts'
+  | 'leftMs'
+  | 'firstByteMs'
+> & { readonly request: Pick<InferenceRequest, 'model' | 'stream'> }
+
+/** A request that never became an exchange, for its usage record. */
+export function neverBegun(call: Call, request: Recorded['request']): Recorded {
+  return {
+    call,
+    request,
+    heldMicro: 0,
+    holdSteps: [],
+    onDisconnect: null,
+    accountId: null,
+    upstreamRequestId: null,
+    attempts: [],
+    leftMs: null,
+    firstByteMs: null,
   }
 }
 
 /** What every usage record of this exchange has in common; `end` says how it ended. */
 export function usageRecord(
-  exchange: Pick<
-    Exchange,
-    'call' | 'bound' | 'accountId' | 'upstreamRequestId' | 'attempts' | 'leftMs' | 'firstByteMs'
-  > & { readonly request: Pick<InferenceRequest, 'model' | 'stream'> },
+  exchange: Recorded,
   nowMonotonicMs: number,
   end: Pick<UsageRecord, 'status' | 'httpStatus' | 'errorCode' | 'source'> & Partial<UsageRecord>,
 ): UsageRecord {
@@ -92,7 +139,10 @@ export function usageRecord(
     webSearchRequests: 0,
     costMicro: 0,
     receipt: null,
-    holdMicro: exchange.bound?.amountMicro ?? 0,
+    holdMicro: exchange.heldMicro,
+    holdSteps: exchange.holdSteps,
+    onDisconnect: exchange.onDisconnect,
+    joinedRequestId: null,
     anomalies: 0,
     accountId: exchange.accountId,
     upstreamRequestId: exchange.upstreamRequestId,

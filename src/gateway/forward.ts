@@ -8,14 +8,14 @@ import type { BodyFacts } from '../wire/body-facts.ts'
 import { allFailed, nothingTried, timedOut } from './all-failed.ts'
 import type { AttemptEnd, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
+import { candidatesOf, type WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
 import { continuesThread } from './scalars.ts'
 import { targetOf } from './target.ts'
 
 /** What is sent, and what the choice of accounts needs to know of it. */
-export interface Forwarding {
-  readonly requestId: string
+export interface Forwarding extends WantedAccount {
   /** The free count has upstream limits of its own: what they say is no headroom of the account. */
   readonly isCount: boolean
   /** Raw path and query of the client, verbatim. */
@@ -23,9 +23,6 @@ export interface Forwarding {
   readonly rawHeaders: readonly string[]
   readonly body: Uint8Array
   readonly stream: boolean
-  readonly model: string
-  /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
-  readonly modelClass: string
   readonly resend: ResendRule
   /** The client's own time-out, in ms; null when it stated none. */
   readonly clientTimeoutMs: number | null
@@ -92,11 +89,8 @@ const NONE_TRIED: ReadonlySet<string> = new Set()
 /**
  * Chooses the account for a first try and takes its slot; throws the right 429 or 503 when none can serve.
  */
-export function takeAccount(
-  gateway: Gateway,
-  want: { model: string; modelClass: string },
-): LiveAccount {
-  const choice = select(gateway.pool.candidates(want.model, want.modelClass), NONE_TRIED)
+export function takeAccount(gateway: Gateway, want: WantedAccount): LiveAccount {
+  const choice = select(candidatesOf(gateway, want), NONE_TRIED)
   if (choice.kind === 'none') throw nothingTried(choice, gateway.pool.size)
   const live = gateway.pool.account(choice.id)
   if (live === null)
@@ -163,7 +157,13 @@ export async function forward(
     const wasHurried = ranOut && withinMs < Math.min(beginMs, answerBeginsMs) * FAIR_SHARE
     const outcome = wasHurried ? { ...end.outcome, kind: 'abandoned' as const } : end.outcome
     want.attempts.push(
-      attemptOf({ accountId: id, outcome, durationMs: gateway.clock.monotonicMs() - startedMs }),
+      attemptOf({
+        accountId: id,
+        outcome,
+        durationMs: gateway.clock.monotonicMs() - startedMs,
+        // What upstream may have billed for nothing is the operator's loss (R5).
+        listCostMicro: isOurLoss(end.kind, outcome) ? want.listMicro : 0,
+      }),
     )
     if (end.kind === 'answer' && !want.isCount) noteHeadroom(gateway, account, end.headers)
 
@@ -195,7 +195,7 @@ export async function forward(
       tried.size >= gateway.policy.maxAttempts
     )
       break
-    const choice = select(gateway.pool.candidates(want.model, want.modelClass), tried)
+    const choice = select(candidatesOf(gateway, want), tried)
     account = choice.kind === 'account' ? gateway.pool.account(choice.id) : null
     if (account !== null) gateway.pool.attemptStarted(account.account.id)
   }
@@ -203,7 +203,7 @@ export async function forward(
   const last = refused.at(-1)
   if (last !== undefined && refused.length === seen.length)
     return { kind: 'answer', answer: last.answer, account: last.account }
-  const choice = select(gateway.pool.candidates(want.model, want.modelClass), NONE_TRIED)
+  const choice = select(candidatesOf(gateway, want), NONE_TRIED)
   throw allFailed(choice, seen, gateway.clock.monotonicMs() - want.arrivedMs)
 }
 
@@ -263,6 +263,11 @@ function mayResend(rule: ResendRule, outcome: Outcome, ambiguous: number): boole
 /** Upstream was at work on it: it broke, or its stream began with an error that names the request. */
 function mayBeBilled(outcome: Outcome): boolean {
   return outcome.kind === 'server_error' || outcome.kind === 'client_fault'
+}
+
+/** Upstream may have billed a try that gave us nothing. */
+function isOurLoss(end: 'answer' | 'failed', outcome: Outcome): boolean {
+  return end === 'failed' ? mayBeBilled(outcome) : outcome.kind === 'server_error'
 }
 
 /** Another account answered the same request: so the refusals were about their accounts. */

@@ -1,17 +1,27 @@
+import type { Learned } from '../billing/learned.ts'
 import type { PriceTable } from '../billing/price-table.ts'
 import type { Clock } from '../core/clock.ts'
+import type { DisconnectPolicy, Fraction } from '../core/model.ts'
 import type { Log } from '../observe/log.ts'
+import type { AccountCaps } from '../pool/account-caps.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { RequestDefaults } from '../providers/anthropic/request.ts'
 import type { Connections } from '../providers/http.ts'
 import type { Store } from '../store/store.ts'
+import type { RecordingSpace } from './recording.ts'
+import type { Runs } from './runs.ts'
 
 /** Everything an exchange works with. Made once, by the daemon. */
 export interface Gateway {
   readonly store: Store
   readonly pool: Pool
+  /** What our accounts may cost us, and have. */
+  readonly caps: AccountCaps
   readonly connections: Connections
+  /** As it is now; what was admitted keeps the table of its admission. */
   readonly prices: PriceTable
+  /** What receipts have taught about prompts and answers. */
+  readonly learned: Learned
   readonly clock: Clock
   readonly log: Log
   readonly policy: GatewayPolicy
@@ -21,6 +31,9 @@ export interface Gateway {
   readonly running: Set<RunningExchange>
   /** Settlements that the store could not take and that are tried again; a stop waits for these too. */
   readonly late: Set<Promise<void>>
+  /** Answers whose clients are gone, for their retries. */
+  readonly runs: Runs
+  readonly recordings: RecordingSpace
   /** Which refusals have their usage row in this second: `<key> <code>`. */
   readonly refusals: { second: number; readonly seen: Set<string> }
   /** A money invariant broke: nothing more is admitted until a person looked. */
@@ -44,6 +57,14 @@ export interface GatewayPolicy {
   readonly idleMs: number
   readonly answerBeginsMs: number
   readonly longestStreamMs: number
+  readonly hold: 'full' | 'progressive'
+  /** Output tokens that a progressive hold covers at its opening and gains with each extension. */
+  readonly holdStepTokens: number
+  /** For keys that have none of their own. */
+  readonly markup: Fraction
+  readonly onDisconnect: DisconnectPolicy
+  /** IANA name: days and months of limits are those of its wall clock. */
+  readonly timeZone: string
   /** Access log: which exchanges get a line. */
   readonly access: 'all' | 'errors' | 'off'
 }

@@ -1,99 +1,72 @@
-import type { Bound, BoundInput } from '../billing/bound.ts'
-import { costBound, maxTokensThatFit, tighterBound } from '../billing/bound.ts'
-import type { BoundModels } from '../billing/bound-models.ts'
-import { GatewayError } from '../core/errors.ts'
-import { formatUsdExact } from '../core/money.ts'
-import type { InferenceRequest } from '../dialects/dialect.ts'
+import { maxTokensThatFit } from '../billing/bound.ts'
+import { HoldMeter } from '../billing/hold-meter.ts'
+import type { Micro } from '../core/money.ts'
 import type { LiveAccount } from '../pool/pool.ts'
-import type { BodyFacts } from '../wire/body-facts.ts'
+import { boundInputOf } from './bound-input.ts'
 import { countTokens } from './count-tokens.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import { continuesThread, textOf, wholeOf } from './scalars.ts'
+import { cannotBegin, limitWindow, type Need, type NoRoom, roomOf } from './no-money.ts'
+import { continuesThread } from './scalars.ts'
+import { historyTokens } from './threads.ts'
 
-/** What a body says about its size and prices, for the cost bound. */
-export function boundInputOf(request: InferenceRequest): BoundInput {
-  const { facts } = request
-  const geo = textOf(facts.inferenceGeo)
-  const continues = continuesThread(facts)
-  return {
-    textBytes: facts.textBytes - facts.denseBytes,
-    denseBytes: facts.denseBytes,
-    images: facts.images.base64 + facts.images.url + facts.images.file + facts.images.other,
-    unknownInput: hasUnknownSize(facts) || continues,
-    cacheWrites:
-      facts.hasCacheControl1h || continues ? '1h' : facts.hasCacheControl ? '5m' : 'none',
-    maxTokens: request.maxTokens,
-    hasTools: facts.clientTools + facts.serverTools.length > 0 || facts.hasToolChanges,
-    serverTools: facts.serverTools
-      .filter((tool) => tool.family !== 'advisor')
-      .map((tool) => ({
-        kind: tool.family === 'web_search' ? 'web_search' : 'other',
-        maxUses: wholeOf(tool.maxUses),
-      })),
-    mcp: facts.mcpServers > 0,
-    compaction: facts.topLevel.has('compaction') || facts.topLevel.has('context_management'),
-    fast: textOf(facts.speed) === 'fast',
-    geo: geo === 'us' || geo === 'global' ? geo : 'unknown',
-  }
+/** How large the hold of an exchange has to be: the whole bound, or the first step of an answer that streams. */
+export async function meterOf(gateway: Gateway, exchange: Exchange): Promise<HoldMeter> {
+  const { call, request, models, pricesOf, markup } = exchange
+  const history = await historyTokens(gateway, call, request.facts)
+  return new HoldMeter({
+    input: boundInputOf(request, history),
+    models,
+    options: { estimates: gateway.learned, markup },
+    table: pricesOf,
+    atMs: call.arrivedAtMs,
+    mode: request.stream ? gateway.policy.hold : 'full',
+    stepTokens: gateway.policy.holdStepTokens,
+  })
 }
 
 /**
- * Reserves the whole cost bound before anything leaves (M7 to M11): first the cheap bound; where the body
+ * Reserves what the meter says before anything leaves (M7 to M11): first by the cheap bound; where the body
  * does not tell its size, or the cheap bound does not fit but a counted one might, upstream's free count
- * is asked once, but not about a thread, of which it would see the news alone. Throws `insufficient_credit` with what is needed, what is there and what would fit.
+ * is asked once, but not about a thread, of which it would see the news alone. Throws `insufficient_credit`
+ * or `key_spend_limit` with what is needed, what is there and what would fit.
  */
 export async function holdCredit(
   gateway: Gateway,
   exchange: Exchange,
-  models: BoundModels,
+  meter: HoldMeter,
   account: LiveAccount,
 ): Promise<void> {
-  const input = boundInputOf(exchange.request)
-  let bound = costBound(input, models)
-  let counted = continuesThread(exchange.request.facts)
-  if (!bound.inputKnown && !counted) {
-    counted = true
+  let sized = meter
+  let isCounted = continuesThread(exchange.request.facts)
+  const count = async () => {
+    isCounted = true
     const tokens = await countTokens(gateway, exchange, account)
-    if (tokens !== null) bound = tighterBound(input, models, tokens)
+    if (tokens === null) return false
+    sized = meter.counted(tokens)
+    return true
   }
-  let refusal = await tryHold(gateway, exchange, bound, account)
-  if (refusal !== null && !counted && mayFit(input, models, refusal.availableMicro)) {
-    const tokens = await countTokens(gateway, exchange, account)
-    if (tokens !== null) {
-      bound = tighterBound(input, models, tokens)
-      refusal = await tryHold(gateway, exchange, bound, account)
-    }
-  }
-  if (refusal !== null) throw insufficientCredit(bound, refusal.availableMicro)
+  if (!meter.bound.inputKnown && !isCounted) await count()
+  let refusal = await tryHold(gateway, exchange, sized, account)
+  if (refusal !== null && !isCounted && meter.mayFit(roomOf(refusal)) && (await count()))
+    refusal = await tryHold(gateway, exchange, sized, account)
+  if (refusal === null) return
+  throw cannotBegin(gateway, exchange, needOf(sized, roomOf(refusal)), refusal)
 }
 
-/** The 402 of a bound that does not fit. */
-export function insufficientCredit(bound: Bound, availableMicro: number): GatewayError {
-  const fitting = maxTokensThatFit(bound, availableMicro)
-  const details: Record<string, number> = {
-    required_micro: bound.amountMicro,
-    available_micro: availableMicro,
-  }
-  if (fitting !== null) details.max_tokens_that_fit = fitting
-  return new GatewayError('insufficient_credit', {
-    facts: {
-      available: formatUsdExact(availableMicro),
-      required: formatUsdExact(bound.amountMicro),
-      fits: fitting === null ? '' : `It would fit with max_tokens ${fitting}. `,
-    },
-    details,
-  })
+/** What a request needs to begin, and what would fit into `roomMicro`. */
+export function needOf({ bound, openMicro }: HoldMeter, roomMicro: Micro): Need {
+  return { requiredMicro: openMicro, fits: maxTokensThatFit(bound, roomMicro) }
 }
 
 async function tryHold(
   gateway: Gateway,
   exchange: Exchange,
-  bound: Bound,
+  meter: HoldMeter,
   account: LiveAccount,
-): Promise<{ availableMicro: number } | null> {
+): Promise<NoRoom | null> {
   const { call, request } = exchange
-  exchange.bound = bound
+  exchange.meter = meter
   const result = await gateway.store.openHold({
     requestId: call.requestId,
     userId: call.live.key.userId,
@@ -102,27 +75,22 @@ async function tryHold(
     accountId: account.account.id,
     model: request.model,
     stream: request.stream,
-    amountMicro: bound.amountMicro,
+    amountMicro: meter.openMicro,
+    markup: exchange.markup,
+    limitWindow: limitWindow(gateway, call),
     openedAtMs: call.arrivedAtMs,
   })
-  if (result.kind === 'insufficient_credit') return result
+  if (result.kind !== 'held') return result
   exchange.holdOpen = true
   exchange.wasHeld = true
+  exchange.heldMicro = meter.openMicro
+  const nowMs = gateway.clock.monotonicMs()
+  exchange.holdSteps.push({
+    kind: 'opened',
+    amountMicro: meter.openMicro,
+    afterMs: Math.round(nowMs - call.arrivedMs),
+  })
+  if (call.live.key.burnLimitMicro !== null)
+    exchange.burn = call.live.burn.begin(meter.openMicro, nowMs)
   return null
-}
-
-/** Whether any count of the input could bring the bound down to what is there. */
-function mayFit(input: BoundInput, models: BoundModels, availableMicro: number): boolean {
-  return availableMicro > 0 && tighterBound(input, models, 1).amountMicro <= availableMicro
-}
-
-/** True where the body does not tell how long the prompt is: PDFs, URLs, file ids. */
-function hasUnknownSize(facts: BodyFacts): boolean {
-  const { documents, images } = facts
-  return (
-    documents.base64 + documents.url + documents.file + documents.other > 0 ||
-    images.url + images.file + images.other > 0 ||
-    facts.containerUploads > 0 ||
-    facts.fileIds > 0
-  )
 }

@@ -1,21 +1,23 @@
-import { costBound } from '../billing/bound.ts'
 import { availableMicro as availableMicroOf } from '../billing/ledger.ts'
-import { ERRORS, GatewayError } from '../core/errors.ts'
-import type { UsageRecord } from '../core/model.ts'
-import { readError } from '../providers/anthropic/classify.ts'
-import { StoreError } from '../store/store.ts'
+import { markupFor } from '../billing/price-changes.ts'
+import { GatewayError } from '../core/errors.ts'
+import type { LiveAccount } from '../pool/pool.ts'
+import type { WantedAccount } from './candidates.ts'
+import { ClientPresence } from './client-presence.ts'
 import type { Call, Exchange } from './exchange.ts'
-import { beginExchange, usageRecord } from './exchange.ts'
-import type { CallOff, Forwarded, Forwarding } from './forward.ts'
+import { beginExchange } from './exchange.ts'
+import type { Forwarded, Forwarding } from './forward.ts'
 import { CalledOff, forward, resendRule, takeAccount } from './forward.ts'
-import type { Gateway, RunningExchange } from './gateway.ts'
-import { boundInputOf, holdCredit, insufficientCredit } from './hold.ts'
+import type { Gateway } from './gateway.ts'
+import { holdCredit, meterOf, needOf } from './hold.ts'
 import { admitModels, inspectBody, namedModel, readInference } from './inspect-body.ts'
+import { joinRun } from './join.ts'
+import { cannotBegin } from './no-money.ts'
 import { withRealModel } from './real-model.ts'
-import { relayStream } from './relay.ts'
+import { closeAfterFailure } from './refusals.ts'
+import { startRelay } from './relay.ts'
 import { answerHead } from './reply-head.ts'
-import { logExchange, settle, voidHold } from './settle.ts'
-import { unaryUsage } from './unary-usage.ts'
+import { giveWholeAnswer } from './whole-answer.ts'
 
 /** What the server does for the pipeline: it knows the client's side of HTTP. */
 export interface ClientSide {
@@ -37,104 +39,113 @@ export async function runInference(
 ): Promise<void> {
   let exchange: Exchange | null = null
   let model = ''
-  const callOff: CallOff = { abort: () => {}, aborted: false, noMore: false }
-  const onClose = () => {
-    if (call.response.writableFinished) return
-    if (exchange !== null) exchange.clientGone = true
-    callOff.noMore = true
-    // An answer that does not stream is billed whole upstream anyway: it is read to its end.
-    if (exchange === null || exchange.request.stream) {
-      callOff.aborted = true
-      callOff.abort()
-    }
-  }
-  call.response.on('close', onClose)
-  let isStopped = false
-  const running: RunningExchange = {
-    cut() {
-      isStopped = true
-      callOff.noMore = true
-      callOff.aborted = true
-      callOff.abort()
-    },
-    tick() {},
-  }
-  gateway.running.add(running)
+  const presence = new ClientPresence(gateway, call)
   try {
     // 2. inspect: one scan of the bytes; what was checked is what is forwarded.
     const facts = inspectBody(body)
     model = namedModel(facts)
     const request = withRealModel(gateway, call, readInference(call, body, facts))
 
-    // 3. admit: is the model known, served and allowed for this key?
+    // 3. admit: is the model known, served and allowed for this key? Or is it a retry of what still runs?
+    const { prices: pricesOf } = gateway
     const models = admitModels(gateway, call, request)
-    exchange = beginExchange(call, request, models.row, gateway.prices)
+    if (await joinRun(gateway, call, request, client.keyHeaders)) return
+    const markup = markupFor(pricesOf, models.row, {
+      keyMarkup: call.live.key.markup,
+      serverMarkup: gateway.policy.markup,
+      atMs: call.arrivedAtMs,
+    })
+    exchange = beginExchange(call, request, { models, pricesOf, markup })
+    presence.of(exchange)
 
-    // 4. hold: an account's slot, then the whole cost bound, durably, before anything leaves.
-    const account = await takeAccountOrSayWhatIsMissing(gateway, exchange, models)
-    try {
-      await holdCredit(gateway, exchange, models, account)
-    } catch (error) {
-      gateway.pool.attemptCancelled(account.account.id)
-      throw error
-    }
+    // 4. hold: an account's slot, then what it may cost, durably, before anything leaves.
+    const account = await hold(gateway, exchange)
 
     // 5. forward: one account after another, while nothing has reached the client.
+    const { callOff } = presence
     const forwarded = await forward(gateway, forwardingOf(gateway, exchange), account, callOff)
     exchange.accountId = forwarded.account.account.id
 
     // 6. relay and 7. settle: the last byte waits for the settlement.
-    call.response.off('close', onClose)
-    if (forwarded.kind === 'stream') {
-      // From here on the relay is what a stop ends.
-      gateway.running.delete(running)
-      await relay(gateway, exchange, forwarded, client)
-    } else await answer(gateway, exchange, forwarded, client)
+    if (forwarded.kind === 'stream') await relay(gateway, exchange, forwarded, { client, presence })
+    else {
+      presence.ignore()
+      const { run } = presence
+      await giveWholeAnswer(gateway, exchange, forwarded, { run, keyHeaders: client.keyHeaders })
+    }
   } catch (error) {
     await closeAfterFailure(gateway, call, { exchange, model }, error)
     if (!(error instanceof CalledOff)) throw error
-    if (isStopped) throw new GatewayError('draining', { retryAfterMs: 3_000 })
+    if (presence.isStopped) throw new GatewayError('draining', { retryAfterMs: 3_000 })
   } finally {
-    gateway.running.delete(running)
-    call.response.off('close', onClose)
+    presence.end()
   }
+}
+
+/** Takes an account's slot and opens the hold. */
+async function hold(gateway: Gateway, exchange: Exchange): Promise<LiveAccount> {
+  const meter = await meterOf(gateway, exchange)
+  exchange.meter = meter
+  const account = await takeAccountOrSayWhatIsMissing(gateway, exchange)
+  reserve(gateway, exchange, account.account.id)
+  try {
+    await holdCredit(gateway, exchange, meter, account)
+  } catch (error) {
+    gateway.pool.attemptCancelled(account.account.id)
+    gateway.caps.release(exchange.call.requestId)
+    throw error
+  }
+  return account
 }
 
 /** Credit is asked before accounts (ux 7.5): who could not pay anyway gets 402, not 503. */
 async function takeAccountOrSayWhatIsMissing(
   gateway: Gateway,
   exchange: Exchange,
-  models: ReturnType<typeof admitModels>,
-) {
-  const want = { model: exchange.price.id, modelClass: exchange.price.modelClass }
+): Promise<LiveAccount> {
   try {
-    return takeAccount(gateway, want)
+    return takeAccount(gateway, wantOf(exchange))
   } catch (error) {
-    const bound = costBound(boundInputOf(exchange.request), models)
-    const wallet = await gateway.store.getWallet(exchange.call.live.key.userId)
+    const { meter, call } = exchange
+    if (meter === null || !meter.bound.inputKnown) throw error
+    const wallet = await gateway.store.getWallet(call.live.key.userId)
     const availableMicro = wallet === null ? 0 : availableMicroOf(wallet)
-    if (bound.inputKnown && availableMicro < bound.amountMicro)
-      throw insufficientCredit(bound, availableMicro)
-    throw error
+    if (availableMicro >= meter.openMicro) throw error
+    const noRoom = { kind: 'insufficient_credit', availableMicro } as const
+    throw cannotBegin(gateway, exchange, needOf(meter, availableMicro), noRoom)
   }
 }
 
-function forwardingOf(gateway: Gateway, exchange: Exchange): Forwarding {
-  const { call, request, price } = exchange
+function wantOf({ call, price, meter }: Exchange): WantedAccount {
   return {
     requestId: call.requestId,
+    model: price.id,
+    modelClass: price.modelClass,
+    listMicro: meter?.bound.listAmountMicro ?? 0,
+  }
+}
+
+/** The account may be charged for it: what it may cost counts against that account's cap. */
+function reserve({ caps }: Gateway, { call, meter }: Exchange, accountId: string): void {
+  const listMicro = meter?.bound.listAmountMicro ?? 0
+  caps.reserve(call.requestId, { accountId, listMicro, atMs: call.arrivedAtMs })
+}
+
+function forwardingOf(gateway: Gateway, exchange: Exchange): Forwarding {
+  const { call, request } = exchange
+  return {
+    ...wantOf(exchange),
     isCount: false,
     target: call.target,
     rawHeaders: call.rawHeaders,
     body: request.body,
     stream: request.stream,
-    model: price.id,
-    modelClass: price.modelClass,
     resend: resendRule(request.facts),
     clientTimeoutMs: call.clientTimeoutMs,
     arrivedMs: call.arrivedMs,
     attempts: exchange.attempts,
     onAttempt(accountId) {
+      reserve(gateway, exchange, accountId)
       if (exchange.leftMs === null) exchange.leftMs = gateway.clock.monotonicMs()
       else gateway.store.noteProgress({ requestId: call.requestId, accountId, progress: null })
       exchange.accountId = accountId
@@ -146,123 +157,26 @@ async function relay(
   gateway: Gateway,
   exchange: Exchange,
   forwarded: Extract<Forwarded, { kind: 'stream' }>,
-  client: ClientSide,
+  { client, presence }: { client: ClientSide; presence: ClientPresence },
 ): Promise<void> {
   const { call } = exchange
   exchange.upstreamRequestId = forwarded.stream.upstreamRequestId
-  await relayStream({
+  const running = startRelay({
     gateway,
     exchange,
     forwarded,
+    run: presence.run,
     renderStreamError: client.renderStreamError,
-    writeHead() {
-      const accountId = forwarded.account.account.id
-      const head = answerHead(call, forwarded.stream.headers, accountId, client.keyHeaders)
-      head.push('x-accel-buffering', 'no')
-      call.response.writeHead(forwarded.stream.status, head)
+    client: {
+      response: call.response,
+      writeHead({ status, headers, accountId }) {
+        exchange.firstByteMs = gateway.clock.monotonicMs()
+        const head = answerHead(call, headers, accountId, client.keyHeaders)
+        head.push('x-accel-buffering', 'no')
+        call.response.writeHead(status, head)
+      },
     },
   })
-}
-
-async function answer(
-  gateway: Gateway,
-  exchange: Exchange,
-  forwarded: Extract<Forwarded, { kind: 'answer' }>,
-  client: ClientSide,
-): Promise<void> {
-  const { call } = exchange
-  const { status, headers, body, outcome, json } = forwarded.answer
-  const accountId = forwarded.account.account.id
-  exchange.upstreamRequestId = outcome.upstreamRequestId
-  const gone = exchange.clientGone || call.response.destroyed
-  exchange.firstByteMs = gone ? null : gateway.clock.monotonicMs()
-  if (outcome.kind === 'ok') {
-    const ending = { status: 'complete' as const, httpStatus: gone ? 499 : status, errorCode: null }
-    const usage = unaryUsage(exchange, json)
-    // Who waits for it gets an error when it cannot be settled, and so nothing to pay for.
-    await settle(gateway, exchange, usage, 'exact', { ...ending, isUnsent: !gone })
-  } else {
-    await voidHold(gateway, exchange, {
-      httpStatus: status,
-      errorCode: readError(body.toString('utf8')).type,
-    })
-  }
-  if (call.response.destroyed) return
-  const head = answerHead(call, headers, accountId, client.keyHeaders)
-  head.push('content-length', String(body.length))
-  call.response.writeHead(status, head)
-  // Head and body leave in one write where the body is small: Node joins a string to the head, not a buffer.
-  if (body.length <= JOINED_BYTES) call.response.end(body.toString('latin1'), 'latin1')
-  else call.response.end(body)
-}
-
-const JOINED_BYTES = 16 * 1024
-
-/** Whatever went wrong before an answer: the hold is closed, and the owner can see what happened. */
-async function closeAfterFailure(
-  gateway: Gateway,
-  call: Call,
-  { exchange, model }: { readonly exchange: Exchange | null; readonly model: string },
-  error: unknown,
-): Promise<void> {
-  const gone = error instanceof CalledOff || call.response.destroyed
-  const code = error instanceof GatewayError ? error.code : gone ? null : 'internal_error'
-  const httpStatus = gone ? 499 : code === null ? 499 : ERRORS[code].status
-  if (exchange?.holdOpen) {
-    // A store that cannot take the void now takes it later; the client's answer does not change.
-    await voidHold(gateway, exchange, { httpStatus, errorCode: code }).catch(() => {})
-    return
-  }
-  if (exchange?.wasHeld || error instanceof StoreError) return
-  if (exchange === null) {
-    noteRefusal(gateway, call, error, model)
-    return
-  }
-  const end = { status: 'rejected', source: 'none', httpStatus, errorCode: code } as const
-  const record = usageRecord(exchange, gateway.clock.monotonicMs(), { ...end, holdMicro: 0 })
-  writeRefusal(gateway, record)
-  logExchange(gateway, record)
-}
-
-/** One row per key, code and second: a client that is refused in a loop must not fill the disk. */
-function writeRefusal(gateway: Gateway, record: UsageRecord): void {
-  const { refusals } = gateway
-  const second = Math.floor(record.createdAtMs / 1_000)
-  if (second !== refusals.second) {
-    refusals.second = second
-    refusals.seen.clear()
-  }
-  const name = `${record.keyId} ${record.errorCode}`
-  if (refusals.seen.has(name)) return
-  refusals.seen.add(name)
-  gateway.store.noteRefusal(record)
-}
-
-/**
- * The usage row (cost 0) of an authenticated request that was refused before it became an exchange.
- * `model` is what its body named; '' while the body was not read.
- */
-export function noteRefusal(gateway: Gateway, call: Call, error: unknown, model = ''): void {
-  const code = error instanceof GatewayError ? error.code : null
-  const record = usageRecord(
-    {
-      call,
-      request: { model, stream: false },
-      bound: null,
-      accountId: null,
-      upstreamRequestId: null,
-      attempts: [],
-      leftMs: null,
-      firstByteMs: null,
-    },
-    gateway.clock.monotonicMs(),
-    {
-      status: 'rejected',
-      source: 'none',
-      httpStatus: code === null ? 499 : ERRORS[code].status,
-      errorCode: code,
-    },
-  )
-  writeRefusal(gateway, record)
-  logExchange(gateway, record)
+  presence.hand(running.adopt)
+  await running.done
 }

@@ -1,23 +1,21 @@
-import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../core/errors.ts'
-import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
-import type { StreamError } from '../providers/anthropic/stream-tap.ts'
-import type { OutcomeKind } from '../providers/provider.ts'
-import { attemptOf } from '../providers/provider.ts'
+import type { Usage } from '../core/usage.ts'
+import { Absence } from './absence.ts'
 import type { ChunkPart, LiveStream, StreamSink } from './attempt.ts'
+import { ClientStream, STALLED_MS, type StreamClient } from './client-stream.ts'
+import { policyOf } from './disconnect.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
-import { observe } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
-import { cutStreamUsage, settle } from './settle.ts'
+import { HoldGrowth } from './hold-growth.ts'
+import { learnFromStream } from './lessons.ts'
+import { cannotGoOn, type NoRoom } from './no-money.ts'
+import type { AbandonedRun, Joined } from './runs.ts'
+import { type Closed, settle } from './settle.ts'
+import { StreamAttempt } from './stream-attempt.ts'
+import { cutStreamUsage } from './stream-usage.ts'
 
-/** A client that takes no bytes for this long is gone (reliability S2). */
-const STALLED_MS = 60_000
-/** Omitted thinking is billed but not seen: after a disconnect we read on this long for its true count. */
-const READ_ON_MS = 30_000
-/** An unfinished event larger than this goes out in pieces. */
-const MAX_TAIL_BYTES = 64 * 1024
 /** Upstream ends its body with `message_stop`; if it does not, the client need not wait for it. */
 const LINGER_MS = 250
 
@@ -26,341 +24,317 @@ export interface RelayContext {
   readonly gateway: Gateway
   readonly exchange: Exchange
   readonly forwarded: Extract<Forwarded, { kind: 'stream' }>
-  /** Writes the head; called once, just before the first byte. */
-  readonly writeHead: () => void
+  readonly client: StreamClient
+  /** The client left before the answer began; its answer is for whoever joins. */
+  readonly run: AbandonedRun | null
   readonly renderStreamError: (error: GatewayError) => string
 }
 
-/** Passes a stream to the client and settles it; resolves when both are done. */
-export function relayStream(context: RelayContext): Promise<void> {
-  const relay = new Relay(context)
-  return relay.run()
+/** Passes a stream to its client and settles it. */
+export interface RunningRelay {
+  /** Resolves when both are done. */
+  readonly done: Promise<void>
+  /** Gives the answer to a client that comes later; null when it cannot have all of it. */
+  readonly adopt: (client: StreamClient) => Promise<Joined> | null
 }
 
-/**
- * Bytes go through unchanged, whole events at a time, so that a stream which breaks never leaves half an
- * event behind. The end of the stream waits for the settlement.
- */
+export function startRelay(context: RelayContext): RunningRelay {
+  const relay = new Relay(context)
+  return { done: relay.run(), adopt: (client) => relay.adopt(client) }
+}
+
+/** What the client is told of an answer that is not whole; null: upstream has told it, or nobody is there. */
+type LastWords = ((closed: Closed, usage: Usage) => GatewayError) | null
+
+/** One stream between upstream and its client. The end of the stream waits for the settlement. */
 class Relay implements StreamSink, RunningExchange {
   readonly #gateway: Gateway
   readonly #exchange: Exchange
-  readonly #forwarded: RelayContext['forwarded']
   readonly #context: RelayContext
   readonly #stream: LiveStream
-  readonly #response: ServerResponse
+  readonly #attempt: StreamAttempt
+  readonly #client: ClientStream
+  readonly #absence: Absence
+  readonly #growth: HoldGrowth | null
   readonly #startedMs: number
   #done: () => void = () => {}
-  /** The unfinished event at the end of what came, not yet written. */
-  #tail: Buffer | null = null
-  /** From the beginning of `message_stop` on: waits for the settlement. */
-  #held: Buffer[] = []
-  #holding = false
-  #headWritten = false
-  #closing = false
-  #upstreamEnded = false
-  #settled = false
-  #finished = false
+  #hasBegun = false
+  #isClosing = false
+  #hasUpstreamEnded = false
+  #isWhole = false
+  #settled: Closed | null = null
+  #isFinished = false
   #stalledSinceMs: number | null = null
-  #clientGoneMs: number | null = null
-  #notedMs = 0
+  #isUnpaid = false
 
   constructor(context: RelayContext) {
+    const { gateway, exchange, forwarded, run } = context
     this.#context = context
-    this.#gateway = context.gateway
-    this.#exchange = context.exchange
-    this.#forwarded = context.forwarded
-    this.#stream = context.forwarded.stream
-    this.#response = context.exchange.call.response
-    this.#startedMs = context.gateway.clock.monotonicMs()
+    this.#gateway = gateway
+    this.#exchange = exchange
+    this.#stream = forwarded.stream
+    this.#attempt = new StreamAttempt(gateway, exchange, forwarded)
+    this.#startedMs = gateway.clock.monotonicMs()
+    this.#client = this.#clientOf(context)
+    this.#absence = new Absence({
+      gateway,
+      exchange,
+      run,
+      produced: () => this.#produced(),
+      stop: () => {
+        this.#stop('client went away')
+        this.#interrupt(null, null)
+      },
+    })
+    this.#growth = this.#growthOf(exchange)
   }
 
   run(): Promise<void> {
     const done = new Promise<void>((resolve) => {
       this.#done = resolve
     })
-    noteHeadroom(this.#gateway, this.#forwarded.account, this.#stream.headers)
+    noteHeadroom(this.#gateway, this.#context.forwarded.account, this.#stream.headers)
     this.#gateway.running.add(this)
-    this.#response.on('close', this.#onClose)
-    this.#response.on('drain', this.#onDrain)
+    this.#client.open()
     this.#stream.attach(this)
-    if (this.#response.destroyed) this.#onClose()
     return done
   }
 
-  data(chunk: Buffer, { safe, whole }: ChunkPart): void {
+  adopt(client: StreamClient): Promise<Joined> | null {
+    if (this.#isFinished || !this.#client.isRecorded || !this.#client.isGone) return null
+    const joined = this.#absence.end()
+    this.#client.adopt(client)
+    return joined
+  }
+
+  data(chunk: Buffer, part: ChunkPart): void {
     const { tap } = this.#stream
-    if (tap.startedJust || this.#notedMs === 0) this.#noteProgress()
-    if (safe < chunk.length || this.#holding) {
-      const open = chunk.subarray(0, safe)
-      if (this.#holding) this.#held.push(chunk)
-      else {
-        if (safe > 0 || this.#tail === null) this.#write(open)
-        this.#holding = true
-        if (safe === 0 && this.#tail !== null) {
-          // `message_stop` began in what was kept back as an unfinished event.
-          this.#held.push(this.#tail)
-          this.#tail = null
-        }
-        this.#held.push(chunk.subarray(safe))
-      }
-    } else {
-      this.#passWholeEvents(chunk, whole)
+    if (!this.#hasBegun && tap.started) {
+      this.#hasBegun = true
+      this.#attempt.noteProgress()
+      this.#growth?.started()
     }
-    if (tap.ended) this.#complete()
-    else if (this.#clientGoneMs !== null && tap.outputSoFar(this.#nowMs()).seenOutputTokens > 0) {
-      // Reading on after a disconnect: the true count has come.
-      this.#cut('client went away', 499, null)
+    this.#client.take(chunk, part)
+    if (tap.ended) {
+      this.#complete()
+      return
     }
+    this.#growth?.check()
+    if (this.#client.isGone) this.#absence.check()
   }
 
   end(): void {
-    this.#upstreamEnded = true
-    if (this.#closing) this.#finishIfReady()
+    this.#hasUpstreamEnded = true
+    if (this.#isClosing) this.#finishIfReady()
     else this.broken('ended the stream early')
   }
 
   broken(reason: string): void {
-    this.#upstreamEnded = true
-    if (this.#closing) {
+    this.#hasUpstreamEnded = true
+    if (this.#isClosing) {
       this.#finishIfReady()
       return
     }
     const error = this.#stream.tap.errorEvent
-    this.#observeFailure(error, reason)
+    this.#attempt.failed(error, reason)
     if (error !== null) this.#interrupt(error.type, null)
-    else {
-      const { requestId } = this.#exchange.call
-      this.#interrupt(
-        'upstream_interrupted',
-        new GatewayError('upstream_interrupted', { facts: { reason, requestId } }),
-      )
-    }
+    else this.#interrupt('upstream_interrupted', () => this.#interrupted(reason))
   }
 
   cut(): void {
-    if (this.#closing) return
-    this.#observe('abandoned', 'gateway stopped')
-    this.#stream.abort()
-    this.#interrupt('draining', new GatewayError('draining', { retryAfterMs: 3_000 }))
+    if (this.#isClosing) return
+    this.#stop('gateway stopped')
+    this.#interrupt('draining', () => new GatewayError('draining', { retryAfterMs: 3_000 }))
   }
 
   /** Called every few seconds: progress for recovery, and the limits in time. */
   tick(nowMs: number): void {
-    if (this.#closing) return
+    if (this.#isClosing) return
     if (this.#stalledSinceMs !== null && nowMs - this.#stalledSinceMs > STALLED_MS) {
-      this.#response.destroy()
+      this.#client.drop()
       return
     }
-    if (this.#clientGoneMs !== null && nowMs - this.#clientGoneMs > READ_ON_MS) {
-      this.#cut('client went away', 499, null)
-      return
-    }
+    if (this.#absence.check()) return
     if (nowMs - this.#startedMs > this.#gateway.policy.longestStreamMs) {
-      this.#observe('abandoned', 'stream ran too long')
-      this.#stream.abort()
-      const { requestId } = this.#exchange.call
+      this.#stop('stream ran too long')
       const reason = 'ran longer than this server allows'
-      this.#interrupt(
-        'upstream_interrupted',
-        new GatewayError('upstream_interrupted', { facts: { reason, requestId } }),
-      )
+      this.#interrupt('upstream_interrupted', () => this.#interrupted(reason))
       return
     }
-    this.#noteProgress()
+    this.#growth?.check()
+    this.#attempt.noteProgress()
   }
 
-  readonly #onDrain = (): void => {
+  #clientOf({ gateway, exchange, forwarded, client }: RelayContext): ClientStream {
+    const { status, headers } = forwarded.stream
+    // What no policy would finish need not be kept for anybody.
+    const isKept = policyOf(gateway, exchange.call).kind !== 'cancel'
+    return new ClientStream({
+      client,
+      head: { status, headers, accountId: forwarded.account.account.id },
+      recording: isKept ? gateway.recordings.begin() : null,
+      events: {
+        left: () => this.#left(),
+        full: () => {
+          this.#stalledSinceMs ??= this.#nowMs()
+          this.#stream.pause()
+        },
+        drained: () => {
+          this.#stalledSinceMs = null
+          this.#resume()
+        },
+      },
+    })
+  }
+
+  #growthOf(exchange: Exchange): HoldGrowth | null {
+    if (exchange.meter === null) return null
+    return new HoldGrowth({
+      gateway: this.#gateway,
+      exchange,
+      meter: exchange.meter,
+      tap: this.#stream.tap,
+      paid: {
+        pause: () => {
+          this.#isUnpaid = true
+          this.#stream.pause()
+        },
+        resume: () => {
+          this.#isUnpaid = false
+          this.#resume()
+        },
+        ranOut: (noRoom) => this.#ranOut(noRoom),
+      },
+    })
+  }
+
+  #left(): void {
     this.#stalledSinceMs = null
-    this.#stream.resume()
+    this.#absence.begin(this.#client.isRecorded ? (client) => this.adopt(client) : null)
+    if (this.#isClosing) return
+    this.#absence.goOn()
+    if (!this.#isClosing) this.#resume()
   }
 
-  readonly #onClose = (): void => {
-    if (this.#response.writableFinished || this.#clientGoneMs !== null) return
-    this.#clientGoneMs = this.#nowMs()
-    this.#exchange.clientGone = true
-    if (this.#closing) {
-      this.#finish()
-      return
-    }
-    const seen = this.#stream.tap.outputSoFar(this.#clientGoneMs)
-    if (seen.omittedThinking && seen.seenOutputTokens === 0) {
-      this.#stream.resume()
-      return
-    }
-    this.#cut('client went away', 499, null)
+  #resume(): void {
+    if (this.#stalledSinceMs === null && !this.#isUnpaid) this.#stream.resume()
   }
 
-  /** Stops reading and bills what was produced. */
-  #cut(reason: string, httpStatus: number, errorCode: string | null): void {
-    this.#observe('abandoned', reason)
+  #produced() {
+    const nowMs = this.#nowMs()
+    const { tap } = this.#stream
+    const { omittedThinking, seenOutputTokens } = tap.outputSoFar(nowMs)
+    const { tokens } = cutStreamUsage(this.#gateway, this.#exchange, tap, nowMs)
+    const isUncounted = omittedThinking && seenOutputTokens === 0
+    return { nowMs, outputTokens: tokens.output, isUncounted }
+  }
+
+  /** There is no money for more: the client gets what it paid for, and the reason. */
+  #ranOut(noRoom: NoRoom): void {
+    if (this.#isClosing) return
+    this.#stop('no money for more')
+    const code = noRoom.kind === 'key_limit' ? 'key_spend_limit' : noRoom.kind
+    this.#interrupt(code, ({ costMicro }, { tokens }) => {
+      const delivered = { costMicro, outputTokens: tokens.output }
+      return cannotGoOn(this.#gateway, this.#exchange, delivered, noRoom)
+    })
+  }
+
+  /** Upstream is told that nobody wants more. */
+  #stop(reason: string): void {
+    this.#attempt.ended('abandoned', reason)
     this.#stream.abort()
-    this.#closePartial(httpStatus, errorCode, null)
   }
 
-  #interrupt(errorCode: string, error: GatewayError | null): void {
-    this.#closePartial(this.#exchange.clientGone ? 499 : 200, errorCode, error)
+  #interrupted(reason: string): GatewayError {
+    const { requestId } = this.#exchange.call
+    return new GatewayError('upstream_interrupted', { facts: { reason, requestId } })
   }
 
   /** The answer is whole: settle, then let its end go. */
   #complete(): void {
-    if (this.#closing) return
-    this.#closing = true
+    if (this.#isClosing) return
+    this.#close()
+    const { gateway, exchange } = this.#context
     const { tap } = this.#stream
-    const failed = tap.errorEvent !== null
-    if (failed) this.#observeFailure(tap.errorEvent, '')
-    else this.#observe('ok', '')
+    this.#isWhole = tap.errorEvent === null
+    if (this.#isWhole) this.#attempt.ended('ok', '')
+    else this.#attempt.failed(tap.errorEvent, '')
     const ending = {
-      status: failed ? ('interrupted' as const) : ('complete' as const),
-      httpStatus: this.#exchange.clientGone ? 499 : 200,
+      status: this.#isWhole ? ('complete' as const) : ('interrupted' as const),
+      httpStatus: exchange.clientGone ? 499 : 200,
       errorCode: tap.errorEvent?.type ?? null,
     }
+    const nowMs = this.#nowMs()
+    if (tap.exact) learnFromStream(gateway, exchange, tap, { nowMs, startedMs: this.#startedMs })
     // Where upstream's figures cannot be used, the output itself tells about how much it was.
-    const usage = tap.exact ? tap.usage() : cutStreamUsage(this.#exchange, tap, this.#nowMs())
-    const source = tap.exact ? 'exact' : 'partial'
-    settle(this.#gateway, this.#exchange, usage, source, ending).then(
-      () => this.#release(),
+    const usage = tap.exact ? tap.usage() : cutStreamUsage(gateway, exchange, tap, nowMs)
+    settle(gateway, exchange, usage, tap.exact ? 'exact' : 'partial', ending).then(
+      (closed) => this.#release(closed),
       () => this.#refuseEnd(),
     )
   }
 
-  #closePartial(httpStatus: number, errorCode: string | null, error: GatewayError | null): void {
-    if (this.#closing) return
-    this.#closing = true
-    this.#upstreamEnded = true
-    const { tap } = this.#stream
-    const usage = cutStreamUsage(this.#exchange, tap, this.#nowMs())
+  #interrupt(errorCode: string | null, lastWords: LastWords): void {
+    if (this.#isClosing) return
+    this.#close()
+    this.#hasUpstreamEnded = true
+    const { gateway, exchange } = this.#context
+    const usage = cutStreamUsage(gateway, exchange, this.#stream.tap, this.#nowMs())
+    const httpStatus = exchange.clientGone ? 499 : 200
     const ending = { status: 'interrupted' as const, httpStatus, errorCode }
-    settle(this.#gateway, this.#exchange, usage, 'partial', ending).then(
-      () => this.#endWith(error),
+    settle(gateway, exchange, usage, 'partial', ending).then(
+      (closed) => this.#endWith(lastWords === null ? null : lastWords(closed, usage)),
       () => this.#refuseEnd(),
     )
+  }
+
+  #close(): void {
+    this.#isClosing = true
+    this.#growth?.close()
+    this.#absence.close()
   }
 
   /** The settlement is durable: what was held may go. */
-  #release(): void {
-    if (this.#tail !== null) this.#held.unshift(this.#tail)
-    this.#tail = null
-    this.#settled = true
-    if (this.#upstreamEnded) this.#finishIfReady()
+  #release(closed: Closed): void {
+    this.#client.release()
+    this.#settled = closed
+    if (this.#hasUpstreamEnded) this.#finishIfReady()
     else setTimeout(() => this.#finish(), LINGER_MS).unref()
   }
 
   #finishIfReady(): void {
-    if (this.#settled && this.#upstreamEnded) this.#finish()
+    if (this.#settled !== null && this.#hasUpstreamEnded) this.#finish()
   }
 
   #endWith(error: GatewayError | null): void {
-    // Half an event is worth nothing to a client and would spoil the error that follows.
-    this.#tail = null
-    this.#held = error === null ? [] : [Buffer.from(this.#context.renderStreamError(error))]
+    const text = error === null ? null : this.#context.renderStreamError(error)
+    this.#client.endWith(text === null ? null : Buffer.from(text))
+    const errorCode = error?.code ?? this.#stream.tap.errorEvent?.type ?? null
+    this.#absence.joined({ status: 'interrupted', errorCode })
     this.#finish()
   }
 
   #refuseEnd(): void {
+    this.#isWhole = false
     this.#stream.abort()
     this.#endWith(new GatewayError('store_unavailable', { retryAfterMs: 5_000 }))
   }
 
   #finish(): void {
-    if (this.#finished) return
-    this.#finished = true
-    if (!this.#upstreamEnded) this.#stream.abort()
+    if (this.#isFinished) return
+    this.#isFinished = true
+    if (!this.#hasUpstreamEnded) this.#stream.abort()
     this.#gateway.running.delete(this)
-    this.#response.off('close', this.#onClose)
-    this.#response.off('drain', this.#onDrain)
-    if (!this.#response.destroyed) {
-      if (!this.#headWritten) this.#writeHead()
-      for (let i = 0; i < this.#held.length - 1; i++) this.#response.write(this.#held[i])
-      this.#response.end(this.#held.at(-1))
-      // What a client never takes must not keep its connection for ever.
-      if (this.#response.writableLength > 0) this.#response.setTimeout(STALLED_MS)
-    }
-    this.#done()
-  }
-
-  #passWholeEvents(chunk: Buffer, end: number): void {
-    if (end === chunk.length) {
-      this.#write(chunk)
-      return
-    }
-    if (end > 0) this.#write(chunk.subarray(0, end))
-    const rest = chunk.subarray(end)
-    this.#tail = this.#tail === null ? rest : Buffer.concat([this.#tail, rest])
-    if (this.#tail.length > MAX_TAIL_BYTES) {
-      const tail = this.#tail
-      this.#tail = null
-      this.#write(tail)
-    }
-  }
-
-  /** Writes to the client, the kept-back beginning of the event first. */
-  #write(bytes: Buffer): void {
-    if (this.#clientGoneMs !== null) {
-      this.#tail = null
-      return
-    }
-    if (!this.#headWritten) this.#writeHead()
-    if (this.#tail !== null) {
-      const tail = this.#tail
-      this.#tail = null
-      this.#response.write(tail)
-    }
-    if (bytes.length === 0) return
-    if (!this.#response.write(bytes) && this.#stalledSinceMs === null) {
-      this.#stalledSinceMs = this.#nowMs()
-      this.#stream.pause()
-    }
-  }
-
-  #writeHead(): void {
-    this.#headWritten = true
-    this.#exchange.firstByteMs = this.#nowMs()
-    this.#context.writeHead()
-  }
-
-  /** Tells the store what a crash from now on may bill (M19). */
-  #noteProgress(): void {
-    const nowMs = this.#nowMs()
-    this.#notedMs = nowMs
-    const { tap } = this.#stream
-    if (!tap.started) return
-    const usage = cutStreamUsage(this.#exchange, tap, nowMs)
-    this.#gateway.store.noteProgress({
-      requestId: this.#exchange.call.requestId,
-      accountId: this.#forwarded.account.account.id,
-      progress: {
-        responseModel: usage.model,
-        tokens: usage.tokens,
-        speed: usage.speed,
-        inferenceGeo: usage.inferenceGeo,
-        upstreamRequestId: this.#stream.upstreamRequestId,
-      },
-    })
-  }
-
-  /** An error event says whose business it is; a stream that only ends is upstream's. */
-  #observeFailure(error: StreamError | null, reason: string): void {
-    if (error === null) this.#observe('server_error', `stream ${reason}`)
-    else this.#observe(outcomeOfErrorEvent(error.type), `stream broke with ${error.type}`)
-  }
-
-  /** Health, the slot and the attempt's line in the receipt. */
-  #observe(kind: OutcomeKind, reason: string): void {
-    const { account, sentAtMs, startedMs } = this.#forwarded
-    const outcome = {
-      kind,
-      reason,
-      httpStatus: this.#stream.status,
-      upstreamRequestId: this.#stream.upstreamRequestId,
-      restMs: null,
-    }
-    const { call, price } = this.#exchange
-    this.#exchange.attempts.push(
-      attemptOf({ accountId: account.account.id, outcome, durationMs: this.#nowMs() - startedMs }),
+    const body = this.#client.finish()
+    this.#absence.joined({ status: 'complete', errorCode: null })
+    const { status, headers } = this.#stream
+    const { accountId } = this.#attempt
+    const balanceMicro = this.#settled?.balanceMicro ?? null
+    this.#absence.leave(
+      body !== null && this.#isWhole ? { status, headers, accountId, body, balanceMicro } : null,
     )
-    this.#gateway.pool.attemptReleased(account.account.id)
-    const want = { requestId: call.requestId, model: price.id, modelClass: price.modelClass }
-    observe(this.#gateway, want, account, outcome, sentAtMs)
+    this.#done()
   }
 
   #nowMs(): number {

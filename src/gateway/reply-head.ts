@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { responseHeadersDown } from '../wire/headers.ts'
 import type { Call } from './exchange.ts'
+import type { Closed } from './settle.ts'
 
 /**
  * The head of an upstream answer as the client gets it, flat: upstream's headers as they pass, then ours.
@@ -24,4 +25,14 @@ export function answerHead(
   head.push('cache-control', 'no-store')
   for (const part of keyHeaders) head.push(part)
   return head
+}
+
+/** What an answer that is whole has cost, and what is left; flat. */
+export function costHeaders({
+  costMicro,
+  balanceMicro,
+}: Pick<Closed, 'costMicro' | 'balanceMicro'>): string[] {
+  const headers = ['x-cc-cost-micro', String(costMicro)]
+  if (balanceMicro !== null) headers.push('x-cc-balance-micro', String(balanceMicro))
+  return headers
 }

@@ -1,15 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { costOf } from '../billing/cost.ts'
-import { outputSoFar, partialUsage } from '../billing/cut-stream.ts'
-import { FIRST_GUESSES } from '../billing/learned.ts'
-import { findPrice } from '../billing/price-table.ts'
 import { ERRORS } from '../core/errors.ts'
-import type { UsageRecord } from '../core/model.ts'
-import type { Usage, UsageSource } from '../core/usage.ts'
-import type { StreamTap } from '../providers/anthropic/stream-tap.ts'
+import type { Attempt, UsageRecord } from '../core/model.ts'
+import type { Micro } from '../core/money.ts'
+import type { Receipt, Usage, UsageSource } from '../core/usage.ts'
 import { type SettleResult, StoreError } from '../store/store.ts'
 import type { Exchange } from './exchange.ts'
 import { usageRecord } from './exchange.ts'
+import { logExchange } from './exchange-log.ts'
 import type { Gateway } from './gateway.ts'
 import { storeFailure } from './store-failure.ts'
 
@@ -22,13 +20,27 @@ export interface Ending {
   readonly isUnsent?: boolean
 }
 
+/** What closing a hold came to. */
+export interface Closed {
+  readonly costMicro: Micro
+  /** The wallet afterwards; null when the hold was closed already. */
+  readonly balanceMicro: Micro | null
+  readonly receipt: Receipt | null
+}
+
 /** How long a settlement that the store could not take waits before it is tried again. */
 const RETRY_MS = 1_000
 
+/** What an answer costs its user, by the prices and the mark-up of its admission. */
+export function receiptOf(exchange: Exchange, usage: Usage): Receipt {
+  const { call, pricesOf, markup } = exchange
+  return costOf(usage, pricesOf, { atMs: call.arrivedAtMs, markup })
+}
+
 /**
- * Charges what upstream counted, at the prices of admission, and closes the hold; the wallet's balance after.
- * Resolves when it is durable. A repeat changes nothing. Rejects when the store cannot take it now: then
- * it is tried again in the background, so that nothing delivered goes unbilled, and nothing else is billed.
+ * Charges what upstream counted, at the prices of admission, and closes the hold. Resolves when it is
+ * durable. A repeat changes nothing. Rejects when the store cannot take it now: then it is tried again in
+ * the background, so that nothing delivered goes unbilled, and nothing else is billed.
  */
 export async function settle(
   gateway: Gateway,
@@ -36,26 +48,29 @@ export async function settle(
   usage: Usage,
   source: UsageSource,
   { isUnsent = false, ...ending }: Ending,
-): Promise<void> {
-  const receipt = costOf(usage, gateway.prices, { atMs: exchange.call.arrivedAtMs })
+): Promise<Closed> {
+  const receipt = receiptOf(exchange, usage)
+  const { costMicro } = receipt
+  bookListCosts(gateway, exchange, receipt.listCostMicro ?? costMicro)
   const record = usageRecord(exchange, gateway.clock.monotonicMs(), {
     ...ending,
     source: usage.anomalies > 0 && source === 'exact' ? 'partial' : source,
     responseModel: usage.model,
     tokens: usage.tokens,
     webSearchRequests: usage.webSearchRequests,
-    costMicro: receipt.costMicro,
+    costMicro,
     receipt,
     anomalies: usage.anomalies,
   })
   const charge = () => gateway.store.settleHold(record)
-  if (!isUnsent) return close(gateway, exchange, record, charge)
-  await close(gateway, exchange, record, charge, (error) => {
+  const balanceMicro = await close(gateway, exchange, record, charge, (error) => {
+    if (!isUnsent) return charge
     const { code } = storeFailure(error)
     exchange.firstByteMs = null
     const end = { httpStatus: ERRORS[code].status, errorCode: code }
     return () => gateway.store.voidHold(voidRecord(gateway, exchange, end))
   })
+  return { costMicro, balanceMicro, receipt }
 }
 
 /** Closes the hold without a charge; the usage row says what happened. */
@@ -63,9 +78,28 @@ export async function voidHold(
   gateway: Gateway,
   exchange: Exchange,
   end: { httpStatus: number; errorCode: string | null },
-): Promise<void> {
+): Promise<Closed> {
+  bookListCosts(gateway, exchange, 0)
   const record = voidRecord(gateway, exchange, end)
-  await close(gateway, exchange, record, () => gateway.store.voidHold(record))
+  const balanceMicro = await close(gateway, exchange, record, () => gateway.store.voidHold(record))
+  return { costMicro: 0, balanceMicro, receipt: null }
+}
+
+/**
+ * What the tries took of their accounts' budgets: the last one `listCostMicro`, as its receipt says; those
+ * that failed in a way that upstream may have billed, what they carry already.
+ */
+function bookListCosts(
+  { caps }: Gateway,
+  { attempts, call }: Exchange,
+  listCostMicro: Micro,
+): void {
+  const last = attempts.at(-1)
+  if (last !== undefined && listCostMicro > 0)
+    attempts[attempts.length - 1] = { ...last, listCostMicro } satisfies Attempt
+  caps.release(call.requestId)
+  for (const attempt of attempts)
+    caps.spent(attempt.accountId, attempt.listCostMicro, call.arrivedAtMs)
 }
 
 function voidRecord(
@@ -77,30 +111,6 @@ function voidRecord(
   return usageRecord(exchange, nowMs, { status: 'rejected', source: 'none', ...end })
 }
 
-/** What a stream that broke off used: exact input, estimated output (M15). */
-export function cutStreamUsage(exchange: Exchange, tap: StreamTap, nowMs: number): Usage {
-  const started = tap.usage()
-  const seen = tap.outputSoFar(nowMs)
-  // The last total came with the stop reason: nothing was produced after it, and no estimate is better.
-  if (started.stopReason !== null && seen.seenOutputTokens > 0) return started
-  const row =
-    findPrice(exchange.pricesOf, started.model, exchange.call.arrivedAtMs) ?? exchange.price
-  const output = outputSoFar(
-    {
-      visibleBytes: seen.visibleBytes,
-      seenOutputTokens: seen.seenOutputTokens,
-      thinkingEstimatedTokens: seen.thinkingEstimatedTokens,
-      thinkingOpenMs: seen.omittedThinkingMs,
-      maxTokens: exchange.request.maxTokens,
-      row,
-      speed: started.speed,
-    },
-    FIRST_GUESSES,
-    'middle',
-  )
-  return partialUsage(started, output)
-}
-
 type Write = () => Promise<SettleResult>
 
 /** `write` closes the hold; `late` says how to close it when that failed, if not by the same write. */
@@ -110,13 +120,14 @@ async function close(
   record: UsageRecord,
   write: Write,
   late: (error: StoreError) => Write = () => write,
-): Promise<void> {
-  if (!exchange.holdOpen) return
+): Promise<Micro | null> {
+  if (!exchange.holdOpen) return null
   exchange.holdOpen = false
+  exchange.burn?.end(record.costMicro, gateway.clock.monotonicMs())
   const { requestId } = record
+  let result: SettleResult
   try {
-    const result = await write()
-    if (result.kind === 'already_closed') gateway.log.warn({ requestId }, 'hold.already_closed')
+    result = await write()
   } catch (error) {
     gateway.log.error({ requestId, err: error }, 'settle.failed')
     if (mayComeRight(gateway, error)) {
@@ -127,6 +138,9 @@ async function close(
     throw error
   }
   logExchange(gateway, record)
+  if (result.kind === 'closed') return result.balanceMicro
+  gateway.log.warn({ requestId }, 'hold.already_closed')
+  return null
 }
 
 /** Tries until the hold is closed, or until no try can help: then the next start closes it. */
@@ -151,30 +165,4 @@ function mayComeRight(gateway: Gateway, error: unknown): error is StoreError {
     return error.reason === 'busy' || error.reason === 'full' || error.reason === 'overloaded'
   gateway.stopAdmission(error instanceof Error ? error : new Error(String(error)))
   return false
-}
-
-/** The one line of an exchange, where the operator wants it. */
-export function logExchange(gateway: Gateway, record: UsageRecord): void {
-  const { access } = gateway.policy
-  const failed = record.httpStatus >= 400 || record.status === 'interrupted'
-  if (access === 'off' || (access === 'errors' && !failed)) return
-  const line = {
-    requestId: record.requestId,
-    userId: record.userId,
-    keyId: record.keyId,
-    model: record.model,
-    accountId: record.accountId,
-    status: record.httpStatus,
-    code: record.errorCode,
-    costMicro: record.costMicro,
-    inputTokens: record.tokens.input,
-    outputTokens: record.tokens.output,
-    cacheReadTokens: record.tokens.cacheRead,
-    stream: record.stream,
-    rerouted: Math.max(0, record.attempts.length - 1),
-    firstByteMs: record.firstByteMs,
-    durationMs: record.durationMs,
-    gatewayUs: record.gatewayUs,
-  }
-  gateway.log.info(line, record.status === 'rejected' ? 'request.rejected' : 'request.done')
 }

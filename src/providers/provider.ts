@@ -44,11 +44,12 @@ export type OutcomeKind =
   /** The client went away, or we stopped on purpose; says nothing about the account. */
   | 'abandoned'
 
-/** An attempt as the usage record keeps it. */
+/** An attempt as the usage record keeps it; `listCostMicro`: what it may have cost us, where that is known yet. */
 export function attemptOf(facts: {
   accountId: string
   outcome: Outcome
   durationMs: number
+  listCostMicro?: number
 }): Attempt {
   return {
     accountId: facts.accountId,
@@ -56,5 +57,6 @@ export function attemptOf(facts: {
     httpStatus: facts.outcome.httpStatus,
     durationMs: Math.round(facts.durationMs),
     upstreamRequestId: facts.outcome.upstreamRequestId,
+    listCostMicro: facts.listCostMicro ?? 0,
   }
 }

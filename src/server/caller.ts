@@ -3,6 +3,7 @@ import { admit } from '../access/admit.ts'
 import { authenticate } from '../access/authenticate.ts'
 import type { LiveKey } from '../access/keyring.ts'
 import { GatewayError } from '../core/errors.ts'
+import { formatUsdExact } from '../core/money.ts'
 import { secondsUp } from '../core/quantity.ts'
 import { anthropic } from '../dialects/anthropic/index.ts'
 import type { Call } from '../gateway/exchange.ts'
@@ -80,6 +81,22 @@ export function enter(live: LiveKey, nowMs: number): void {
   live.inFlight++
 }
 
+/** Throws 429 while the key rests because it spends too fast; the beginning of a rest is logged. */
+export function requireSlowBurn(live: LiveKey, { gateway }: ServerContext, nowMs: number): void {
+  const { id, burnLimitMicro } = live.key
+  if (burnLimitMicro === null) return
+  const rest = live.burn.check(burnLimitMicro, nowMs)
+  if (rest === null) return
+  if (rest.isNew) {
+    const burnMicro = live.burn.totalMicro(nowMs)
+    gateway.log.warn({ keyId: id, burnMicro, limitMicro: burnLimitMicro }, 'key.burn_rate')
+  }
+  throw new GatewayError('key_burn_rate_exceeded', {
+    facts: { limit: formatUsdExact(burnLimitMicro), seconds: secondsUp(rest.waitMs) },
+    retryAfterMs: rest.waitMs,
+  })
+}
+
 /** `anthropic-ratelimit-requests-*`: the key's own limit, flat; nothing for a key without one. */
 export function keyHeaders(
   live: LiveKey,
@@ -115,5 +132,8 @@ export function callOf(incoming: Incoming, live: LiveKey): Call {
     arrivedAtMs: incoming.arrivedAtMs,
     arrivedMs: incoming.arrivedMs,
     clientTimeoutMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : null,
+    isRetry:
+      Number(request.headers['x-stainless-retry-count']) > 0 ||
+      request.headers['idempotency-key'] !== undefined,
   }
 }

@@ -18,14 +18,19 @@ export function toGatewayError(error: unknown): GatewayError {
   return new GatewayError('internal_error', { cause: error })
 }
 
-/** An error as the dialects render it, with its texts filled in. */
-export function wireError(error: GatewayError, requestId: string, contact: Contact): WireError {
+/** An error as the dialects render it, with its texts filled in; `place`: instead of an answer, or inside one. */
+export function wireError(
+  error: GatewayError,
+  requestId: string,
+  contact: Contact,
+  place: 'answer' | 'stream' = 'answer',
+): WireError {
   const row = ERRORS[error.code]
   return {
     status: row.status,
     code: error.code,
     types: { anthropic: row.anthropic, openai: row.openai },
-    message: errorMessage(error.code, { ...contact, requestId, ...error.facts }),
+    message: errorMessage(error.code, { ...contact, requestId, ...error.facts }, place),
     field: error.field,
     details: error.details,
     requestId,

@@ -22,6 +22,7 @@ const CONTRACT: Readonly<Record<ErrorCode, readonly [status: number, type: strin
   revoked_api_key: [401, 'authentication_error'],
   expired_api_key: [401, 'authentication_error'],
   insufficient_credit: [402, 'billing_error'],
+  key_spend_limit: [402, 'billing_error'],
   user_suspended: [403, 'permission_error'],
   model_not_allowed: [403, 'permission_error'],
   model_not_found: [404, 'not_found_error'],
@@ -32,6 +33,7 @@ const CONTRACT: Readonly<Record<ErrorCode, readonly [status: number, type: strin
   request_too_large: [413, 'request_too_large'],
   key_rpm_exceeded: [429, 'rate_limit_error'],
   key_concurrency_exceeded: [429, 'rate_limit_error'],
+  key_burn_rate_exceeded: [429, 'rate_limit_error'],
   account_rpm_exceeded: [429, 'rate_limit_error'],
   too_many_attempts: [429, 'rate_limit_error'],
   headers_too_large: [431, 'invalid_request_error'],
@@ -51,8 +53,13 @@ const CONTRACT: Readonly<Record<ErrorCode, readonly [status: number, type: strin
 const ALWAYS = ['publicUrl', 'supportEmail', 'requestId']
 
 const CODES = Object.keys(ERRORS) as ErrorCode[] // the table's own keys
-const bracesOf = (code: ErrorCode) =>
-  [...ERRORS[code].message.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
+const bracesOf = (code: ErrorCode) => bracesIn(ERRORS[code].message)
+const bracesIn = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
+/** Its message, and the one for the end of a stream where that differs. */
+const messagesOf = (code: ErrorCode) => {
+  const { message, messageInStream }: ErrorRow = ERRORS[code]
+  return messageInStream === undefined ? [message] : [message, messageInStream]
+}
 
 /** Source text of everything after `new GatewayError(` up to its closing bracket, by file. */
 function throwSites(): { file: string; text: string; before: string }[] {
@@ -122,8 +129,11 @@ test('every place that throws a code fills every brace of its message', () => {
     const code = literal[1] as ErrorCode // checked by the compiler there
     seen.add(code)
     const given = [...factsOf(text, before), ...ALWAYS]
-    for (const brace of bracesOf(code))
-      if (!given.includes(brace)) wrong.push(`${file}: ${code} without {${brace}}`)
+    const missing = messagesOf(code).map((message) =>
+      bracesIn(message).filter((brace) => !given.includes(brace)),
+    )
+    if (missing.every((braces) => braces.length > 0))
+      wrong.push(`${file}: ${code} without {${missing[0].join('} {')}}`)
   }
   assert.deepEqual(wrong, [])
   assert.ok(seen.size > 20, `only ${seen.size} codes found: the search is broken`)
@@ -155,7 +165,8 @@ test('every code is thrown somewhere', () => {
 test('messages are sentences for the caller, hints are words for the operator', () => {
   for (const code of CODES) {
     const row: ErrorRow = ERRORS[code]
-    assert.match(row.message, /\.$/, `${code}: the message ends with a full stop`)
+    for (const message of messagesOf(code))
+      assert.match(message, /\.$/, `${code}: the message ends with a full stop`)
     assert.ok(row.hint.length > 0 && !row.hint.includes('{'), `${code}: hint`)
     assert.doesNotMatch(row.message, /\baccount \{|credential|sk-ant-[^…]/, `${code}: internals`)
   }
@@ -176,6 +187,16 @@ test('a message fills what it is given and never lies about what it is not', () 
     "This key's limit is 60 requests per minute. Try again in 7 s.",
   )
   assert.match(errorMessage('key_rpm_exceeded', { limit: 60 }), /\{seconds\} s\.$/)
+})
+
+test('an error has words of its own for the end of a stream where its usual ones would not be true', () => {
+  const facts = { charged: '$0.01', outputTokens: 7, supportEmail: 'x@y', requestId: 'ccr_1' }
+  assert.match(
+    errorMessage('insufficient_credit', facts, 'stream'),
+    /ran out .* \$0\.01 for 7 output/,
+  )
+  assert.doesNotMatch(errorMessage('insufficient_credit', facts, 'stream'), /Nothing was charged/)
+  assert.match(errorMessage('draining', {}, 'stream'), /restarting/)
 })
 
 test('what is filled in is not filled in again', () => {

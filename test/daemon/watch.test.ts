@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Keyring } from '../../src/access/keyring.ts'
 import type { Account } from '../../src/core/model.ts'
 import { Watch } from '../../src/daemon/watch.ts'
+import { AccountCaps } from '../../src/pool/account-caps.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { Connections } from '../../src/providers/http.ts'
 import type { AccountCredential, PriceChange, Store } from '../../src/store/store.ts'
@@ -37,7 +38,13 @@ function world() {
     loadAccounts: () =>
       load('accounts', () =>
         store.accountIds.map((id) => ({
-          account: { id, baseUrl: 'http://127.0.0.1', credentialVersion: 1 } as Account,
+          account: {
+            id,
+            baseUrl: 'http://127.0.0.1',
+            credentialVersion: 1,
+            dayCapMicro: null,
+            monthCapMicro: null,
+          } as Account,
           sealed: new Uint8Array(),
         })),
       ),
@@ -59,6 +66,7 @@ function world() {
     store: port,
     keyring: new Keyring(),
     pool,
+    caps: new AccountCaps({ timeZone: 'UTC', nowMs: 0 }),
     connections: new Connections({ connectMs: 1, keepAliveMs: 1, connectionsPerAccount: 1 }),
     open: ({ account }: AccountCredential) => ({ account, credential: 'k' }),
     onPrices(changes) {

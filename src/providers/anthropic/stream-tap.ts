@@ -5,7 +5,7 @@ import { beginsWith, deltaHead, NO_HEAD, textBytes } from './delta-text.ts'
 import type { Json } from './json.ts'
 import { isJson, recordOf } from './json.ts'
 import type { StreamUsage } from './usage.ts'
-import { mergeMessageDelta, mergeMessageStart, noStreamUsage } from './usage.ts'
+import { mergeMessageDelta, mergeMessageStart, messageIdOf, noStreamUsage } from './usage.ts'
 
 /** The error event of a stream that upstream broke off. */
 export interface StreamError {
@@ -28,6 +28,8 @@ export interface OutputSoFar {
   readonly thinkingEstimatedTokens: number
   /** How long thinking blocks without text have been open, closed ones included. */
   readonly omittedThinkingMs: number
+  /** Tools that upstream has run itself: after each it reads the grown prompt again. */
+  readonly serverToolUses: number
 }
 
 const EVENT_FIELD = Buffer.from('event: ')
@@ -61,6 +63,8 @@ export class StreamTap {
   startedJust = false
   /** `message_stop` was seen whole: the answer is complete. */
   ended = false
+  /** Upstream's `msg_…`; null before `message_start`. */
+  messageId: string | null = null
   errorEvent: StreamError | null = null
   /** Length of all chunks pushed. */
   bytesSeen = 0
@@ -77,6 +81,7 @@ export class StreamTap {
   #thinkingSinceMs: number | null = null
   #omittedMs = 0
   #hasOmitted = false
+  #serverToolUses = 0
   /** What the deltas of the open block begin with, up to their text; empty until one was parsed. */
   #deltaHead: Buffer = NO_HEAD
 
@@ -121,6 +126,7 @@ export class StreamTap {
       omittedThinking: isOpen || this.#hasOmitted,
       thinkingEstimatedTokens: this.#estimatedTokens,
       omittedThinkingMs: this.#omittedMs + openMs,
+      serverToolUses: this.#serverToolUses,
     }
   }
 
@@ -176,6 +182,7 @@ export class StreamTap {
         }
         this.startedJust = true
         this.started = true
+        this.messageId = messageIdOf(event.message)
         this.#usage = mergeMessageStart(this.#usage, event)
         return
       }
@@ -203,6 +210,7 @@ export class StreamTap {
   #openBlock(block: Json): void {
     this.#closeBlock()
     if (block.type !== 'fallback') this.#usage = { ...this.#usage, hasContent: true }
+    if (block.type === 'server_tool_use' || block.type === 'mcp_tool_use') this.#serverToolUses++
     // A block of these kinds may arrive whole, or begin with some of its text.
     if (typeof block.text === 'string') this.#visibleBytes += Buffer.byteLength(block.text)
     if (block.type === 'redacted_thinking' && typeof block.data === 'string') {

@@ -52,6 +52,12 @@ export function readUsage(message: unknown, requestedModel: string): Usage {
   }
 }
 
+/** Upstream's id of a message, `msg_…`; null where there is none that can be kept. */
+export function messageIdOf(message: unknown): string | null {
+  const { id } = recordOf(message)
+  return typeof id === 'string' && id !== '' && id.length <= MAX_NAME ? id : null
+}
+
 /** Whether an answer's own figures tell the prompt's size. */
 export function hasUsableInput(message: unknown): boolean {
   const usage = recordOf(recordOf(message).usage)

@@ -1,7 +1,8 @@
 import { anthropic } from '../../dialects/anthropic/index.ts'
-import { noteRefusal, runInference } from '../../gateway/pipeline.ts'
+import { runInference } from '../../gateway/pipeline.ts'
+import { noteRefusal } from '../../gateway/refusals.ts'
 import { receiveBody } from '../body.ts'
-import { callOf, enter, identify, keyHeaders, requireOpen } from '../caller.ts'
+import { callOf, enter, identify, keyHeaders, requireOpen, requireSlowBurn } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { wireError } from '../reply.ts'
 import { whenTaken } from '../taken.ts'
@@ -17,6 +18,7 @@ export async function serveMessages(incoming: Incoming): Promise<void> {
     let body: Buffer
     try {
       requireOpen(context)
+      requireSlowBurn(live, context, incoming.arrivedMs)
       enter(live, incoming.arrivedMs)
       entered = true
       body = await receiveBody(incoming)
@@ -32,7 +34,9 @@ export async function serveMessages(incoming: Incoming): Promise<void> {
     await runInference(gateway, call, body, {
       keyHeaders: headers,
       renderStreamError: (error) =>
-        anthropic.renderStreamError(wireError(error, incoming.requestId, gateway.contact)),
+        anthropic.renderStreamError(
+          wireError(error, incoming.requestId, gateway.contact, 'stream'),
+        ),
     })
   } finally {
     if (entered) {

@@ -169,6 +169,7 @@ test('omitted thinking is timed while its block is open, and its estimates are a
     omittedThinking: true,
     thinkingEstimatedTokens: 0,
     omittedThinkingMs: 3_000,
+    serverToolUses: 0,
   })
   tap.push(stream.subarray(open, close), 6_000)
   assert.equal(tap.startedJust, false)
@@ -179,6 +180,7 @@ test('omitted thinking is timed while its block is open, and its estimates are a
     omittedThinking: true,
     thinkingEstimatedTokens: 200,
     omittedThinkingMs: 8_000,
+    serverToolUses: 0,
   })
 })
 

@@ -1,0 +1,35 @@
+import type { Micro } from '../core/money.ts'
+import type { Candidate } from '../pool/select.ts'
+import type { Gateway } from './gateway.ts'
+
+/** What a choice of accounts has to know of a request. */
+export interface WantedAccount {
+  readonly requestId: string
+  readonly model: string
+  /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
+  readonly modelClass: string
+  /** What it may cost us at list price; 0 is free. */
+  readonly listMicro: Micro
+}
+
+/** The accounts that may serve a request; those whose own cap it would break are limited until that ends. */
+export function candidatesOf(gateway: Gateway, want: WantedAccount): readonly Candidate[] {
+  const { pool, caps, clock } = gateway
+  const candidates = pool.candidates(want.model, want.modelClass)
+  if (want.listMicro === 0) return candidates
+  return candidates.map((candidate) => {
+    const live = pool.account(candidate.id)
+    if (live === null || (live.account.dayCapMicro ?? live.account.monthCapMicro) === null)
+      return candidate
+    const reached = caps.check(live.account, want, clock.nowMs())
+    if (reached === null) return candidate
+    const { forMs, isNew } = reached
+    if (isNew) {
+      const fields = { requestId: want.requestId, accountId: candidate.id, forMs }
+      gateway.log.warn(fields, 'account.cap_reached')
+    }
+    const { rest } = candidate
+    const restsLonger = rest !== null && (rest.forMs === null || rest.forMs >= forMs)
+    return restsLonger ? candidate : { ...candidate, rest: { kind: 'limited', forMs } }
+  })
+}

@@ -1,0 +1,69 @@
+import { ERRORS, GatewayError } from '../core/errors.ts'
+import type { UsageRecord } from '../core/model.ts'
+import { StoreError } from '../store/store.ts'
+import type { Call, Exchange } from './exchange.ts'
+import { neverBegun, usageRecord } from './exchange.ts'
+import { logExchange } from './exchange-log.ts'
+import { CalledOff } from './forward.ts'
+import type { Gateway } from './gateway.ts'
+import { voidHold } from './settle.ts'
+
+/** Whatever went wrong before an answer: the hold is closed, and the owner can see what happened. */
+export async function closeAfterFailure(
+  gateway: Gateway,
+  call: Call,
+  { exchange, model }: { readonly exchange: Exchange | null; readonly model: string },
+  error: unknown,
+): Promise<void> {
+  const gone = error instanceof CalledOff || call.response.destroyed
+  const code = error instanceof GatewayError ? error.code : gone ? null : 'internal_error'
+  const httpStatus = gone ? 499 : code === null ? 499 : ERRORS[code].status
+  if (exchange?.holdOpen) {
+    // A store that cannot take the void now takes it later; the client's answer does not change.
+    await voidHold(gateway, exchange, { httpStatus, errorCode: code }).catch(() => {})
+    return
+  }
+  if (exchange?.wasHeld || error instanceof StoreError) return
+  if (exchange === null) {
+    noteRefusal(gateway, call, error, model)
+    return
+  }
+  const end = { status: 'rejected', source: 'none', httpStatus, errorCode: code } as const
+  const record = usageRecord(exchange, gateway.clock.monotonicMs(), end)
+  writeRefusal(gateway, record)
+  logExchange(gateway, record)
+}
+
+/** One row per key, code and second: a client that is refused in a loop must not fill the disk. */
+function writeRefusal(gateway: Gateway, record: UsageRecord): void {
+  const { refusals } = gateway
+  const second = Math.floor(record.createdAtMs / 1_000)
+  if (second !== refusals.second) {
+    refusals.second = second
+    refusals.seen.clear()
+  }
+  const name = `${record.keyId} ${record.errorCode}`
+  if (refusals.seen.has(name)) return
+  refusals.seen.add(name)
+  gateway.store.noteRefusal(record)
+}
+
+/**
+ * The usage row (cost 0) of an authenticated request that was refused before it became an exchange.
+ * `model` is what its body named; '' while the body was not read.
+ */
+export function noteRefusal(gateway: Gateway, call: Call, error: unknown, model = ''): void {
+  const code = error instanceof GatewayError ? error.code : null
+  const record = usageRecord(
+    neverBegun(call, { model, stream: false }),
+    gateway.clock.monotonicMs(),
+    {
+      status: 'rejected',
+      source: 'none',
+      httpStatus: code === null ? 499 : ERRORS[code].status,
+      errorCode: code,
+    },
+  )
+  writeRefusal(gateway, record)
+  logExchange(gateway, record)
+}

@@ -1,0 +1,75 @@
+import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
+import type { StreamError } from '../providers/anthropic/stream-tap.ts'
+import type { OutcomeKind } from '../providers/provider.ts'
+import { attemptOf } from '../providers/provider.ts'
+import type { Exchange } from './exchange.ts'
+import { type Forwarded, observe } from './forward.ts'
+import type { Gateway } from './gateway.ts'
+import { receiptOf } from './settle.ts'
+import { cutStreamUsage } from './stream-usage.ts'
+
+/** The try of a stream that is being relayed: what it says about its account, and what it proves. */
+export class StreamAttempt {
+  readonly #gateway: Gateway
+  readonly #exchange: Exchange
+  readonly #forwarded: Extract<Forwarded, { kind: 'stream' }>
+
+  constructor(
+    gateway: Gateway,
+    exchange: Exchange,
+    forwarded: Extract<Forwarded, { kind: 'stream' }>,
+  ) {
+    this.#gateway = gateway
+    this.#exchange = exchange
+    this.#forwarded = forwarded
+  }
+
+  get accountId(): string {
+    return this.#forwarded.account.account.id
+  }
+
+  /** Tells the store what a crash from now on may bill (M19), and the key's fuse what it burns. */
+  noteProgress(): void {
+    const { stream } = this.#forwarded
+    if (!stream.tap.started) return
+    const nowMs = this.#gateway.clock.monotonicMs()
+    const usage = cutStreamUsage(this.#gateway, this.#exchange, stream.tap, nowMs)
+    const { burn, call } = this.#exchange
+    if (burn !== null) burn.spent(receiptOf(this.#exchange, usage).costMicro, nowMs)
+    this.#gateway.store.noteProgress({
+      requestId: call.requestId,
+      accountId: this.accountId,
+      progress: {
+        responseModel: usage.model,
+        tokens: usage.tokens,
+        speed: usage.speed,
+        inferenceGeo: usage.inferenceGeo,
+        upstreamRequestId: stream.upstreamRequestId,
+      },
+    })
+  }
+
+  /** An error event says whose business it is; a stream that only ends is upstream's. */
+  failed(error: StreamError | null, reason: string): void {
+    if (error === null) this.ended('server_error', `stream ${reason}`)
+    else this.ended(outcomeOfErrorEvent(error.type), `stream broke with ${error.type}`)
+  }
+
+  /** Health, the slot and the attempt's line in the receipt. */
+  ended(kind: OutcomeKind, reason: string): void {
+    const { account, stream, sentAtMs, startedMs } = this.#forwarded
+    const outcome = {
+      kind,
+      reason,
+      httpStatus: stream.status,
+      upstreamRequestId: stream.upstreamRequestId,
+      restMs: null,
+    }
+    const durationMs = this.#gateway.clock.monotonicMs() - startedMs
+    const { call, price, attempts } = this.#exchange
+    attempts.push(attemptOf({ accountId: this.accountId, outcome, durationMs }))
+    this.#gateway.pool.attemptReleased(this.accountId)
+    const want = { requestId: call.requestId, model: price.id, modelClass: price.modelClass }
+    observe(this.#gateway, want, account, outcome, sentAtMs)
+  }
+}

@@ -1,0 +1,62 @@
+import { readError } from '../providers/anthropic/classify.ts'
+import type { Exchange } from './exchange.ts'
+import type { Forwarded } from './forward.ts'
+import type { Gateway } from './gateway.ts'
+import { learnFromAnswer } from './lessons.ts'
+import { answerHead, costHeaders } from './reply-head.ts'
+import type { AbandonedRun } from './runs.ts'
+import { type Closed, settle, voidHold } from './settle.ts'
+import { unaryUsage } from './unary-usage.ts'
+
+/** Bodies up to this leave in one write with their head: Node joins a string to it, not a buffer. */
+const JOINED_BYTES = 16 * 1024
+
+/**
+ * Settles an answer that came whole, then gives it to its client; where that is gone, to `run`, which its
+ * client has left, for a retry.
+ */
+export async function giveWholeAnswer(
+  gateway: Gateway,
+  exchange: Exchange,
+  forwarded: Extract<Forwarded, { kind: 'answer' }>,
+  { run, keyHeaders }: { run: AbandonedRun | null; keyHeaders: readonly string[] },
+): Promise<void> {
+  const { call, request } = exchange
+  const { status, headers, body } = forwarded.answer
+  const accountId = forwarded.account.account.id
+  const closed = await closeWith(gateway, exchange, forwarded.answer)
+  if (call.response.destroyed) {
+    if (closed.receipt === null) return
+    const left = run ?? gateway.runs.abandon(call, request.body, null)
+    left.end({ status, headers, accountId, body: [body], balanceMicro: closed.balanceMicro })
+    return
+  }
+  const head = answerHead(call, headers, accountId, keyHeaders)
+  head.push(...costHeaders(closed), 'content-length', String(body.length))
+  call.response.writeHead(status, head)
+  if (body.length <= JOINED_BYTES) call.response.end(body.toString('latin1'), 'latin1')
+  else call.response.end(body)
+}
+
+/** Charges for an answer, or closes the hold of one that is upstream's refusal. */
+async function closeWith(
+  gateway: Gateway,
+  exchange: Exchange,
+  answer: Extract<Forwarded, { kind: 'answer' }>['answer'],
+): Promise<Closed> {
+  const { status, body, outcome, json } = answer
+  exchange.upstreamRequestId = outcome.upstreamRequestId
+  const gone = exchange.clientGone || exchange.call.response.destroyed
+  exchange.firstByteMs = gone ? null : gateway.clock.monotonicMs()
+  // It is billed whole upstream, whatever the policy: so it was read to its end.
+  if (gone) exchange.onDisconnect = 'finish'
+  if (outcome.kind !== 'ok') {
+    const errorCode = readError(body.toString('utf8')).type
+    return voidHold(gateway, exchange, { httpStatus: status, errorCode })
+  }
+  const usage = unaryUsage(gateway, exchange, json)
+  if (usage.anomalies === 0) learnFromAnswer(gateway, exchange, usage, json)
+  const ending = { status: 'complete' as const, httpStatus: gone ? 499 : status, errorCode: null }
+  // Who waits for it gets an error when it cannot be settled, and so nothing to pay for.
+  return settle(gateway, exchange, usage, 'exact', { ...ending, isUnsent: !gone })
+}
