@@ -31,7 +31,7 @@ class Group {
     return item.kind === 'message' && this.hasMessage
   }
 
-  /** Takes the reasoning without a tag off the end: it belongs to the message behind it. */
+  /** Takes the reasoning without a tag off the end: it belongs to what comes behind it. */
   takeReasoning(): readonly Item[] {
     const { items } = this
     let from = items.length
@@ -67,8 +67,9 @@ export class AssistantRun {
       return
     }
     const group = new Group()
-    if (tag === null) for (const moved of last?.takeReasoning() ?? []) group.add(moved)
+    for (const moved of last?.takeReasoning() ?? []) group.add(moved)
     group.add(item)
+    if (last?.items.length === 0) this.#groups.pop()
     this.#groups.push(group)
   }
 

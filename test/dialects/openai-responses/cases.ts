@@ -391,6 +391,49 @@ export const CASES: readonly Case[] = [
     }),
   },
   {
+    name: 'ids-left-out-of-reasoning',
+    body: ask({
+      input: [
+        user('Hi'),
+        { type: 'reasoning', summary: [], encrypted_content: CARRIED },
+        { type: 'message', id: 'msg_01a_1', role: 'assistant', content: 'One.' },
+        user('And?'),
+        { role: 'assistant', content: 'Two.' },
+        { type: 'reasoning', summary: [], encrypted_content: CARRIED },
+        { role: 'assistant', content: 'Three.' },
+        user('Go on.'),
+      ],
+    }),
+  },
+  {
+    name: 'long-and-odd-tool-names',
+    body: ask({
+      tools: [
+        { type: 'namespace', name: `mcp__${'long'.repeat(15)}`, tools: [EXEC] },
+        { ...EXEC, name: 'files.read' },
+      ],
+      input: [
+        user('Hi'),
+        {
+          type: 'function_call',
+          call_id: 'functions.read:0',
+          name: 'files.read',
+          arguments: '{bad',
+        },
+        { type: 'function_call_output', call_id: 'functions.read:0', output: 'x' },
+        { type: 'function_call', call_id: 'c2', name: 'exec_command', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'c2', output: 'y' },
+      ],
+    }),
+    upstream: answerOf(
+      [
+        { call: 'toolu_1', name: 'files_read_a3da5b', json: ['{}'] },
+        { call: 'toolu_2', name: 'unknown', json: ['{}'] },
+      ],
+      'tool_use',
+    ),
+  },
+  {
     name: 'C17-developer-message-later-on-opus-4-8',
     body: {
       model: 'anthropic/claude-opus-4-8',
