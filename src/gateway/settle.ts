@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { costOf } from '../billing/cost.ts'
 import { ERRORS } from '../core/errors.ts'
 import type { Attempt, UsageRecord } from '../core/model.ts'
@@ -146,7 +145,7 @@ async function close(
 /** Tries until the hold is closed, or until no try can help: then the next start closes it. */
 async function keepTrying(gateway: Gateway, requestId: string, write: Write): Promise<void> {
   for (;;) {
-    await sleep(RETRY_MS, undefined, { ref: false })
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
     try {
       await write()
       gateway.log.info({ requestId }, 'settle.recovered')

@@ -15,7 +15,7 @@ import { AccountCaps } from '../../src/pool/account-caps.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { createLocalStore } from '../../src/store/sqlite/local-store.ts'
 import { migrate } from '../../src/store/sqlite/migrations.ts'
-import type { Store } from '../../src/store/store.ts'
+import { type Store, StoreError } from '../../src/store/store.ts'
 import { SimulatedClient } from './client.ts'
 import { Disk } from './disk.ts'
 import { SimulatedUpstream } from './upstream.ts'
@@ -203,9 +203,10 @@ export class SimulatedWorld {
       (error: unknown) => {
         sent.isOver = true
         sent.error = error
-        if (!(error instanceof GatewayError)) this.broken.push(`${requestId}: ${String(error)}`)
+        const isTold = error instanceof GatewayError || error instanceof StoreError
+        if (!isTold) this.broken.push(`${requestId}: ${String(error)}`)
         // The server answers an error of its own.
-        if (!client.headersSent) client.writeHead(error instanceof GatewayError ? 400 : 500).end()
+        if (!client.headersSent) client.writeHead(isTold ? 503 : 500).end()
       },
     )
   }
