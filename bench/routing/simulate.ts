@@ -61,6 +61,8 @@ export interface RunFigures {
   /** Attempts after the first of a request. */
   readonly retries: number
   readonly clientErrors: number
+  /** Answers whose cache reads were not as foretold. */
+  readonly mistaken: number
   readonly lastedMs: number
 }
 
@@ -143,6 +145,7 @@ class Run {
       moved: this.#moved,
       retries: this.#retries,
       clientErrors: this.#clientErrors,
+      mistaken: this.#options.strategy.mistaken(),
       lastedMs: this.#events.nowMs - START_MS,
     }
   }

@@ -29,6 +29,8 @@ export type Pick =
 /** A way to choose. */
 export interface Strategy {
   readonly name: string
+  /** Answers whose cache reads were not as foretold; 0 where nobody foretells. */
+  readonly mistaken: () => number
   /** Whether a 529 for this exchange is tried once more on the same account. */
   staysAt(exchange: Exchange, accountId: string): boolean
   pick(candidates: readonly Candidate[], exchange: Exchange, nowMs: number): Pick
@@ -39,7 +41,7 @@ export interface Strategy {
 /** Called with what the cache did, when the answer begins. */
 export type Began = (read: number, written: number, nowMs: number) => void
 
-const CARELESS = { staysAt: () => false, sent: () => () => {} }
+const CARELESS = { mistaken: () => 0, staysAt: () => false, sent: () => () => {} }
 
 /** One after the other. */
 export function roundRobin(): Strategy {
@@ -114,8 +116,10 @@ export function ours(options: OursOptions): Strategy {
   const affinity = new Affinity({ slots: 16_384, boundSlots: 64 })
   const random = createRandom(options.seed)
   const known = new WeakMap<Exchange, Warmth>()
+  let mistaken = 0
   return {
     name: 'ccgate',
+    mistaken: () => mistaken,
     staysAt: (exchange, accountId) =>
       known.get(exchange)?.warm.some(({ workspace }) => workspace === accountId) === true,
     pick(candidates, exchange, nowMs) {
@@ -155,7 +159,8 @@ export function ours(options: OursOptions): Strategy {
         bindsThinking: false,
       }
       return (cacheReadTokens, cacheWriteTokens, nowMs) => {
-        affinity.began(sent, { cacheReadTokens, cacheWriteTokens }, nowMs)
+        const lesson = affinity.began(sent, { cacheReadTokens, cacheWriteTokens }, nowMs)
+        if (lesson !== 'as_foretold') mistaken++
       }
     },
   }

@@ -15,6 +15,8 @@ for (const scenario of SCENARIOS) {
         const { ratio, ours } = playOurs(small, { promptTokens, seed })
         assert.ok(ratio <= scenario.goal, `cost ratio ${ratio}`)
         assert.ok(ratio >= 0.99, `cheaper than the yardstick: ${ratio}`)
+        // Every read and every miss was foretold: fingerprint and table say what upstream's cache does.
+        assert.equal(ours.mistaken, 0)
         assert.ok(ours.p99WaitMs <= 10_000, `p99 wait ${ours.p99WaitMs}`)
       })
     }
