@@ -1,13 +1,8 @@
-/** What happens to a member of a chat completion request. */
-export interface FieldRule {
-  /** `ignored`: taken, without effect, and named in `X-CC-Ignored-Params`. */
-  readonly action: 'mapped' | 'ignored' | 'refused'
-  /** For the documentation: where it goes, or why not. */
-  readonly note: string
-}
+import type { FieldRules } from '../openai/field-rules.ts'
+import { ignored, ignoredMembers, mapped, refused } from '../openai/field-rules.ts'
 
 /** Every member of OpenAI's request that is known, in the order of the documentation; others are ignored. */
-export const CHAT_FIELDS: Readonly<Record<string, FieldRule>> = {
+export const CHAT_FIELDS: FieldRules = {
   model: mapped('`model`; aliases apply, a leading `anthropic/` is dropped. Required.'),
   messages: mapped('`system` and `messages`. Required, not empty.'),
   max_completion_tokens: mapped(
@@ -64,30 +59,7 @@ export const CHAT_FIELDS: Readonly<Record<string, FieldRule>> = {
   moderation: ignored('Claude has none.'),
 }
 
-function mapped(note: string): FieldRule {
-  return { action: 'mapped', note }
-}
-
-function ignored(note: string): FieldRule {
-  return { action: 'ignored', note }
-}
-
-function refused(note: string): FieldRule {
-  return { action: 'refused', note }
-}
-
-/** Names of unknown members that are worth telling. */
-const PLAIN_NAME = /^[\w.-]{1,64}$/
-const MAX_TOLD = 20
-
 /** The members of a body that have no effect, as far as a header can tell them. */
 export function ignoredFields(body: { readonly [name: string]: unknown }): string[] {
-  const names: string[] = []
-  for (const [name, value] of Object.entries(body)) {
-    if (value === null || !PLAIN_NAME.test(name)) continue
-    const rule = Object.hasOwn(CHAT_FIELDS, name) ? CHAT_FIELDS[name] : null
-    if (rule === null || rule.action === 'ignored') names.push(name)
-    if (names.length === MAX_TOLD) break
-  }
-  return names
+  return ignoredMembers(CHAT_FIELDS, body)
 }

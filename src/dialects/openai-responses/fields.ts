@@ -1,16 +1,10 @@
+import type { FieldRules } from '../openai/field-rules.ts'
+import { ignored, ignoredMembers, mapped, refused } from '../openai/field-rules.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { refuse } from '../openai/refusal.ts'
 
-/** What happens to a member of a Responses request. */
-export interface FieldRule {
-  /** `ignored`: taken, without effect, and named in `X-CC-Ignored-Params`. */
-  readonly action: 'mapped' | 'ignored' | 'refused'
-  /** For the documentation: where it goes, or why not. */
-  readonly note: string
-}
-
 /** Every member of OpenAI's request that is known, in the order of the documentation; others are ignored. */
-export const RESPONSES_FIELDS: Readonly<Record<string, FieldRule>> = {
+export const RESPONSES_FIELDS: FieldRules = {
   model: mapped('`model`; aliases apply, a leading `anthropic/` is dropped. Required.'),
   input: mapped('`system` and `messages`: a text, or items (below). Required, not empty.'),
   instructions: mapped('The first block of `system`.'),
@@ -62,35 +56,12 @@ export const RESPONSES_FIELDS: Readonly<Record<string, FieldRule>> = {
   moderation: ignored('Claude has none.'),
 }
 
-function mapped(note: string): FieldRule {
-  return { action: 'mapped', note }
-}
-
-function ignored(note: string): FieldRule {
-  return { action: 'ignored', note }
-}
-
-function refused(note: string): FieldRule {
-  return { action: 'refused', note }
-}
-
 /** Fields that only make sense where responses are stored. */
 const UNSUPPORTED = ['conversation', 'prompt', 'context_management'] as const
 
-/** A field's name as a header can carry it; clients may send any. */
-const PLAIN_NAME = /^[\w.-]{1,64}$/
-const MAX_TOLD = 20
-
-/** The fields of a body that have no effect, as far as a header can tell them. What is null was not asked for. */
+/** The fields of a body that have no effect, as far as a header can tell them. */
 export function ignoredFields(body: JsonObject): readonly string[] {
-  const names: string[] = []
-  for (const [name, value] of Object.entries(body)) {
-    if (value === null || !PLAIN_NAME.test(name)) continue
-    const rule = Object.hasOwn(RESPONSES_FIELDS, name) ? RESPONSES_FIELDS[name] : null
-    if (rule === null || rule.action === 'ignored') names.push(name)
-    if (names.length === MAX_TOLD) break
-  }
-  return names
+  return ignoredMembers(RESPONSES_FIELDS, body)
 }
 
 /** Refuses what needs stored responses or work in the background. */
