@@ -132,9 +132,9 @@ export function fillGaps(
 export function wholePeriodsSince(
   period: TimeDimension,
   sinceMs: number,
-  options: { readonly nowMs: number; readonly timeZone: string },
+  options: { readonly endMs: number; readonly timeZone: string },
 ): number {
   const window = windowOf(period, sinceMs, options.timeZone)
-  if (window.sinceMs === sinceMs || window.untilMs > options.nowMs) return sinceMs
+  if (window.sinceMs === sinceMs || window.untilMs > options.endMs) return sinceMs
   return window.untilMs
 }

@@ -96,7 +96,7 @@ test('days without requests get a row of zeros, across a change of the clocks', 
 })
 
 test('seven days back are seven days, the running one among them', () => {
-  const options = { nowMs: NOW_MS, timeZone: 'UTC' }
+  const options = { endMs: NOW_MS, timeZone: 'UTC' }
   const since = wholePeriodsSince('day', NOW_MS - 7 * 86_400_000, options)
   assert.equal(new Date(since).toISOString(), '2026-11-16T00:00:00.000Z')
   const midnight = Date.UTC(2026, 10, 15)

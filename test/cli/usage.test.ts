@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib'
 import { costOf } from '../../src/billing/cost.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
 import { NO_TOKENS, type Usage } from '../../src/core/usage.ts'
+import { makeId } from '../store/world.ts'
 import { type PrintedReceipt, printedCostMicro } from '../support/printed-cost.ts'
 import { NOW_MS } from './support.ts'
 import { type Asked, usageWorld } from './usage-world.ts'
@@ -105,6 +106,30 @@ test('usage show tells the whole story of a request, and --raw the stored record
   const raw = JSON.parse(await w.ok(`usage show ${id} --raw`)) as Record<string, unknown>
   assert.equal(raw.requestId, id)
   assert.deepEqual((raw.receipt as { markup: unknown }).markup, [6, 5])
+})
+
+test('refunds of a request are on its receipt, and the note of the operator only on his', async (t) => {
+  const w = await usageWorld(t)
+  const [id, other] = await w.asked([
+    { atMs: NOW_MS, costMicro: 5_000 },
+    { atMs: NOW_MS + 1, costMicro: 7 },
+  ])
+  const refund = { requestId: id, amountMicro: 1_200, ref: null, note: 'slow answer' }
+  await w.store.refundCharge(
+    { ...refund, id: makeId('entry') },
+    { actor: 'cli:ann', nowMs: NOW_MS },
+  )
+  const shown = await w.ok(`usage show ${id}`)
+  assert.match(shown, /Refund {5}\$0\.001200 · Sun 22 Nov 12:04 · led_\w+ · slow answer/)
+  const { data } = (await w.json('usage list')) as { data: readonly Record<string, unknown>[] }
+  assert.deepEqual(
+    data.map((row) => [row.request_id, row.refunded_micro, row.cost_micro]),
+    [
+      [other, 0, 7],
+      [id, 1_200, 5_000],
+    ],
+  )
+  assert.ok(!JSON.stringify(data).includes('slow answer'))
 })
 
 test('usage summary adds up by day, in a time zone, with a bar per day', async (t) => {

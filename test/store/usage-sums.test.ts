@@ -154,10 +154,26 @@ test('sums, counts and reports of roll-ups are those of the details', async (t) 
   await sumsAgree(w)
   await countsAgree(w)
   await reportsAgree(w)
+  await accountsAgree(w)
   assert.deepEqual(await violationsOf(w.store), [])
 })
 
 type World = Awaited<ReturnType<typeof busyWorld>>
+
+/** What a monitor that has just started says of the day so far. */
+async function accountsAgree({ store, seen }: World): Promise<void> {
+  for (const account of await store.listAccounts(BEGIN_MS + SPAN_MS)) {
+    const its = seen.filter((one) => one.account === account.name)
+    assert.deepEqual(
+      [account.requestsToday, account.spendTodayMicro, account.lastUsedAtMs],
+      [
+        its.length,
+        sum(its, (record) => record.costMicro),
+        Math.max(...its.map(({ atMs }) => atMs)),
+      ],
+    )
+  }
+}
 
 async function sumsAgree({ store, seen }: World): Promise<void> {
   await fc.assert(

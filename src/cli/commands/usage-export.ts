@@ -109,21 +109,24 @@ async function piecesOf<T extends { readonly costMicro: Micro }>(
   const progress = createProgress(context, { verb: 'Exporting', total, unit: 'requests' })
   let bytes = 0
   return (async function* () {
-    if (writer.head !== '') yield writer.head
-    for await (const page of pages) {
-      let text = ''
-      for (const row of page) {
-        text += writer.row(row, counts.rows)
-        counts.rows += 1
-        counts.requests += requestsOf(row)
-        counts.costMicro += row.costMicro
+    try {
+      if (writer.head !== '') yield writer.head
+      for await (const page of pages) {
+        let text = ''
+        for (const row of page) {
+          text += writer.row(row, counts.rows)
+          counts.rows += 1
+          counts.requests += requestsOf(row)
+          counts.costMicro += row.costMicro
+        }
+        bytes += text.length
+        if (text !== '') yield text
+        progress.update(counts.requests, bytes)
       }
-      bytes += text.length
-      if (text !== '') yield text
-      progress.update(counts.requests, bytes)
+      if (writer.tail !== '') yield writer.tail
+    } finally {
+      progress.end()
     }
-    progress.end()
-    if (writer.tail !== '') yield writer.tail
   })()
 }
 

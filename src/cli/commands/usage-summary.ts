@@ -75,13 +75,12 @@ async function readQuery(
   const time = by.find(isTime)
   const given = readWindow(context, call, calendar)
   const spanMs = (time === 'month' ? 365 : 30) * DAY_MS
-  const sinceMs = given.sinceMs ?? context.nowMs - spanMs
+  const endMs = given.untilMs ?? context.nowMs
+  const sinceMs = given.sinceMs ?? endMs - spanMs
   // `7d` counts back from now; a date says where to begin.
   const isSpan = given.sinceMs === undefined || /^[+-]?\d.*[a-z]$/i.test(call.text('since') ?? '')
   const beginMs =
-    isSpan && time !== undefined
-      ? wholePeriodsSince(time, sinceMs, { nowMs: context.nowMs, timeZone })
-      : sinceMs
+    isSpan && time !== undefined ? wholePeriodsSince(time, sinceMs, { endMs, timeZone }) : sinceMs
   return {
     by,
     timeZone,

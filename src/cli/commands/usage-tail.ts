@@ -108,11 +108,12 @@ function startPrinting(context: Context, first: readonly UsageRow[]): (row: Usag
 /** The same choice as the store makes for a list. */
 function matches(row: UsageRow, question: UsageQuestion): boolean {
   const { httpStatus, minCostMicro, rerouted } = question
-  const isWanted = <T>(wanted: T | undefined, value: T) => wanted === undefined || wanted === value
+  const isWanted = <T>(wanted: T | undefined, value: T | null) =>
+    wanted === undefined || wanted === value
   return (
     isWanted(question.userId, row.userId) &&
     isWanted(question.keyId, row.keyId) &&
-    isWanted(question.accountId, row.accountId as string | undefined) &&
+    isWanted(question.accountId, row.accountId) &&
     (question.model === undefined || matchesModel([question.model], row.model)) &&
     isWanted(question.stream, row.stream) &&
     (httpStatus === undefined || matchesStatus(httpStatus, row.httpStatus)) &&

@@ -1,6 +1,7 @@
 import { idFloor, idTimeMs } from '../../core/ids.ts'
 import type { Attempt, HeadroomRow, HealthRow } from '../../core/model.ts'
 import type { AccountSummary } from '../store.ts'
+import { ROLLUP_MS } from '../store.ts'
 import {
   type AccountRow,
   type HeadroomRecord,
@@ -77,26 +78,36 @@ export function accountActivity({ sql }: Context) {
     return seen
   }
 
-  /** The day so far and the last five minutes, from the narrow index. */
+  /** The day so far from the roll-ups, and the last five minutes. */
   function readPast(dayStartMs: number, now: number, upToSeq: number): Seen {
     const sums = sql(
-      `SELECT account_id, count(*) AS requests, sum(cost_micro) AS spend, max(request_id) AS last
-       FROM usage WHERE request_id >= ? AND account_id IS NOT NULL GROUP BY account_id`,
-    ).all(idFloor('request', dayStartMs)) as {
+      `SELECT account_id, sum(requests) AS requests, sum(cost_micro) AS spend, max(quarter) AS last
+       FROM usage_rollups WHERE quarter >= ? AND requests > 0 AND account_id <> '' GROUP BY account_id`,
+    ).all(dayStartMs / ROLLUP_MS) as {
       account_id: string
       requests: number
       spend: number
-      last: string
+      last: number
     }[]
     const today = new Map<string, Sums>()
     for (const { account_id, requests, spend, last } of sums) {
-      const lastUsedAtMs = idTimeMs(last) ?? 0
+      const lastUsedAtMs = lastUseIn(last, account_id)
       today.set(account_id, { requests, spendMicro: spend, lastUsedAtMs })
     }
     const rows = sql(`${NEW_ROW} WHERE request_id >= ?`).all(
       idFloor('request', now - 5 * MINUTE_MS),
     ) as NewRow[]
     return { dayStartMs, upToSeq, today, recent: rows.flatMap(attemptsOf) }
+  }
+
+  /** When the account was last used in that quarter of an hour: one was. */
+  function lastUseIn(quarter: number, accountId: string): number {
+    const [from, to] = [quarter, quarter + 1].map((at) => idFloor('request', at * ROLLUP_MS))
+    const last = sql(
+      `SELECT request_id FROM usage WHERE request_id >= ? AND request_id < ? AND account_id = ?
+       ORDER BY request_id DESC LIMIT 1`,
+    ).get(from, to, accountId) as { request_id: string } | undefined
+    return idTimeMs(last?.request_id ?? '') ?? quarter * ROLLUP_MS
   }
 
   function newRows(afterSeq: number, upToSeq: number): readonly NewRow[] {
