@@ -128,7 +128,7 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
 
   return {
     createKey(key: NewKey, by: By): Awaited<ReturnType<KeyStore['createKey']>> {
-      const owner = sql('SELECT name FROM users WHERE id = ?').get(key.userId)
+      const owner = sql('SELECT 1 FROM users WHERE id = ? AND deleted_at_ms IS NULL').get(key.userId)
       if (!owner) return { kind: 'no_user' }
       const [existing] = rows(
         'k.user_id = @userId AND k.name = @name AND k.revoked_at_ms IS NULL',
