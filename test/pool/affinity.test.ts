@@ -119,6 +119,18 @@ test('what upstream does not cache never enters: no figures, or less than the le
   assert.deepEqual(warmIn(affinity, prompt, NOW_MS), ['wrkspc_1'])
 })
 
+test('a breakpoint inside what was read is no new entry: upstream writes only what comes after', () => {
+  const affinity = new Affinity()
+  const system = { type: 'text', text: 's'.repeat(8_000) }
+  const first = printOf([user('hello')], { system: [system], ...MARK })
+  affinity.began(sent(affinity, first), wrote(2_000), NOW_MS)
+  const marked = { system: [{ ...system, ...MARK }], ...MARK }
+  affinity.began(sent(affinity, printOf([user('hello')], marked)), read(2_000), NOW_MS)
+  assert.deepEqual(warmIn(affinity, printOf([user('another')], marked), NOW_MS), [])
+  affinity.began(sent(affinity, printOf([user('another')], marked)), wrote(2_000), NOW_MS)
+  assert.deepEqual(warmIn(affinity, printOf([user('a third')], marked), NOW_MS), ['wrkspc_1'])
+})
+
 test('the longest prefix of each workspace is told, the longest of all first', () => {
   const affinity = new Affinity()
   const system = { system: [{ type: 'text', text: 's'.repeat(4_000), ...MARK }], ...MARK }

@@ -113,6 +113,19 @@ test('a flood leaves alone what lay in a table with room', () => {
   assert.ok(mine.every((hashes) => placesOf(table, hashes).length === 1))
 })
 
+test('where only smaller owners lie, a large one stays out', () => {
+  const random = createRandom(8)
+  const table = new PrefixTable(4_096)
+  const crowd = Array.from({ length: 16 }, () => Int32Array.of(100, ...hashOf(random).subarray(1)))
+  for (const [owner, hashes] of crowd.entries()) table.put(entry(hashes, { owner }), NOW_MS)
+  for (let k = 0; k < 500; k++) table.put(entry(hashOf(random), { owner: 99 }), NOW_MS)
+  const late = Int32Array.of(100, 1, 2, 3)
+  const longer = { endsAtMs: LATER_MS + 60_000 }
+  assert.equal(table.put(entry(late, { ...longer, owner: 99 }), NOW_MS), false)
+  assert.ok(crowd.every((hashes) => placesOf(table, hashes).length === 1))
+  assert.equal(table.put(entry(late, { ...longer, owner: 100 }), NOW_MS), true)
+})
+
 test('who comes after a flood finds room at once, at the expense of the flood', () => {
   const random = createRandom(3)
   const table = new PrefixTable(1_024)
