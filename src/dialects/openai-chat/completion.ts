@@ -3,11 +3,17 @@ import type { AnswerAssembler, AnswerBlock } from '../openai/assemble.ts'
 import { argumentsOf } from '../openai/assemble.ts'
 import { customText } from '../openai/custom-input.ts'
 import type { JsonObject } from '../openai/json.ts'
-import type { ToolDefinition } from '../openai/tools.ts'
 import { chatUsage, serviceTierOf } from '../openai/usage.ts'
 import { annotationsOf } from './annotations.ts'
 import { finishReason, refusalText } from './finish.ts'
 import { REASONING_FORMAT } from './reasoning-details.ts'
+
+/** How a client knows a tool. */
+export interface ShownTool {
+  readonly name: string
+  /** Its calls carry a text instead of arguments. */
+  readonly isCustom: boolean
+}
 
 /** What of the request the answer depends on. */
 export interface ChatAnswerWish {
@@ -17,8 +23,8 @@ export interface ChatAnswerWish {
   readonly showsReasoning: boolean
   /** The tools came as `functions`. */
   readonly isLegacy: boolean
-  /** The client's tools by the names that upstream knows. */
-  readonly tools: ReadonlyMap<string, ToolDefinition>
+  /** By the names that upstream knows, tools whose calls the client knows otherwise. */
+  readonly tools: ReadonlyMap<string, ShownTool>
   readonly searchesWeb: boolean
   readonly isLooseJson: boolean
   /** Comes back as it was sent; null where there is none. */
@@ -76,11 +82,11 @@ function messageOf(answer: AnswerAssembler, wish: ChatAnswerWish) {
 
 function callOf(
   block: Extract<AnswerBlock, { kind: 'tool_use' }>,
-  tools: ReadonlyMap<string, ToolDefinition>,
+  tools: ReadonlyMap<string, ShownTool>,
 ) {
   const tool = tools.get(block.name)
   const name = tool?.name ?? block.name
-  if (tool?.kind === 'custom')
+  if (tool?.isCustom)
     return { id: block.id, type: 'custom', custom: { name, input: customText(argumentsOf(block)) } }
   return { id: block.id, type: 'function', function: { name, arguments: argumentsOf(block) } }
 }

@@ -17,6 +17,7 @@ import type { ReasoningWish, WantedEffort } from '../openai/reasoning.ts'
 import { readEffort } from '../openai/reasoning.ts'
 import { catchRefusal, refuse } from '../openai/refusal.ts'
 import { ChatAnswer } from './answer.ts'
+import type { ShownTool } from './completion.ts'
 import { ignoredFields } from './fields.ts'
 import { readMessages, refuseUnanswered } from './messages.ts'
 import type { ChatTools } from './tools.ts'
@@ -102,12 +103,21 @@ function answerOpener(read: {
     includesUsage: stream && options.include_usage === true,
     showsReasoning: reasoning.exclude !== true,
     isLegacy: tools.isLegacy,
-    tools: composed.tools.byUpstreamName,
+    tools: shownTools(composed.tools),
     searchesWeb: isObject(body.web_search_options),
     isLooseJson: format.isLooseJson,
     metadata: isObject(body.metadata) ? body.metadata : null,
   }
   return (about) => new ChatAnswer(wish, about)
+}
+
+/** Only the tools whose calls look different for the client; schemas need not live as long as an answer. */
+function shownTools({ byUpstreamName }: Composed['tools']): ReadonlyMap<string, ShownTool> {
+  const shown = new Map<string, ShownTool>()
+  for (const [upstream, { name, kind }] of byUpstreamName)
+    if (name !== upstream || kind === 'custom')
+      shown.set(upstream, { name, isCustom: kind === 'custom' })
+  return shown
 }
 
 /** The model without the prefix that some clients put before Anthropic's ids. */

@@ -192,7 +192,7 @@ export class ChatStream {
   #openCall(block: Extract<AnswerBlock, { kind: 'tool_use' }>): void {
     const tool = this.#wish.tools.get(block.name)
     const name = tool?.name ?? block.name
-    const isCustom = tool?.kind === 'custom'
+    const isCustom = tool?.isCustom === true
     const { isLegacy } = this.#wish
     // The older format has room for one call.
     if (isLegacy && this.#callCount > 0) return
