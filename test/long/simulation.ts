@@ -8,12 +8,14 @@ export const simulation: Campaign = {
   options: { seeds: 1_000_000, steps: 500, minutes: 5, seed: newSeed() * 1_000 },
   async run({ seeds, steps, minutes, seed }, report) {
     const untilMs = Date.now() + minutes * 60_000
-    const sums = { requests: 0, charged: 0, crashes: 0 }
+    const sums = { requests: 0, charged: 0, extended: 0, ranOut: 0, crashes: 0 }
     let done = 0
     for (; done < seeds && Date.now() < untilMs; done++) {
       const result = await simulate(seed + done, steps)
       sums.requests += result.requests
       sums.charged += result.charged
+      sums.extended += result.extended
+      sums.ranOut += result.ranOut
       sums.crashes += result.crashes
       if (result.violations.length === 0) continue
       report(
@@ -22,7 +24,7 @@ export const simulation: Campaign = {
       return result.violations.map((line) => `seed ${result.seed}: ${line}`)
     }
     report(
-      `${done} seeds from ${seed} x ${steps} steps: ${sums.requests} requests, ${sums.charged} charged, ${sums.crashes} crashes`,
+      `${done} seeds from ${seed} x ${steps} steps: ${sums.requests} requests, ${sums.charged} charged, ${sums.extended} holds grew, ${sums.ranOut} ran out of money, ${sums.crashes} crashes`,
     )
     return []
   },

@@ -13,6 +13,9 @@ export interface SimulationResult {
   readonly violations: readonly string[]
   readonly requests: number
   readonly charged: number
+  /** Requests whose hold grew while they ran, and those that ended because it could not. */
+  readonly extended: number
+  readonly ranOut: number
   readonly crashes: number
 }
 
@@ -38,6 +41,8 @@ export async function simulate(seed: number, steps: number): Promise<SimulationR
       violations: run.violations,
       requests: world.sent.length,
       charged: run.charged,
+      extended: run.extended,
+      ranOut: run.ranOut,
       crashes: run.crashes,
     }
   } finally {
@@ -48,6 +53,8 @@ export async function simulate(seed: number, steps: number): Promise<SimulationR
 class Run {
   readonly violations: string[] = []
   charged = 0
+  extended = 0
+  ranOut = 0
   crashes = 0
   readonly #world: SimulatedWorld
   readonly #time: VirtualTime
@@ -206,6 +213,10 @@ class Run {
       return
     }
     if (row.costMicro > 0) this.charged++
+    if (row.holdSteps.some((step) => step.kind === 'extended')) this.extended++
+    const code = row.errorCode ?? ''
+    const hasRunOut = code === 'insufficient_credit' || code === 'key_spend_limit'
+    if (hasRunOut && row.costMicro > 0) this.ranOut++
     if (whole && row.joinedRequestId === null && row.status !== 'complete') {
       this.violations.push(`${sent.requestId}: answered whole, recorded as ${row.status}`)
     }

@@ -152,7 +152,7 @@ export class SimulatedUpstream {
       random,
     })
     if (random() < 0.5) writer.thinking(Math.ceil(lognormal(random, 600, 1)), 'omitted')
-    writer.text('word '.repeat(Math.ceil((lognormal(random, 500, 1.2) * perToken) / 5)))
+    writer.text('word '.repeat(Math.ceil((lognormal(random, 1_500, 1.4) * perToken) / 5)))
     const prompt = Math.max(1, Math.ceil(bytes / perToken))
     const cacheRead = random() < 0.5 ? Math.floor(prompt * 0.8) : 0
     const cacheWrite5m = cacheRead > 0 ? Math.floor((prompt - cacheRead) / 2) : 0
