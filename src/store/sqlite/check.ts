@@ -1,5 +1,6 @@
 import { LONGEST_REQUEST_MS } from '../../billing/ledger.ts'
 import type { LedgerReport } from '../store.ts'
+import { rollupViolations } from './check-rollups.ts'
 import { type Context, snapshot } from './context.ts'
 
 /** No more sentences than this per rule: one cause can break a million rows. */
@@ -49,6 +50,34 @@ const RULES: readonly string[] = [
   `SELECT 'Charge ' || l.id || ' has no settled hold.' FROM ledger l
    LEFT JOIN holds h ON h.request_id = l.request_id
    WHERE l.type = 'charge' AND coalesce(h.state, '') <> 'settled'`,
+  // Refunds
+  `SELECT 'Refunds of ' || r.request_id || ' sum to ' || sum(r.amount_micro) || ' micro, its charge is '
+     || coalesce(l.amount_micro, 'missing') || '.'
+   FROM ledger r INDEXED BY ledger_refunds LEFT JOIN ledger l ON l.id = 'led_' || substr(r.request_id, 5)
+   WHERE r.type = 'refund' GROUP BY r.request_id
+   HAVING coalesce(l.type, '') <> 'charge' OR sum(r.amount_micro) > 0 - l.amount_micro`,
+  `SELECT 'Refund ' || r.id || ' goes to ' || r.user_id || ', its charge was of ' || l.user_id || '.'
+   FROM ledger r INDEXED BY ledger_refunds JOIN ledger l ON l.id = 'led_' || substr(r.request_id, 5)
+   WHERE r.type = 'refund' AND l.user_id <> r.user_id`,
+  `SELECT 'Refund ' || r.id || ' names no charge, or takes money.' FROM ledger r
+   WHERE r.type = 'refund' AND (r.request_id IS NULL OR r.amount_micro <= 0)`,
+  // (h)
+  `SELECT 'Key ' || s.key_id || ': ' || s.spent_micro || ' micro counted in its window, its requests in it '
+     || 'cost ' || coalesce(d.sum, 0) || '.'
+   FROM key_spending s LEFT JOIN (
+     SELECT u.key_id, sum(u.cost_micro) AS sum FROM usage u CROSS JOIN key_spending w ON w.key_id = u.key_id
+     CROSS JOIN holds h ON h.request_id = u.request_id AND h.opened_at_ms >= w.since_ms
+       AND h.opened_at_ms < w.until_ms
+     GROUP BY u.key_id) d ON d.key_id = s.key_id
+   WHERE s.spent_micro <> coalesce(d.sum, 0)`,
+  `SELECT 'Key ' || s.key_id || ': ' || s.held_micro || ' micro held in its window, its open holds in it '
+     || 'sum to ' || coalesce(d.sum, 0) || '.'
+   FROM key_spending s LEFT JOIN (SELECT key_id, limit_since_ms, sum(amount_micro) AS sum
+     FROM holds INDEXED BY holds_open WHERE state = 'open' GROUP BY key_id, limit_since_ms) d
+     ON d.key_id = s.key_id AND d.limit_since_ms = s.since_ms
+   WHERE s.held_micro <> coalesce(d.sum, 0)`,
+  `SELECT 'Key ' || s.key_id || ' is counted and has no spend limit.' FROM key_spending s
+   JOIN keys k ON k.id = s.key_id WHERE k.spend_limit_micro IS NULL`,
 ]
 
 /** The money check: read-only, on one state of the file. */
@@ -67,6 +96,8 @@ export function checkOperations({ db, sql }: Context) {
         const violations = RULES.flatMap(
           (rule) => sql(`${rule} LIMIT ${MOST_PER_RULE}`).pluck().all() as string[],
         )
+        // (f)
+        violations.push(...rollupViolations(db, MOST_PER_RULE))
         // (g)
         const stale = sql(
           `SELECT request_id FROM holds INDEXED BY holds_open WHERE state = 'open' AND opened_at_ms < ?`,

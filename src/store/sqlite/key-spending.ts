@@ -19,7 +19,7 @@ export type Counted =
 const BEFORE_HOLD_MS = 2 * 3_600_000
 
 /** What a key's requests opened in a window have cost, by the details. */
-export const SPENT_IN_WINDOW = `
+const SPENT_IN_WINDOW = `
   SELECT coalesce(sum(u.cost_micro), 0) FROM usage u CROSS JOIN holds h ON h.request_id = u.request_id
   WHERE u.request_id >= ? AND u.key_id = ? AND h.opened_at_ms >= ? AND h.opened_at_ms < ?`
 

@@ -37,7 +37,14 @@ export type RollupCells = [
   ...sums: number[],
 ]
 
-const DIMENSIONS = ['quarter', 'key_id', 'model', 'account_id', 'status_class'] as const
+/** What rows of `usage_rollups` are grouped by. */
+export const ROLLUP_DIMENSIONS = [
+  'quarter',
+  'key_id',
+  'model',
+  'account_id',
+  'status_class',
+] as const
 const SUMS = [
   'requests',
   'errors',
@@ -50,7 +57,8 @@ const SUMS = [
   'cost_micro',
   'list_cost_micro',
 ] as const
-const COLUMNS = [...DIMENSIONS, ...SUMS]
+/** The columns of `usage_rollups`, in the order of `RollupCells`. */
+export const ROLLUP_COLUMNS = [...ROLLUP_DIMENSIONS, ...SUMS]
 /** Rows of details read at a time. */
 const PAGE = 5_000
 
@@ -175,7 +183,7 @@ function modelOf(facts: RollupFacts): string {
 /** Adds sums to the stored ones. */
 export function rollupWriter(db: Database) {
   const upsert = db.prepare<RollupCells>(
-    `INSERT INTO usage_rollups (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})
+    `INSERT INTO usage_rollups (${ROLLUP_COLUMNS.join(', ')}) VALUES (${ROLLUP_COLUMNS.map(() => '?').join(', ')})
      ON CONFLICT DO UPDATE SET ${SUMS.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`,
   )
   return function write(rows: readonly RollupCells[]): void {
