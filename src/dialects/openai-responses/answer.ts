@@ -251,7 +251,8 @@ export class Answer {
     this.#close('completed')
     const index = this.#done.length
     const id = `${prefix}_${this.#head.itemTag}_${index}`
-    const item = make({ id, index, writer: this.#writer })
+    const members = `"item_id":${JSON.stringify(id)},"output_index":${index}`
+    const item = make({ id, index, members, writer: this.#writer })
     this.#open = item
     return item
   }

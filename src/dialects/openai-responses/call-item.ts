@@ -3,7 +3,7 @@ import { argumentsOf } from '../openai/assemble.ts'
 import { CustomInputReader } from '../openai/custom-input.ts'
 import { isObject, parseJson } from '../openai/json.ts'
 import type { ItemPlace, ItemStatus, OutputItem } from './output-item.ts'
-import { placeMembers, writeAdded, writeDone } from './output-item.ts'
+import { writeAdded, writeDone } from './output-item.ts'
 
 /** What a call needs to know of its tool. */
 export interface CalledTool {
@@ -68,7 +68,7 @@ export class CallItem implements OutputItem {
     if (this.#block.json === '') this.push(argumentsOf(this.#block))
     if (this.#custom !== null) this.#send(this.#custom.end())
     const value = JSON.stringify(this.#sent)
-    const place = placeMembers(this.#place)
+    const place = this.#place.members
     const { writer } = this.#place
     if (this.#custom !== null) {
       writer.write('response.custom_tool_call_input.done', `${place},"input":${value}`)
@@ -84,7 +84,7 @@ export class CallItem implements OutputItem {
     if (piece === '') return
     this.#sent += piece
     const kind = this.#custom === null ? 'function_call_arguments' : 'custom_tool_call_input'
-    const members = `${placeMembers(this.#place)},"delta":${JSON.stringify(piece)}`
+    const members = `${this.#place.members},"delta":${JSON.stringify(piece)}`
     this.#place.writer.write(`response.${kind}.delta`, members)
   }
 }

@@ -1,5 +1,5 @@
 import type { ItemPlace, ItemStatus, OutputItem } from './output-item.ts'
-import { placeMembers, writeAdded, writeDone } from './output-item.ts'
+import { writeAdded, writeDone } from './output-item.ts'
 
 /** A web page that a piece of text rests on. */
 export interface UrlCitation {
@@ -93,7 +93,7 @@ export class MessageItem implements OutputItem {
   }
 
   #event(type: string, contentIndex: number, members: string): void {
-    const place = placeMembers(this.#place)
+    const place = this.#place.members
     this.#place.writer.write(type, `${place},"content_index":${contentIndex},${members}`)
   }
 

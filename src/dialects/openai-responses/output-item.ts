@@ -7,6 +7,8 @@ export type ItemStatus = 'in_progress' | 'completed' | 'incomplete'
 export interface ItemPlace {
   readonly id: string
   readonly index: number
+  /** `item_id` and `output_index` as JSON: what most events of the item begin with. */
+  readonly members: string
   readonly writer: EventWriter
 }
 
@@ -16,11 +18,6 @@ export interface OutputItem {
   json(status: ItemStatus): string
   /** Writes the events that end the item. */
   finish(status: 'completed' | 'incomplete'): void
-}
-
-/** The members that most events of an item begin with. */
-export function placeMembers(place: ItemPlace): string {
-  return `"item_id":${JSON.stringify(place.id)},"output_index":${place.index}`
 }
 
 /** Tells that an item begins. */

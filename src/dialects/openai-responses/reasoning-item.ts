@@ -2,7 +2,7 @@ import type { AnswerBlock } from '../openai/assemble.ts'
 import { encodeThinking } from '../openai/thinking-carrier.ts'
 import type { Block } from '../openai/upstream.ts'
 import type { ItemPlace, ItemStatus, OutputItem } from './output-item.ts'
-import { placeMembers, writeAdded, writeDone } from './output-item.ts'
+import { writeAdded, writeDone } from './output-item.ts'
 
 /** A block of thinking, as the answer puts it together. */
 export type ThinkingPart = Extract<AnswerBlock, { kind: 'thinking' | 'redacted' }>
@@ -30,7 +30,7 @@ export class ReasoningItem implements OutputItem {
   think(piece: string): void {
     if (piece === '') return
     const { writer } = this.#place
-    const place = `${placeMembers(this.#place)},"summary_index":0`
+    const place = `${this.#place.members},"summary_index":0`
     if (!this.#hasText) {
       const part = '{"type":"summary_text","text":""}'
       writer.write('response.reasoning_summary_part.added', `${place},"part":${part}`)
@@ -58,7 +58,7 @@ export class ReasoningItem implements OutputItem {
   finish(status: 'completed' | 'incomplete'): void {
     if (this.#hasText) {
       const { writer } = this.#place
-      const place = `${placeMembers(this.#place)},"summary_index":0`
+      const place = `${this.#place.members},"summary_index":0`
       const text = JSON.stringify(this.#text)
       writer.write('response.reasoning_summary_text.done', `${place},"text":${text}`)
       writer.write('response.reasoning_summary_part.done', `${place},"part":${this.#part()}`)

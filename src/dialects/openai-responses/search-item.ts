@@ -1,7 +1,7 @@
 import type { AnswerBlock } from '../openai/assemble.ts'
 import { isObject, parseJson, textOf } from '../openai/json.ts'
 import type { ItemPlace, ItemStatus, OutputItem } from './output-item.ts'
-import { placeMembers, writeAdded, writeDone } from './output-item.ts'
+import { writeAdded, writeDone } from './output-item.ts'
 
 /** A block of a tool that upstream runs itself, as the answer puts it together. */
 export type ServerToolPart = Extract<AnswerBlock, { kind: 'other' }>
@@ -16,12 +16,12 @@ export class SearchItem implements OutputItem {
     this.#place = place
     this.#block = block
     writeAdded(place, this.json('in_progress'))
-    place.writer.write('response.web_search_call.in_progress', placeMembers(place))
+    place.writer.write('response.web_search_call.in_progress', place.members)
   }
 
   /** The query is whole: the search runs. */
   search(): void {
-    this.#place.writer.write('response.web_search_call.searching', placeMembers(this.#place))
+    this.#place.writer.write('response.web_search_call.searching', this.#place.members)
   }
 
   /** The search answered with an error. */
@@ -40,7 +40,7 @@ export class SearchItem implements OutputItem {
 
   finish(status: 'completed' | 'incomplete'): void {
     if (status === 'completed' && !this.#hasFailed) {
-      this.#place.writer.write('response.web_search_call.completed', placeMembers(this.#place))
+      this.#place.writer.write('response.web_search_call.completed', this.#place.members)
     }
     writeDone(this.#place, this.json(status))
   }
