@@ -6,9 +6,10 @@ import type { Campaign } from './campaign.ts'
 import { crash } from './crash.ts'
 import { estimates } from './estimates.ts'
 import { faults } from './faults.ts'
+import { openaiChat } from './openai-chat.ts'
 import { simulation } from './simulation.ts'
 
-const CAMPAIGNS: readonly Campaign[] = [simulation, crash, faults, estimates]
+const CAMPAIGNS: readonly Campaign[] = [simulation, crash, faults, estimates, openaiChat]
 /** A bounded run that takes longer than this has failed. */
 const BOX_MS = 8 * 60_000
 
