@@ -47,7 +47,7 @@ export function readChange(change: Omit<StoredChange, 'seq' | 'effectiveAtMs'>):
       if (!isModelPattern(subject)) return bad(`"${subject}" is not a model or glob`)
       return value === null || isMarkup(value)
         ? ok({ kind: 'markup', models: subject, markup: value })
-        : bad('a mark-up is two whole numbers, from 0.01 to 100 together')
+        : bad('a mark-up is two whole numbers, from 0.01 to 10 together')
     case 'alias':
       if (!isPlainName(subject)) return bad(`"${subject}" cannot be a model's name`)
       return value === null || (typeof value === 'string' && isPlainName(value))

@@ -55,7 +55,7 @@ export function readDollarRate(
 
 function rangeProblem(shown: string, micro: number): string {
   return micro > MAX_RATE
-    ? `${shown} is more than $10,000 per million tokens`
+    ? `${shown} is more than $500 per million tokens`
     : `${shown} would be free: the least is 0.000001`
 }
 

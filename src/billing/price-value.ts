@@ -2,8 +2,8 @@ import type { Rates } from '../core/usage.ts'
 import { isPlainName } from './model-names.ts'
 import type { LongPrompt } from './price-table.ts'
 
-/** $10,000 per million tokens: with it, the largest request still fits the books. */
-export const MAX_RATE = 10_000_000_000
+/** $500 per million tokens. With it and the largest mark-up, the largest answer still fits the books. */
+export const MAX_RATE = 500_000_000
 /** Most tokens that a window, an answer or an image may be said to have. */
 export const MAX_SIZE_TOKENS = 100_000_000
 

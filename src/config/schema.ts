@@ -167,7 +167,7 @@ const proxies = z
   })
   .describe('a list of addresses and networks: [127.0.0.1/32, "::1/128"]')
 
-const markup = leaf('a factor from 0.01 to 100: 1.00, 1.20, +20%', parseMarkup)
+const markup = leaf('a factor from 0.01 to 10: 1.00, 1.20, +20%', parseMarkup)
 
 // `{finish_up_to: 30s}` and `30s` are the same.
 const onDisconnect = open(

@@ -7,9 +7,9 @@ export const NO_MARKUP: Fraction = [1, 1]
 /** Decimals of a mark-up: finer ones say nothing that a price would show. */
 const DECIMALS = 6
 const LEAST = 0.01
-const MOST = 100
+const MOST = 10
 
-/** `1.2` or `+20%`, as a reduced fraction; read as digits, never through a float. From 0.01 to 100. */
+/** `1.2` or `+20%`, as a reduced fraction; read as digits, never through a float. From 0.01 to 10. */
 export function parseMarkup(text: string): Parsed<Fraction> {
   const trimmed = text.trim()
   const match = /^(\+?)(\d{1,6})(?:\.(\d{1,8}))?(\s?%)?$/.exec(trimmed)
@@ -37,7 +37,7 @@ export function markupText([numerator, denominator]: Fraction): string {
   return text.replace(/\.(\d?)$/, (_dot, digit: string) => `.${digit.padEnd(2, '0')}`)
 }
 
-/** Whether a fraction is one that a person may set: two positive integers, from 0.01 to 100. */
+/** Whether a fraction is one that a person may set: two positive integers, from 0.01 to 10. */
 export function isMarkup(value: unknown): value is Fraction {
   if (!Array.isArray(value) || value.length !== 2) return false
   const [numerator, denominator] = value as readonly unknown[]

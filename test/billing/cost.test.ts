@@ -5,12 +5,12 @@ import { costOf, rebuildCost } from '../../src/billing/cost.ts'
 import { findPrice } from '../../src/billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
 import type { Receipt, TokenCounts, Usage, UsageIteration } from '../../src/core/usage.ts'
+import { runPricing } from '../support/pricing-campaign.ts'
 import { oracleCostMicro } from './price-oracle.ts'
 import vectors from './price-vectors.json' with { type: 'json' }
 import { anyModel, anyTokens, anyUsage, TODAY_MS, tokensOf, usageOf } from './usages.ts'
 
-/** `CCGATE_PRICE_CASES=1000000` for the long campaign. */
-const CASES = Number(process.env.CCGATE_PRICE_CASES ?? 30_000)
+const CASES = 10_000
 
 function price(usage: Usage, batch?: boolean): Receipt {
   const options = batch === undefined ? { atMs: TODAY_MS } : { atMs: TODAY_MS, batch }
@@ -49,10 +49,15 @@ test(`${CASES} random answers cost what an independent rational oracle says`, ()
   fc.assert(
     fc.property(anyUsage, (usage) => {
       const { costMicro } = price(usage)
-      assert.equal(BigInt(costMicro), oracleCostMicro(usage, BUILT_IN_PRICES, TODAY_MS))
+      assert.equal(BigInt(costMicro), oracleCostMicro(usage, { atMs: TODAY_MS }))
     }),
     { numRuns: CASES },
   )
+})
+
+test('20,000 of them by other prices, at other times and with mark-ups too', () => {
+  const seed = Date.now() % 1_000_000_000
+  assert.deepEqual(runPricing({ cases: 20_000, seed }), [], `seed ${seed}`)
 })
 
 test('a receipt rebuilds its cost bit for bit, also after a trip through JSON', () => {
@@ -306,5 +311,5 @@ test('an answer of 2,000 iterations at the largest counts is still priced exactl
     inferenceGeo: 'us',
     iterations: Array.from({ length: 2_000 }, () => iteration('message', null, largest)),
   })
-  assert.equal(BigInt(price(usage).costMicro), oracleCostMicro(usage, BUILT_IN_PRICES, TODAY_MS))
+  assert.equal(BigInt(price(usage).costMicro), oracleCostMicro(usage, { atMs: TODAY_MS }))
 })

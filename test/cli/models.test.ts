@@ -130,7 +130,7 @@ test('bad wishes say what is wrong', async (t) => {
     ['models set claude-opus-5 --markup 0', 2, /out of range/],
     ['models set claude-opus-5 --input 3,0', 2, /use a dot/],
     ['models set claude-opus-5 --input 0', 2, /would be free/],
-    ['models set claude-opus-5 --input 10001', 2, /more than \$10,000/],
+    ['models set claude-opus-5 --input 501', 2, /more than \$500/],
     ['models set claude-opis-5 --markup 2', 3, /no model named/],
     ['models sync', 2, /needs a price file/],
     ['models sync --from-file none.json', 2, /Cannot read none\.json \(ENOENT\)/],

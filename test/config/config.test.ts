@@ -190,7 +190,7 @@ test('wrong values say what would be right', async (t) => {
       'timezone: Europe/Bonn',
       '1 timezone: "Europe/Bonn" is not a time zone. Example: UTC or Europe/Berlin',
     ],
-    ['billing: {markup: 0}', '1 billing.markup: "0" is out of range: use 0.01 to 100'],
+    ['billing: {markup: 0}', '1 billing.markup: "0" is out of range: use 0.01 to 10'],
     ['billing: {markup: 20%}', '1 billing.markup: "20%" is not a mark-up. Example: 1.2 or +20%'],
     [
       'billing: {on_disconnect: {finish_up_to: soon}}',
@@ -221,8 +221,8 @@ test('wrong values say what would be right', async (t) => {
       '1 models.prices.claude-opus-5.output: 0 would be free: the least is 0.000001',
     ],
     [
-      'models: {prices: {claude-opus-5: {input: 10000.01}}}',
-      '1 models.prices.claude-opus-5.input: 10000.01 is more than $10,000 per million tokens',
+      'models: {prices: {claude-opus-5: {input: 500.01}}}',
+      '1 models.prices.claude-opus-5.input: 500.01 is more than $500 per million tokens',
     ],
     [
       'models: {prices: {"claude-opus-*": {input: 3}}}',
