@@ -281,7 +281,7 @@ test('a file is written whole or not at all, and never over another without --fo
   const file = join(w.dir, 'nov.csv')
   assert.match(
     await w.ok('usage export -o nov.csv'),
-    /^Wrote nov\.csv: 1 requests, \$0\.\d{6} \(\d+ B in 0 ms\)\.\n$/,
+    /^Wrote nov\.csv: 1 request, \$0\.\d{6} \(\d+ B in 0 ms\)\.\n$/,
   )
   const first = readFileSync(file, 'utf8')
   const again = await w.run('usage export -o nov.csv --json')

@@ -22,7 +22,7 @@ function stable(text: string, dir: string): string {
       .replace(/cc_user_[0-9A-Za-z]{38}/g, 'cc_user_<secret>')
       .replace(/\b(usr|key|acct|led)_[0-9a-z]{26}\b/g, '$1_<id>')
       .replace(/cc_user_…\w{4}/g, 'cc_user_…last')
-      .replace(/\b(grant|adjust)-[0-9a-z]{12}\b/g, '$1-<ref>')
+      .replace(/\b(grant|adjust|refund)-[0-9a-z]{12}\b/g, '$1-<ref>')
       .replace(/\d+ kB, \d+% free/g, '<size> kB, <n>% free')
       .replace(/"bytes":\d+,"free_ratio":[\d.]+/g, '"bytes":<n>,"free_ratio":<n>')
       // Widths of columns follow the replaced texts.
@@ -128,11 +128,34 @@ test('a walk through the commands prints what it printed before', async (t) => {
   await show(`usage show ${REQUEST.slice(0, 18)} --json`)
   await show('usage show req_011CSaP2')
   await show('usage show ccr_01zzzzzzzz')
+  await show('usage summary --by day,model --since 7d --chart')
+  await show('usage summary --by user --json')
+  await show('usage export')
+  await show('usage tail')
+  await show(['credit', 'refund', REQUEST, '0.01', '--note', 'cut', '--ref', 't-77', '--yes'])
+  await show(`credit refund ${REQUEST} --yes --json`)
+  await show(`credit refund ${REQUEST} --yes`)
+  await show('credit reconcile')
+  await show('credit reconcile --user alice --json')
+  await show('keys limit alice/laptop --spend-limit 200/month --burn-limit 2 --markup 1.2')
+  await show('keys limit alice/laptop --spend-limit 200/month --on-disconnect 30s --json')
+  await show('keys limit alice/laptop --spend-limit 200')
+  await show('keys show alice/laptop')
+  await show('accounts update main --day-cap 50 --priority 2')
+  await show('accounts update main --day-cap 50 --json')
+  await show('users update bob --low-balance 20 --email none')
   await show('credit show')
   await show('credit show alice --json')
   await show('credit show alice -q')
   await show('credit history alice')
   await show('credit history alice --group day')
+  await show('users suspend bob')
+  await show('users suspend bob --reason unpaid --yes')
+  await show('users resume bob --json')
+  await show('users delete bob')
+  await show('users delete bob --forfeit')
+  await show('users delete bob --forfeit --dry-run')
+  await show('users delete bob --forfeit --confirm bob')
   await show('users list')
   await show('users show alice')
   await show('keys list')
@@ -216,6 +239,8 @@ async function record(
     model: usage.model,
     stream: true,
     amountMicro: 42_000,
+    markup: [1, 1],
+    limitWindow: null,
     openedAtMs: createdAtMs,
   })
   assert.equal(held.kind, 'held')
@@ -234,6 +259,9 @@ async function record(
     costMicro: receipt.costMicro,
     receipt,
     holdMicro: 42_000,
+    holdSteps: [{ kind: 'opened', amountMicro: 42_000, afterMs: 3 }],
+    onDisconnect: null,
+    joinedRequestId: null,
     source: 'exact',
     anomalies: 0,
     upstreamRequestId: 'req_011CSaP2',
@@ -244,6 +272,7 @@ async function record(
         httpStatus: 200,
         durationMs: 4_000,
         upstreamRequestId: 'req_011CSaP2',
+        listCostMicro: receipt.costMicro,
       },
     ],
     createdAtMs,

@@ -178,7 +178,8 @@ function report(
   end: { readonly bytes: number | null; readonly tookMs: number },
 ): void {
   const { print } = context
-  const sums = `${formatCount(counts.requests)} requests, ${formatUsdExact(counts.costMicro)}`
+  const requests = counts.requests === 1 ? 'request' : 'requests'
+  const sums = `${formatCount(counts.requests)} ${requests}, ${formatUsdExact(counts.costMicro)}`
   if (target.kind === 'stdout') print.note(`Wrote ${sums}.`)
   else if (print.json) {
     print.document({
