@@ -35,7 +35,7 @@ export function limitsLine(
     rpm,
     parallel,
     ...spendPart(key, now),
-    ...(key.burnLimitMicro === null ? [] : [`${formatUsdFull(key.burnLimitMicro)} a minute`]),
+    ...(key.burnLimitMicro === null ? [] : [`${formatUsdFull(key.burnLimitMicro)}/min`]),
     modelsText(key.models),
   ].join(' · ')
 }
@@ -86,8 +86,8 @@ export function limitChanges(
     ['parallel', (key) => count(key.concurrencyLimit)],
     ['spend limit', (key) => spendLimitText(key.spendLimit)],
     [
-      'spend a minute',
-      (key) => (key.burnLimitMicro === null ? 'none' : formatUsdFull(key.burnLimitMicro)),
+      'burn limit',
+      (key) => (key.burnLimitMicro === null ? 'none' : `${formatUsdFull(key.burnLimitMicro)}/min`),
     ],
     ['mark-up', (key) => (key.markup === null ? 'default' : markupText(key.markup))],
     ['on disconnect', (key) => disconnectPolicyText(key.onDisconnect)],

@@ -53,11 +53,11 @@ test('a new limit counts what the key has spent in its period, and says what it 
   )
   assert.match(
     await cli.ok('keys show ann/ci'),
-    /^Limits +60\/min · 50 parallel · \$2\.00\/day, \$1\.50 used, resets 00:00 UTC · \$1\.00 a minute · all models$/m,
+    /^Limits +60\/min · 50 parallel · \$2\.00\/day, \$1\.50 used, resets 00:00 UTC · \$1\.00\/min · all models$/m,
   )
   assert.equal(
     await cli.ok('keys limit ann/ci --spend-limit 200/month --burn-limit none --markup 1.2'),
-    'ann/ci  spend limit $2.00/day → $200.00/month · spend a minute $1.00 → none · mark-up default → 1.20.   In force now.\n',
+    'ann/ci  spend limit $2.00/day → $200.00/month · burn limit $1.00/min → none · mark-up default → 1.20.   In force now.\n',
   )
   assert.match(await cli.ok('keys show ann/ci'), /\$200\.00\/month, \$1\.50 used, resets 1 Dec/)
   assert.match(await cli.ok('keys show ann/ci'), /^Billing +mark-up 1\.20$/m)

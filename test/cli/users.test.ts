@@ -78,7 +78,7 @@ test('a user with credit is not deleted unless it may lapse, and an entry says s
   assert.match(refused.err, /ccgate credit adjust bob -5\.00 --note "paid back"/)
   const unconfirmed = await cli.run('users delete bob --forfeit --yes')
   assert.equal(unconfirmed.code, 10, 'yes is not enough')
-  assert.match(unconfirmed.err, /2 keys stop working at once\. \$5\.00 of credit lapses\./)
+  assert.match(unconfirmed.err, /Their 2 keys stop working at once\. \$5\.00 of credit lapses\./)
   assert.match(unconfirmed.err, /Add --confirm bob/)
   assert.equal((await cli.run('users delete bob --forfeit --confirm rob')).code, 2)
 

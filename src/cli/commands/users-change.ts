@@ -87,7 +87,7 @@ async function switchUser(context: Context, call: Invocation, isSuspended: boole
 }
 
 function keysStop({ activeKeys }: UserSummary): string {
-  if (activeKeys === 0) return 'There is no key that works;'
+  if (activeKeys === 0) return 'No key of theirs works'
   return activeKeys === 1 ? 'Their key stops working' : `Their ${activeKeys} keys stop working`
 }
 
@@ -146,12 +146,13 @@ export async function deleteUser(context: Context, call: Invocation): Promise<vo
   }
   if (print.quiet) return
   const lapsed = forfeited === null ? '' : ` ${lapseText(user)}   (${forfeited.id})`
-  print.out(`Deleted ${user.name}. ${keysText(revokedKeys)} revoked.${lapsed}`)
-  print.note(`Its ledger stays: ccgate credit history ${user.id}`)
+  const revoked = revokedKeys === 0 ? '' : ` ${keysText(revokedKeys)} revoked.`
+  print.out(`Deleted ${user.name}.${revoked}${lapsed}`)
+  print.note(`Their ledger stays: ccgate credit history ${user.id}`)
 }
 
 function deleteEffect(user: UserSummary): string {
-  const keys = user.activeKeys === 0 ? '' : ` ${keysText(user.activeKeys)} stop working at once.`
+  const keys = user.activeKeys === 0 ? '' : ` ${keysStop(user)} at once.`
   const lapse = user.balanceMicro === 0 ? '' : ` ${lapseText(user)}`
   return `Delete ${user.name}?${keys}${lapse} Their history stays, but this cannot be undone.`
 }

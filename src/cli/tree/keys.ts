@@ -9,7 +9,7 @@ const LIMITS = [
   ['--markup <factor>', '1.2 or +20%, instead of that of model and server; default'],
   [
     '--on-disconnect <policy>',
-    'when its client goes away: cancel, finish, or read on for 30s, 2000tokens or 30s,2000tokens; default',
+    'client gone: cancel, finish, 30s, 2000tokens, 30s,2000tokens; default',
   ],
   ['--models <glob>', 'models it may use, repeat or comma: claude-haiku-*; all = *', 'list'],
   ['--expires <time>', '30d, 2027-01-31 or never'],
