@@ -24,6 +24,7 @@ function told(
     json: false,
     quiet: options.quiet ?? false,
     verbose: false,
+    dryRun: false,
     color: 'auto',
   } as const
   const print = createPrinter(terminal, form)
