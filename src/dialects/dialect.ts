@@ -4,6 +4,7 @@ import type { ModelCapabilities } from './openai/capabilities.ts'
 import type { TranslatedError } from './openai/error-shape.ts'
 import type { Digest } from './openai/ids.ts'
 import type { Refusal } from './openai/refusal.ts'
+import type { Repair } from './openai/repair.ts'
 
 /** A client format. A new one is a new folder, and a route that speaks it. */
 export interface Dialect {
@@ -54,6 +55,20 @@ export interface Translator {
   translateError(status: number, bodyText: string): TranslatedError
   /** What a running stream sends after 15 s without output. */
   readonly keepAlive: string
+  readonly bodies: BodyChanges
+}
+
+/** What the gateway may change in a translated body while it tries; bodies are texts. */
+export interface BodyChanges {
+  /** Switches automatic caching on, for a body that has none. */
+  withAutoCache(body: string, ttl: '5m' | '1h'): string
+  /** Puts the content of a paused answer behind the history, for the next round. */
+  withPausedContent(body: string, content: readonly unknown[]): string
+  /**
+   * What to send instead of a body that upstream answered with this status and message; null: nothing helps.
+   * To be tried once per kind, on the same account, and never held against its health.
+   */
+  repair(body: string, status: number, message: string): Repair | null
 }
 
 /** What translation needs to know beyond the body. */
@@ -105,8 +120,8 @@ export interface Translated {
   /** Whether the client wants a stream. */
   readonly stream: boolean
   /**
-   * `if_seen`: where the prefix table has seen the body's prefix within its life, `withAutoCache` of
-   * `openai/upstream.ts` marks it, for `autoCacheTtl`. `on` is marked already.
+   * `if_seen`: where the prefix table has seen the body's prefix within its life, `bodies.withAutoCache`
+   * marks it, for `autoCacheTtl`. `on` is marked already.
    */
   readonly autoCache: AutoCache
   readonly autoCacheTtl: '5m' | '1h'
@@ -141,15 +156,12 @@ export interface AnswerTranslator {
   readonly state: 'open' | 'paused' | 'done' | 'failed'
   /** The answer so far, as content of the assistant's message; null where it is not `paused`. */
   readonly pausedContent: readonly unknown[] | null
-  /**
-   * Ends a running stream with an error of ours, where the format says it with what came before; absent: the
-   * dialect's `renderStreamError` says it.
-   */
-  fail?(error: WireError): Buffer
+  /** Ends a running stream with an error of ours, in the format's words; nothing follows it. */
+  fail(error: WireError): Buffer
   /** Ends a paused answer without another round: what there is is the answer. */
   finishPaused(): Buffer
   /** Why it `failed`; a client that does not stream gets it as its answer. Null otherwise. */
-  readonly failure?: TranslatedError | null
+  readonly failure: TranslatedError | null
   /** The body of an answer that does not stream; null until `done`. */
   body(): string | null
 }

@@ -7,11 +7,10 @@ export const openaiChat: Campaign = {
   what: 'random bodies and upstream streams: translated or refused, never a crash',
   options: { bodies: 100_000, streams: 30_000, seed: newSeed() },
   async run({ bodies, streams, seed }, report) {
-    report(`openai-chat: seed ${seed}`)
     const requests = runFuzz({ runs: bodies, seed })
-    report(`openai-chat: ${bodies} bodies, ${requests.passed} of them translated`)
+    report(`${bodies} bodies, ${requests.passed} of them translated`)
     const answers = runStreamFuzz({ runs: streams, seed })
-    report(`openai-chat: ${streams} upstream streams`)
+    report(`${streams} upstream streams`)
     return [...requests.problems, ...answers.problems]
   },
 }

@@ -2,7 +2,7 @@ import { parseEvent, SseFramer } from '../../wire/sse.ts'
 import type { AnswerContext, AnswerTranslator, WireError } from '../dialect.ts'
 import { AnswerAssembler } from '../openai/assemble.ts'
 import type { TranslatedError } from '../openai/error-shape.ts'
-import { renderStreamError, streamBroken, translateStreamError } from '../openai/errors.ts'
+import { openAiError, streamBroken, translateStreamError } from '../openai/errors.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isObject, parseJson } from '../openai/json.ts'
 import type { ChatAnswerWish } from './completion.ts'
@@ -51,8 +51,10 @@ export class ChatAnswer implements AnswerTranslator {
 
   fail(error: WireError): Buffer {
     if (this.state !== 'open' && this.state !== 'paused') return NOTHING
-    this.state = 'failed'
-    return this.#stream === null ? NOTHING : Buffer.from(renderStreamError(error))
+    const { status } = error
+    const isRetryable = status === 429 || status >= 500
+    this.#fail({ status, error: openAiError(error), isRetryable })
+    return this.#stream?.take() ?? NOTHING
   }
 
   body(): string | null {

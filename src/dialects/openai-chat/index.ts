@@ -1,5 +1,6 @@
 import { readRequest } from '../anthropic/request.ts'
 import type { Dialect } from '../dialect.ts'
+import { bodyChanges } from '../openai/body-changes.ts'
 import { renderError, renderStreamError, translateUpstreamError } from '../openai/errors.ts'
 import { translate } from './request.ts'
 
@@ -14,5 +15,6 @@ export const openaiChat: Dialect = {
     translateError: translateUpstreamError,
     // A comment: the helpers of OpenAI's SDK take an event of an unknown type for a chunk.
     keepAlive: ': keep-alive\n\n',
+    bodies: bodyChanges,
   },
 }

@@ -8,6 +8,7 @@ import type {
   Translator,
   WireError,
 } from '../dialect.ts'
+import { bodyChanges } from '../openai/body-changes.ts'
 import type { TranslatedError } from '../openai/error-shape.ts'
 import { openAiError, streamBroken, translateStreamError } from '../openai/errors.ts'
 import { isObject, parseJson } from '../openai/json.ts'
@@ -26,6 +27,7 @@ export const translator: Translator = {
   translateError,
   // A comment: clients take an event of an unknown type for an error.
   keepAlive: ': keep-alive\n\n',
+  bodies: bodyChanges,
 }
 
 function translate(json: unknown, context: TranslationContext): Translation {

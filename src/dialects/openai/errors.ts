@@ -129,11 +129,6 @@ export function translateStreamError(event: unknown): TranslatedError {
   return refusedWith(type === 'overloaded_error' ? 503 : 502, said, true)
 }
 
-/** The same, for clients that stream already. */
-export function streamError(event: unknown): OpenAiError {
-  return translateStreamError(event).error
-}
-
 /** A stream that ended without saying why it stopped. */
 export function streamBroken(): TranslatedError {
   return refusedWith(502, UPSTREAM_FAILED, true)

@@ -46,9 +46,10 @@ function withoutThinking(bodyText: string): Repair | null {
   const kept = messages.filter(({ content }) => content.length > 0)
   // Thinking by budget wants a thinking block before the tool calls; without them it must go too.
   const isBudget = isObject(body.thinking) && body.thinking.type === 'enabled'
-  const { thinking, ...rest } = body
-  const whole = isBudget || thinking === undefined ? rest : body
-  return { kind: 'without_thinking', body: JSON.stringify({ ...whole, messages: kept }) }
+  const { thinking, messages: _all, ...rest } = body
+  const kind = 'without_thinking'
+  const said = isBudget || thinking === undefined ? rest : { ...rest, thinking }
+  return { kind, body: JSON.stringify({ ...said, messages: kept }) }
 }
 
 function isThinking(type: unknown): boolean {
@@ -64,6 +65,8 @@ function withToolStubs(bodyText: string): Repair | null {
     for (const block of content) if (block.type === 'tool_use') names.add(block.name)
   if (names.size === 0) return null
   const tools = [...names].map((name) => ({ name, input_schema: { type: 'object' } }))
-  const text = JSON.stringify({ ...body, tools, tool_choice: { type: 'none' } })
+  const { messages, ...rest } = body
+  // `messages` stays last: a further round is added at its end.
+  const text = JSON.stringify({ ...rest, tools, tool_choice: { type: 'none' }, messages })
   return { kind: 'with_tool_stubs', body: text }
 }

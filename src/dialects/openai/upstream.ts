@@ -1,3 +1,4 @@
+import { invariant } from '../../core/invariant.ts'
 import { RawJson } from './json.ts'
 
 /** Anthropic's cache marker. */
@@ -63,6 +64,15 @@ function writeBlock(block: Block): string {
   if (!(block.input instanceof RawJson)) return JSON.stringify(block)
   const { input, ...rest } = block
   return `${JSON.stringify(rest).slice(0, -1)},"input":${input.text}}`
+}
+
+/**
+ * A body's text with a further message of the assistant: the content of a paused answer, which upstream then
+ * goes on with. Works on the text, in which `messages` stands last, so that no number changes on the way.
+ */
+export function withPausedContent(bodyText: string, content: readonly unknown[]): string {
+  invariant(bodyText.endsWith(']}'), 'a translated body ends with its messages')
+  return `${bodyText.slice(0, -2)},{"role":"assistant","content":${JSON.stringify(content)}}]}`
 }
 
 /** A body's text with automatic caching switched on: upstream marks the last block that it can. */

@@ -78,7 +78,7 @@ test('what is no request is refused in OpenAI’s words, whatever it is', () => 
 test('an answer that our own side breaks off ends in one error line', () => {
   const start = sse([{ type: 'message_start', message: { model: MODEL, usage: {} } }])
   const { answer } = answerTo(passed({ model: MODEL, messages: HI, stream: true }), start)
-  const written = answer.fail?.(OUT_OF_CREDIT).toString() ?? ''
+  const written = answer.fail(OUT_OF_CREDIT).toString()
   assert.deepEqual(payloadsOf(written), [
     {
       error: {
@@ -90,7 +90,7 @@ test('an answer that our own side breaks off ends in one error line', () => {
     },
   ])
   assert.equal(written, openaiChat.renderStreamError(OUT_OF_CREDIT))
-  assert.equal(answer.fail?.(OUT_OF_CREDIT).length, 0, 'it ends once')
+  assert.equal(answer.fail(OUT_OF_CREDIT).length, 0, 'it ends once')
   assert.equal(answer.push(Buffer.from(sse([{ type: 'message_stop' }]))).length, 0)
 })
 
@@ -112,6 +112,16 @@ test('a paused answer that is not continued ends with what there is', () => {
   )
   assert.equal(done, '[DONE]')
   assert.equal(answer.finishPaused().length, 0)
+})
+
+test('a paused answer goes upstream again behind the history, to the last digit', () => {
+  const { body } = passed({ model: MODEL, messages: HI })
+  const content = [{ type: 'text', text: 'So far' }]
+  const bodies = openaiChat.translator?.bodies
+  const next = JSON.parse(bodies?.withPausedContent(body, content) ?? '')
+  const before = JSON.parse(body)
+  const messages = [...before.messages, { role: 'assistant', content }]
+  assert.deepEqual(next, { ...before, messages })
 })
 
 test('pings and comments leave nothing in the stream, CR LF is as good as LF', () => {
