@@ -1,4 +1,7 @@
 import { testContract } from './contract.ts'
+import { testLimits } from './limits-contract.ts'
 
-testContract('local')
-testContract('daemon')
+for (const driver of ['local', 'daemon'] as const) {
+  testContract(driver)
+  testLimits(driver)
+}

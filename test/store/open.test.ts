@@ -6,7 +6,7 @@ import Sqlite from 'better-sqlite3'
 import { createDatabase, openDaemonStore, openStore, SCHEMA_VERSION } from '../../src/store/open.ts'
 import { isOlder } from '../../src/store/sqlite/connection.ts'
 import { MIGRATIONS, migrate, schemaVersionOf } from '../../src/store/sqlite/migrations.ts'
-import { by, createWorld, freshDatabase, newHold, recordOf, tempFolder } from './world.ts'
+import { by, createWorld, freshDatabase, makeId, newHold, recordOf, tempFolder } from './world.ts'
 
 const modeOf = (path: string) => statSync(path).mode & 0o777
 
@@ -211,6 +211,61 @@ test('the check finds money that was tampered with', async (t) => {
   assert.equal(late.staleHolds, 1)
   assert.match(late.violations.join(), /longer than any request/)
   assert.match((await after('DELETE FROM usage')).join(), /has no usage row/)
+})
+
+test('the check finds sums and counters that do not follow from the details', async (t) => {
+  const { path, store, keyId, ...others } = await createWorld(t, 'local')
+  const who = { keyId, ...others }
+  const window = { sinceMs: 0, untilMs: Number.MAX_SAFE_INTEGER }
+  const spendLimit = { amountMicro: 900_000, period: 'total' } as const
+  await store.limitKey(keyId, { spendLimit }, window, by())
+  const [hold, open] = [newHold(who), newHold(who)]
+  await store.openHold(hold)
+  await store.settleHold(recordOf(hold))
+  await store.openHold(open)
+  const refund = { id: makeId('entry'), requestId: hold.requestId, ref: null, note: null }
+  assert.equal((await store.refundCharge({ ...refund, amountMicro: 1_000 }, by())).kind, 'added')
+  const db = new Sqlite(path)
+  t.after(() => db.close())
+  db.pragma('foreign_keys = OFF')
+  const tampered = async (sql: string, back: string) => {
+    db.exec(sql)
+    const { violations } = await store.checkLedger(Date.now())
+    db.exec(back)
+    assert.deepEqual((await store.checkLedger(Date.now())).violations, [])
+    return violations.join()
+  }
+  const [rollup, spending] = ['UPDATE usage_rollups SET', 'UPDATE key_spending SET']
+  assert.match(
+    await tampered(`${rollup} requests = 2`, `${rollup} requests = 1`),
+    /requests is 2, its details make 1/,
+  )
+  assert.match(
+    await tampered(`${rollup} quarter = quarter + 1`, `${rollup} quarter = quarter - 1`),
+    /Roll-up of .* is missing.*Roll-up of .* has no details/,
+  )
+  assert.match(
+    await tampered(
+      `${spending} spent_micro = spent_micro + 1`,
+      `${spending} spent_micro = spent_micro - 1`,
+    ),
+    /1235 micro counted in its window, its requests in it cost 1234/,
+  )
+  assert.match(
+    await tampered(
+      `${spending} held_micro = held_micro + 1`,
+      `${spending} held_micro = held_micro - 1`,
+    ),
+    /4001 micro held in its window, its open holds in it sum to 4000/,
+  )
+  db.exec('DROP TRIGGER ledger_keeps_rows')
+  assert.match(
+    await tampered(
+      `UPDATE ledger SET amount_micro = 1235 WHERE type = 'refund'`,
+      `UPDATE ledger SET amount_micro = 1000 WHERE type = 'refund'`,
+    ),
+    /Refunds of .* sum to 1235 micro, its charge is -1234/,
+  )
 })
 
 test('changes tell which tables another process touched', async (t) => {
