@@ -13,13 +13,15 @@ const PAUSE_MS = 5_000
 /** After a store that could not answer, the next try waits so long. */
 const RETRY_MS = 1_000
 /** The output is measured again after so many bytes of stream, or so long. */
-const CHECK_BYTES = 2_048
+const CHECK_BYTES = 1_024
 const CHECK_MS = 250
 
 /** The whole hold that the meter wants. */
 interface Asked {
   readonly targetMicro: Micro
   readonly kind: 'corrected' | 'extended'
+  /** It is what a refusal left: nothing more will be asked for. */
+  readonly isRest: boolean
 }
 
 /** What the growth of a hold does to the stream that it pays for. */
@@ -44,8 +46,6 @@ export class HoldGrowth {
   #isOver = false
   /** What the meter asked for and has no answer to yet. */
   #asked: Asked | null = null
-  /** The store is asked right now. */
-  #isAsking = false
   /** Why the hold may not grow; what it covers is still delivered. */
   #noRoom: NoRoom | null = null
   /** Nothing of the hold is left: a refusal of what is asked now is the last word. */
@@ -57,7 +57,7 @@ export class HoldGrowth {
   /** The pause for what is asked has lasted long enough. */
   #isPatienceOver = false
   #pauseTimer: NodeJS.Timeout | null = null
-  #nextAskMs = Number.NEGATIVE_INFINITY
+  #retryTimer: NodeJS.Timeout | null = null
   #checkedBytes = 0
   #checkedMs = Number.NEGATIVE_INFINITY
 
@@ -77,7 +77,19 @@ export class HoldGrowth {
 
   /** `message_start` is here. */
   started(): void {
-    this.#ask(this.#meter.started(this.#tap.usage()), 'corrected')
+    const targetMicro = this.#meter.started(this.#tap.usage())
+    if (targetMicro === null) return
+    if (targetMicro > this.#meter.heldMicro) {
+      this.#ask({ targetMicro, kind: 'corrected', isRest: false })
+      return
+    }
+    // Giving back is never refused, and lands before anything that is asked later, the settlement too.
+    const { requestId } = this.#exchange.call
+    const deltaMicro = targetMicro - this.#meter.heldMicro
+    this.#gateway.store
+      .resizeHold(requestId, deltaMicro)
+      .catch((error: unknown) => this.#complain(error))
+    this.#granted(targetMicro, 'corrected')
   }
 
   /** More of the answer is here, or time has passed in which it may have been thought on. */
@@ -93,9 +105,8 @@ export class HoldGrowth {
     if (this.#asked === null && (this.#noRoom === null || isUsedUp)) {
       this.#isLastAsk = isUsedUp
       this.#askedRounds = Math.max(this.#coveredRounds, so.rounds + 1)
-      this.#ask(this.#meter.produced(so), 'extended')
-    } else if (this.#asked !== null && !this.#isAsking && nowMs >= this.#nextAskMs) {
-      this.#send(this.#asked)
+      const targetMicro = this.#meter.produced(so)
+      if (targetMicro !== null) this.#ask({ targetMicro, kind: 'extended', isRest: false })
     }
     if (!isUsedUp) return
     if (this.#asked !== null) this.#pause()
@@ -106,34 +117,30 @@ export class HoldGrowth {
   close(): void {
     this.#isOver = true
     if (this.#pauseTimer !== null) clearTimeout(this.#pauseTimer)
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer)
   }
 
-  #ask(targetMicro: Micro | null, kind: 'corrected' | 'extended'): void {
-    if (targetMicro === null) return
-    this.#asked = { targetMicro, kind }
+  #ask(asked: Asked): void {
+    this.#asked = asked
     this.#isPatienceOver = false
-    this.#send(this.#asked)
+    this.#send(asked)
   }
 
   #send(asked: Asked): void {
-    this.#isAsking = true
     const { requestId } = this.#exchange.call
     const deltaMicro = asked.targetMicro - this.#meter.heldMicro
     this.#gateway.store.resizeHold(requestId, deltaMicro).then(
       (result) => this.#answered(result, asked),
-      (error: unknown) => this.#failed(error),
+      (error: unknown) => this.#failed(error, asked),
     )
   }
 
   #answered(result: ResizeResult, asked: Asked): void {
-    this.#isAsking = false
     this.#asked = null
     if (result.kind === 'resized') {
-      this.#meter.granted()
+      this.#granted(result.amountMicro, asked.kind)
       this.#coveredRounds = this.#askedRounds
-      this.#noRoom = null
-      this.#exchange.heldMicro = result.amountMicro
-      this.#note(asked.kind, result.amountMicro)
+      if (!asked.isRest) this.#noRoom = null
     } else if (result.kind !== 'closed') {
       this.#note('refused', asked.targetMicro)
       this.#refused(result)
@@ -141,21 +148,29 @@ export class HoldGrowth {
     if (this.#asked === null) this.#resume()
   }
 
+  #granted(amountMicro: Micro, kind: Asked['kind']): void {
+    this.#meter.granted()
+    this.#exchange.heldMicro = amountMicro
+    this.#note(kind, amountMicro)
+  }
+
   #refused(noRoom: NoRoom): void {
-    const lessMicro = this.#meter.refused(roomOf(noRoom))
+    const restMicro = this.#meter.refused(roomOf(noRoom))
     if (this.#isOver) return
-    if (lessMicro !== null) {
-      this.#ask(lessMicro, 'extended')
-      return
-    }
     this.#noRoom = noRoom
-    if (this.#isLastAsk) this.#paid.ranOut(noRoom)
+    if (restMicro !== null) this.#ask({ targetMicro: restMicro, kind: 'extended', isRest: true })
+    else if (this.#isLastAsk) this.#paid.ranOut(noRoom)
   }
 
   /** The store could not say: the stream goes on as far as it is paid for, and it is asked again. */
-  #failed(error: unknown): void {
-    this.#isAsking = false
-    this.#nextAskMs = this.#gateway.clock.monotonicMs() + RETRY_MS
+  #failed(error: unknown, asked: Asked): void {
+    this.#complain(error)
+    if (this.#isOver) return
+    this.#retryTimer = setTimeout(() => this.#send(asked), RETRY_MS)
+    this.#retryTimer.unref()
+  }
+
+  #complain(error: unknown): void {
     const { requestId } = this.#exchange.call
     this.#gateway.log.warn({ requestId, err: error }, 'hold.resize_failed')
     if (!(error instanceof StoreError))
