@@ -1,5 +1,6 @@
 import { changesOfConfig } from '../billing/config-changes.ts'
 import type { Config } from '../config/config.ts'
+import { modelProblems } from '../config/model-problems.ts'
 import type { Log } from '../observe/log.ts'
 import type { By, Store } from '../store/store.ts'
 
@@ -13,6 +14,9 @@ export async function writeConfiguredPrices(
   parts: { readonly by: By; readonly log: Log },
 ): Promise<void> {
   const stored = await store.loadPriceChanges()
+  for (const { path, message } of modelProblems(models, stored, parts.by.nowMs)) {
+    parts.log.warn({ setting: path, problem: message }, 'config.names_no_model')
+  }
   const changes = changesOfConfig(models.changes, stored, parts.by.nowMs)
   if (changes.length === 0) return
   await store.addPriceChanges(changes, parts.by)

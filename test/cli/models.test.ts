@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type cliWorld, cliWorld as createWorld } from './support.ts'
@@ -235,4 +235,40 @@ test('a price file can come from stdin', async (t) => {
   assert.equal((await model(w, 'claude-sonnet-5-6')).status, 'served')
   const broken = await w.run('models sync --from-file -', { stdin: '{' })
   assert.deepEqual([broken.code, /is not JSON/.test(broken.err)], [9, true])
+})
+
+test('config check finds models that are not there, and knows those of the database', async (t) => {
+  const w = await world(t)
+  appendFileSync(
+    w.configFile,
+    [
+      '',
+      'models:',
+      '  deny: [claude-opus-7, "gpt-*"]',
+      '  aliases: {fast: claude-haiku-9}',
+      '  prices: {"claude-opera-*": {markup: 1.2}}',
+      '  unknown_model: {price_as: claude-opis-5}',
+      '',
+    ].join('\n'),
+  )
+  const checked = await w.run('config check')
+  assert.equal(checked.code, 9)
+  for (const text of [
+    /models\.deny: "claude-opus-7" matches no model\. Did you mean claude-opus-5/,
+    /models\.deny: "gpt-\*" matches no model/,
+    /line \d+ {2}models\.aliases\.fast: there is no model "claude-haiku-9"/,
+    /models\.prices\.claude-opera-\*: "claude-opera-\*" matches no model/,
+    /models\.unknown_model: there is no model "claude-opis-5"\. Did you mean claude-opus-5/,
+  ]) {
+    assert.match(checked.out, text)
+  }
+  const stdin = JSON.stringify(
+    ['claude-haiku-9', 'claude-opis-5', 'claude-opus-7', 'gpt-4o', 'claude-opera-1'].map((id) => ({
+      id,
+      prices_usd_per_mtok: FIVE,
+    })),
+  )
+  await w.ok('models sync --from-file - --yes', { stdin })
+  assert.match(await w.ok('config check'), /ok$/m)
+  assert.match(await w.ok('config explain models.aliases'), /Value +\{"fast":"claude-haiku-9"\}/)
 })

@@ -12,6 +12,7 @@ import { findConfigFile } from '../../config/place.ts'
 import { environmentName, SETTING_PATHS, settingValues } from '../../config/schema.ts'
 import { nearestFew } from '../../core/nearest.ts'
 import { safeText } from '../../core/text.ts'
+import type { PriceChange } from '../../store/store.ts'
 import { type MasterKeyPlaces, masterKeyFile, readMasterKey } from '../../vault/master-key.ts'
 import { type Context, notReady, problemLine } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
@@ -33,8 +34,7 @@ export async function checkConfig(context: Context, _call: Invocation): Promise<
         ]
   const result = await loadConfig({ file: globals.configFile, options, place: terminal.place })
   const { file, problems: written } = problemsOf(result)
-  const problems =
-    result.kind === 'loaded' ? await fileProblems(result.config, result.file) : written
+  const problems = result.kind === 'loaded' ? await fileProblems(result, terminal.nowMs()) : written
   const warnings = result.kind === 'loaded' || result.kind === 'invalid' ? result.warnings : []
   const ok = problems.length === 0
   if (print.json) {
@@ -66,8 +66,8 @@ export async function checkConfig(context: Context, _call: Invocation): Promise<
 
 /** What `serve` would refuse to start with; silent about what `init` has not made yet. */
 async function fileProblems(
-  config: Config,
-  configFile: string | null,
+  { config, file: configFile, entries }: Extract<ConfigResult, { kind: 'loaded' }>,
+  nowMs: number,
 ): Promise<readonly ConfigProblem[]> {
   const problem = (path: string, message: string): ConfigProblem => ({
     line: null,
@@ -87,7 +87,15 @@ async function fileProblems(
     if (key.kind === 'unusable')
       problems.push(problem('store.master_key_file', `${key.message} ${key.hint}`))
   }
-  if (database === undefined) return problems
+  const aboutModels = async (changes: readonly PriceChange[]) => {
+    const { modelProblems } = await import('../../config/model-problems.ts')
+    return modelProblems(config.models, changes, nowMs).map(({ path, message }): ConfigProblem => {
+      const setting = entries.find((entry) => `${path}.`.startsWith(`${entry.path}.`))
+      const origin = setting?.origin ?? { kind: 'default' }
+      return { line: origin.kind === 'file' ? origin.line : null, path, message, origin }
+    })
+  }
+  if (database === undefined) return [...problems, ...(await aboutModels([]))]
   const { path } = config.store
   if ((database.mode & 0o077) !== 0) {
     problems.push(
@@ -96,7 +104,10 @@ async function fileProblems(
   }
   const { openStore } = await import('../../store/open.ts')
   const opened = await openStore({ path, mode: 'read' })
-  if (opened.kind === 'opened') await opened.store.close()
+  if (opened.kind === 'opened') {
+    problems.push(...(await aboutModels(await opened.store.loadPriceChanges())))
+    await opened.store.close()
+  }
   // A gateway migrates an older schema itself, and waits for a lock.
   else if (opened.kind !== 'schema_older' && opened.kind !== 'busy') {
     const { openError } = await import('../open-store.ts')
@@ -262,9 +273,8 @@ function exampleText(): string {
 }
 
 function valueText(value: unknown): string {
-  return Array.isArray(value)
-    ? `[${value.map((item) => JSON.stringify(item)).join(', ')}]`
-    : String(value)
+  if (Array.isArray(value)) return `[${value.map((item) => JSON.stringify(item)).join(', ')}]`
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
 }
 
 function originText(origin: Origin): string {
