@@ -119,7 +119,8 @@ export async function documentedWorld(t: TestContext) {
     for (const key of ['alice/laptop', 'bob/phone', 'ci/deploy']) {
       await run(['keys', 'create', key, '--create-user', '--if-not-exists'])
     }
-    await run(['credit', 'grant', 'bob', '100', '--ref', 'furniture'])
+    await run(['users', 'create', 'ci-bot', '--if-not-exists'])
+    await run(['credit', 'grant', 'bob', '100'])
   }
 
   return {
@@ -163,7 +164,14 @@ export async function documentedWorld(t: TestContext) {
       }
       if (noun === 'keys' && verb === 'create') extra.push('--if-not-exists')
       if (noun === 'users' && verb === 'create') extra.push('--if-not-exists')
-      if (['revoke', 'remove', 'adjust'].includes(verb ?? '')) extra.push('--yes')
+      if (noun === 'users' && verb === 'delete') {
+        return { argv: ['users', 'delete', here[2], '--forfeit', '--confirm', here[2]], stdin }
+      }
+      if (noun === 'credit' && verb === 'refund') {
+        // There is one request, which cost less than a cent: its whole charge can be given back only once.
+        return { argv: [...here.filter((word) => word !== '0.01'), '--dry-run'], stdin }
+      }
+      extra.push('--yes')
       return { argv: [...here, ...extra], stdin }
     },
   }

@@ -86,7 +86,7 @@ test('every command in the documents that ends by itself runs and ends well', as
     const adapted = w.adapted(argv)
     if (adapted === null) continue
     const { code, err } = await w.run(adapted.argv, adapted.stdin)
-    if (adapted.argv.some((word) => word === 'revoke' || word === 'remove')) await w.furnish()
+    if (adapted.argv.some((word) => ['revoke', 'remove', 'delete'].includes(word))) await w.furnish()
     ran++
     if (code !== 0) wrong.push(`ccgate ${line} → ${code}: ${err}`)
   }
