@@ -155,6 +155,7 @@ test('sums, counts and reports of roll-ups are those of the details', async (t) 
   await countsAgree(w)
   await reportsAgree(w)
   await accountsAgree(w)
+  await keysAgree(w)
   assert.deepEqual(await violationsOf(w.store), [])
 })
 
@@ -173,6 +174,26 @@ async function accountsAgree({ store, seen }: World): Promise<void> {
       ],
     )
   }
+}
+
+/** 24 hours back from any instant, and this month. */
+async function keysAgree({ store, seen }: World): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(instant, fc.constantFrom(0, 86_400_000), async (atMs, laterMs) => {
+      const nowMs = atMs + laterMs
+      // The rows of the future, as seen from there, count in both ways of adding up.
+      for (const key of await store.listKeys({ nowMs })) {
+        const its = seen.filter((one) => one.key === `${key.userName}/${key.name}`)
+        const lately = its.filter((one) => one.atMs >= nowMs - 86_400_000)
+        assert.deepEqual(
+          [key.spent24hMicro, key.spentMonthMicro],
+          [sum(lately, ({ costMicro }) => costMicro), sum(its, ({ costMicro }) => costMicro)],
+        )
+        assert.equal(key.lastUsedAtMs, Math.max(...its.map((one) => one.atMs)))
+        assert.equal(key.lastIp, '203.0.113.7')
+      }
+    }),
+  )
 }
 
 async function sumsAgree({ store, seen }: World): Promise<void> {

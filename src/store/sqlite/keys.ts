@@ -1,4 +1,4 @@
-import { idFloor, idTimeMs } from '../../core/ids.ts'
+import { idTimeMs } from '../../core/ids.ts'
 import { invariant } from '../../core/invariant.ts'
 import {
   type DisconnectPolicy,
@@ -19,6 +19,7 @@ import type {
   Window,
 } from '../store.ts'
 import { type Context, isIdPrefix, nearestNames, prefixEnd, snapshot } from './context.ts'
+import { keyActivity } from './key-activity.ts'
 import { keySpending } from './key-spending.ts'
 import { type Cell, detailAt } from './usage-rows.ts'
 
@@ -53,13 +54,6 @@ interface KeyRow {
   readonly window_held_micro: number | null
 }
 
-interface Spent {
-  readonly key_id: string
-  readonly last_request_id: string
-  readonly day_micro: number
-  readonly month_micro: number
-}
-
 const SELECT = `
   SELECT k.*, u.name AS user_name, u.state AS user_state, a.last_used_at_ms, a.last_ip,
     s.since_ms AS window_since_ms, s.until_ms AS window_until_ms, s.spent_micro AS window_spent_micro,
@@ -67,11 +61,11 @@ const SELECT = `
   FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_activity a ON a.key_id = k.id
     LEFT JOIN key_spending s ON s.key_id = k.id`
 
-const DAY_MS = 86_400_000
-
 /** API keys; their digests are what the daemon knows of the secrets. */
-export function keyOperations({ db, sql, nowMs, audit }: Context) {
+export function keyOperations(context: Context) {
+  const { db, sql, nowMs, audit } = context
   const spending = keySpending(db)
+  const { spentBy } = keyActivity(context)
 
   function rows(where: string, params: Record<string, unknown>): readonly KeyRow[] {
     // The live key of a name comes before its revoked namesakes, then the newest.
@@ -90,33 +84,19 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
     const spent = spentBy(found.length === 1 ? found[0].id : null, now)
     return found.map((row) => {
       const recent = spent.get(row.id)
-      const recentMs = recent ? idTimeMs(recent.last_request_id) : null
+      const lastId = recent?.last_request_id ?? null
+      const recentMs = lastId === null ? null : idTimeMs(lastId)
       const isNewer = recentMs !== null && recentMs > (row.last_used_at_ms ?? 0)
       return {
         ...toKey(row),
         userState: row.user_state,
         lastUsedAtMs: isNewer ? recentMs : row.last_used_at_ms,
-        lastIp: isNewer && recent ? clientIpOf(recent.last_request_id) : row.last_ip,
+        lastIp: isNewer && lastId !== null ? clientIpOf(lastId) : row.last_ip,
         spent24hMicro: recent?.day_micro ?? 0,
         spentMonthMicro: recent?.month_micro ?? 0,
         limitUse: limitUseOf(row, now),
       }
     })
-  }
-
-  /** One pass over the narrow index of this month's usage (and the last 24 hours, on the 1st). */
-  function spentBy(keyId: string | null, now: number): ReadonlyMap<string, Spent> {
-    const date = new Date(now)
-    const monthMs = Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
-    const day = idFloor('request', now - DAY_MS)
-    const month = idFloor('request', monthMs)
-    const sums = sql(
-      `SELECT key_id, max(request_id) AS last_request_id,
-         sum(cost_micro) FILTER (WHERE request_id >= @day) AS day_micro,
-         sum(cost_micro) FILTER (WHERE request_id >= @month) AS month_micro
-       FROM usage WHERE request_id >= @since AND (@keyId IS NULL OR key_id = @keyId) GROUP BY key_id`,
-    ).all({ day, month, since: day < month ? day : month, keyId }) as Spent[]
-    return new Map(sums.map((row) => [row.key_id, row]))
   }
 
   function clientIpOf(requestId: string): string | null {
@@ -128,7 +108,9 @@ export function keyOperations({ db, sql, nowMs, audit }: Context) {
 
   return {
     createKey(key: NewKey, by: By): Awaited<ReturnType<KeyStore['createKey']>> {
-      const owner = sql('SELECT 1 FROM users WHERE id = ? AND deleted_at_ms IS NULL').get(key.userId)
+      const owner = sql('SELECT 1 FROM users WHERE id = ? AND deleted_at_ms IS NULL').get(
+        key.userId,
+      )
       if (!owner) return { kind: 'no_user' }
       const [existing] = rows(
         'k.user_id = @userId AND k.name = @name AND k.revoked_at_ms IS NULL',
