@@ -1,7 +1,7 @@
 import { hourLabel, windowOf } from '../core/calendar.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { SpendPeriod } from '../core/model.ts'
-import { formatUsdExact, type Micro } from '../core/money.ts'
+import { formatUsdExact, formatUsdFull, type Micro } from '../core/money.ts'
 import type { KeyLimitReached, Window } from '../store/store.ts'
 import type { Call, Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
@@ -132,7 +132,7 @@ function limitRanOut(delivered: Delivered, limit: ReachedLimit): GatewayError {
 }
 
 function limitText({ limitMicro, period }: ReachedLimit): string {
-  const amount = formatUsdExact(limitMicro)
+  const amount = formatUsdFull(limitMicro)
   return period === 'total' ? `${amount} in total` : `${amount} per ${period}`
 }
 

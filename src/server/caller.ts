@@ -3,7 +3,7 @@ import { admit } from '../access/admit.ts'
 import { authenticate } from '../access/authenticate.ts'
 import type { LiveKey } from '../access/keyring.ts'
 import { GatewayError } from '../core/errors.ts'
-import { formatUsdExact } from '../core/money.ts'
+import { formatUsdFull } from '../core/money.ts'
 import { secondsUp } from '../core/quantity.ts'
 import { anthropic } from '../dialects/anthropic/index.ts'
 import type { Call } from '../gateway/exchange.ts'
@@ -92,7 +92,7 @@ export function requireSlowBurn(live: LiveKey, { gateway }: ServerContext, nowMs
     gateway.log.warn({ keyId: id, burnMicro, limitMicro: burnLimitMicro }, 'key.burn_rate')
   }
   throw new GatewayError('key_burn_rate_exceeded', {
-    facts: { limit: formatUsdExact(burnLimitMicro), seconds: secondsUp(rest.waitMs) },
+    facts: { limit: formatUsdFull(burnLimitMicro), seconds: secondsUp(rest.waitMs) },
     retryAfterMs: rest.waitMs,
   })
 }
