@@ -121,6 +121,8 @@ export async function documentedWorld(t: TestContext) {
     }
     await run(['users', 'create', 'ci-bot', '--if-not-exists'])
     await run(['credit', 'grant', 'bob', '100'])
+    const { out } = await run(['models', 'list', '--all', '--json'])
+    writeFileSync(join(folder, 'prices.json'), out)
   }
 
   return {

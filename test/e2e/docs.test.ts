@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { apiText, cliErrorsText, cliText } from '../../docs/generate.ts'
+import { readPriceFile } from '../../src/billing/price-file.ts'
+import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { modelProblems } from '../../src/config/model-problems.ts'
 import { ERRORS } from '../../src/core/errors.ts'
 import { usageView } from '../../src/core/usage-view.ts'
 import { sandboxKey } from '../../src/sandbox/accounts.ts'
@@ -86,7 +90,8 @@ test('every command in the documents that ends by itself runs and ends well', as
     const adapted = w.adapted(argv)
     if (adapted === null) continue
     const { code, err } = await w.run(adapted.argv, adapted.stdin)
-    if (adapted.argv.some((word) => ['revoke', 'remove', 'delete'].includes(word))) await w.furnish()
+    if (adapted.argv.some((word) => ['revoke', 'remove', 'delete'].includes(word)))
+      await w.furnish()
     ran++
     if (code !== 0) wrong.push(`ccgate ${line} → ${code}: ${err}`)
   }
@@ -162,7 +167,26 @@ test('sandbox.md: its keys, names and scenarios are those of the sandbox', () =>
     const list = [...row.matchAll(/`([a-z_ ]+ [a-z_ ]+)`/g)][0][1]
     for (const value of list.split(' ')) assert.doesNotThrow(() => parseFault(`${key}=${value}`))
   }
-  for (const { text: script } of blocksOf('yaml')) assert.ok(parseScript(script).length > 0)
+  const scripts = blocksOf('yaml').filter(({ file }) => file === 'docs/sandbox.md')
+  for (const { text: script } of scripts) assert.ok(parseScript(script).length > 0)
+})
+
+test('models.md: its settings load, and its price file is one', async (t) => {
+  const inPage = (language: string) => {
+    return blocksOf(language).filter(({ file }) => file === 'docs/models.md')
+  }
+  const file = join(temporaryFolder(t), 'config.yaml')
+  const settings = inPage('yaml')
+  assert.ok(settings.length >= 2)
+  for (const { text } of settings) {
+    writeFileSync(file, text)
+    const loaded = await loadConfig({ file })
+    assert.equal(loaded.kind, 'loaded', text)
+    if (loaded.kind === 'loaded') assert.deepEqual(modelProblems(loaded.config.models, [], 0), [])
+  }
+  const [example] = inPage('json')
+  const read = readPriceFile(JSON.parse(example.text), BUILT_IN_PRICES, Date.now())
+  assert.equal(read.kind, 'ok')
 })
 
 test('sandbox.md: each example of the header answers as it says', async (t) => {

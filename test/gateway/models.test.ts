@@ -60,9 +60,10 @@ test('a mark-up that a command sets is in force on the next request; its receipt
 
 test('a request keeps the prices of its admission, whatever is set while it runs', async (t) => {
   const w = await world(t)
-  const running = w.post({ stream: true }, { 'x-sandbox': 'delay=300ms' })
-  while ((await w.store.listOpenHolds()).length === 0)
+  const running = w.post({ stream: true }, { 'x-sandbox': 'first_byte_ms=500' })
+  for (let i = 0; i < 400 && (await w.store.listOpenHolds()).length === 0; i++)
     await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.equal((await w.store.listOpenHolds()).length, 1)
   await change(w, { kind: 'markup', subject: '*', value: [5, 1] })
   const other = await ask(w)
   const response = await running

@@ -33,7 +33,7 @@ export function addModels(
     summary: 'change prices, mark-up, names of a model, or whether it is served',
     examples: [
       'ccgate models set claude-opus-5-5 --markup 1.20',
-      'ccgate models set claude-sonnet-4-6 --input 2.80 --output 14 --from 2027-01-01',
+      'ccgate models set claude-sonnet-4-6 --input 2.80 --output 14 --from 2030-01-01',
       'ccgate models set "claude-fable-*" --disable',
       'ccgate models set claude-haiku-5-5 --alias fast',
     ],
@@ -51,7 +51,7 @@ export function addModels(
         'a name of your own for it, repeat or comma; none = take them away',
         'list',
       ],
-      ['--from <time>', 'from then on: 2027-01-31; without it at once'],
+      ['--from <time>', 'from then on: 30d, 2030-01-01; without it at once'],
     ],
     see: ['models show', 'models sync'],
     isChange: true,
