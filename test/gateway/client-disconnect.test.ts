@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
+import type { DisconnectPolicy } from '../../src/core/model.ts'
 import type { UsageRow } from '../../src/store/store.ts'
 import { assertClean, provenMicro, truthMicro } from '../support/bills.ts'
-import { type World, world } from '../support/world.ts'
+import { type World, type WorldOptions, world } from '../support/world.ts'
 
 interface Client {
   readonly requestId: Promise<string>
@@ -48,6 +49,13 @@ function client(w: World, body: Record<string, unknown>, fault: string): Client 
   }
 }
 
+function policy(t: TestContext, onDisconnect: DisconnectPolicy, options: WorldOptions = {}) {
+  return world(t, {
+    ...options,
+    config: (config) => ({ ...config, billing: { ...config.billing, onDisconnect } }),
+  })
+}
+
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (let i = 0; i < 500; i++) {
     if (await condition()) return
@@ -88,6 +96,7 @@ test('a stream that the client leaves is aborted upstream and billed for what it
   assert.ok(row.tokens.output > 0 && row.tokens.output < 400, `${row.tokens.output}`)
   assert.ok(row.costMicro <= row.holdMicro)
   assert.equal(row.attempts.at(-1)?.outcome, 'abandoned')
+  assert.equal(row.onDisconnect, 'cancel')
   await assertClean(w)
   // Leaving says nothing about the account.
   assert.equal((await w.post()).status, 200)
@@ -116,6 +125,7 @@ test('an answer that does not stream is read to its end and billed exactly', asy
   assert.equal(row.httpStatus, 499)
   assert.equal(row.source, 'exact')
   assert.equal(row.status, 'complete')
+  assert.equal(row.onDisconnect, 'finish', 'whatever the policy')
   assert.equal(row.costMicro, truthMicro(billOf(w, row)))
   await assertClean(w)
 })
@@ -208,4 +218,103 @@ test('a client that does not read holds up its own stream only, and little memor
   await assertClean(w)
   const { rows } = await w.store.listUsage({ limit: 100 })
   assert.equal(rows.filter((row) => row.httpStatus === 499).length, 7)
+})
+
+test('who stays has no policy applied', async (t) => {
+  const w = await world(t)
+  const response = await w.post({ stream: true })
+  await response.text()
+  const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+  assert.equal(row.onDisconnect, null)
+})
+
+test('with `finish` a stream is read to its end and billed exactly', async (t) => {
+  const w = await policy(t, { kind: 'finish' })
+  const one = client(w, { stream: true }, 'output_tokens=150,token_rate=400')
+  await one.saw(/content_block_delta/)
+  one.leave()
+  const row = await onlyRow(w)
+  const bill = billOf(w, row)
+  assert.equal(bill.outcome, 'complete')
+  assert.deepEqual(
+    [row.status, row.httpStatus, row.source, row.onDisconnect],
+    ['complete', 499, 'exact', 'finish'],
+  )
+  assert.equal(row.costMicro, truthMicro(bill))
+  await assertClean(w)
+})
+
+test('with `finish` a stream that has not begun is made all the same', async (t) => {
+  const w = await policy(t, { kind: 'finish' })
+  const one = client(w, { stream: true }, 'first_byte_ms=200,output_tokens=50')
+  await until(() => w.sandbox.counters.inFlight === 1, 'upstream has it')
+  one.leave()
+  const row = await onlyRow(w)
+  assert.deepEqual([row.status, row.source, row.onDisconnect], ['complete', 'exact', 'finish'])
+  assert.equal(row.costMicro, truthMicro(billOf(w, row)))
+  await assertClean(w)
+})
+
+test('finishing up to so many tokens or so long stops there and bills what it proved', async (t) => {
+  const limits = [
+    { tokens: 60, ms: null },
+    { tokens: null, ms: 300 },
+  ]
+  for (const limit of limits) {
+    const w = await policy(t, { kind: 'finish_up_to', ...limit })
+    const one = client(w, { stream: true }, 'output_tokens=450,token_rate=200')
+    await one.saw(/content_block_delta/)
+    one.leave()
+    const row = await onlyRow(w)
+    const bill = billOf(w, row)
+    assert.equal(bill.outcome, 'client_left')
+    assert.deepEqual(
+      [row.status, row.source, row.onDisconnect],
+      ['interrupted', 'partial', 'finish_up_to'],
+    )
+    assert.ok(row.tokens.output >= 30 && row.tokens.output < 300, `${row.tokens.output}`)
+    assert.ok(row.costMicro >= provenMicro(bill))
+    await assertClean(w)
+  }
+})
+
+test('a short rest of a stream is finished within its limit', async (t) => {
+  const w = await policy(t, { kind: 'finish_up_to', tokens: 400, ms: 10_000 })
+  const one = client(w, { stream: true }, 'output_tokens=80,token_rate=400')
+  await one.saw(/content_block_delta/)
+  one.leave()
+  const row = await onlyRow(w)
+  assert.deepEqual([row.status, row.source], ['complete', 'exact'])
+  await assertClean(w)
+})
+
+test('a key’s own policy replaces the server’s', async (t) => {
+  const w = await policy(t, { kind: 'finish' }, { key: { onDisconnect: { kind: 'cancel' } } })
+  const one = client(w, { stream: true }, 'output_tokens=400,token_rate=200')
+  await one.saw(/content_block_delta/)
+  one.leave()
+  const row = await onlyRow(w)
+  assert.deepEqual([row.status, row.onDisconnect], ['interrupted', 'cancel'])
+  await assertClean(w)
+})
+
+test('a stream that goes on without its client ends when its wallet does', async (t) => {
+  const w = await world(t, {
+    creditMicro: 9_000,
+    config: (config) => ({
+      ...config,
+      billing: { ...config.billing, onDisconnect: { kind: 'finish' }, holdStepTokens: 200 },
+    }),
+  })
+  const body = { stream: true, max_tokens: 20_000 }
+  const one = client(w, body, 'output_tokens=3000,token_rate=2000')
+  await one.saw(/content_block_delta/)
+  one.leave()
+  const row = await onlyRow(w)
+  assert.deepEqual(
+    [row.status, row.httpStatus, row.errorCode, row.onDisconnect],
+    ['interrupted', 499, 'insufficient_credit', 'finish'],
+  )
+  assert.ok((await w.wallet()).balanceMicro > -3_500)
+  await assertClean(w)
 })

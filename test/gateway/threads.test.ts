@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { assertClean } from '../support/bills.ts'
+import { type World, world } from '../support/world.ts'
+
+const BETA = { 'anthropic-beta': 'message-threads-2026-11-02' }
+const LONG = 'A long story about nothing much. '.repeat(3_000)
+
+async function turn(w: World, body: Record<string, unknown>, key = w.key) {
+  const response = await w.post(
+    { model: 'claude-sonnet-5', ...body },
+    { ...BETA, 'x-api-key': key },
+  )
+  const text = await response.text()
+  const id = response.headers.get('x-cc-request-id') ?? ''
+  const message = /"id":"(msg_[^"]+)"/.exec(text)?.[1] ?? ''
+  return { status: response.status, text, id, message }
+}
+
+for (const stream of [false, true]) {
+  test(`what a thread has come to is the size of the request that continues it (stream: ${stream})`, async (t) => {
+    const w = await world(t, { accounts: ['one'], creditMicro: 100_000_000 })
+    const messages = [{ role: 'user', content: LONG }]
+    const first = await turn(w, { messages, stream, thread: { type: 'create' } })
+    assert.equal(first.status, 200, first.text)
+    const made = await w.usage(first.id)
+    const news = [{ role: 'user', content: 'Go on.' }]
+    const thread = { type: 'continue', previous_message_id: first.message }
+    const second = await turn(w, { messages: news, stream, thread })
+    assert.equal(second.status, 200, second.text)
+    const row = await w.usage(second.id)
+    assert.ok(row.costMicro <= row.holdMicro, `${row.costMicro} of ${row.holdMicro}`)
+    const [opened] = row.holdSteps
+    // The whole window of this model is more than $3.
+    assert.ok(opened.amountMicro < 300_000, `${opened.amountMicro}`)
+    assert.ok(opened.amountMicro > made.costMicro / 4)
+    // The next turn continues the answer of the second one.
+    const next = { type: 'continue', previous_message_id: second.message }
+    const third = await w.usage((await turn(w, { messages: news, stream, thread: next })).id)
+    assert.ok(third.costMicro <= third.holdMicro && third.holdSteps[0].amountMicro < 300_000)
+    assert.equal(w.sandbox.counters.countTokens, 0)
+    await assertClean(w)
+  })
+}
+
+test('a thread of another user, or an unknown one, is held at a whole window', async (t) => {
+  const w = await world(t, { accounts: ['one'], creditMicro: 100_000_000 })
+  const messages = [{ role: 'user', content: LONG }]
+  const { message } = await turn(w, { messages, thread: { type: 'create' } })
+  const mallory = await w.newKey('mallory', 'k', { creditMicro: 100_000_000 })
+  const news = [{ role: 'user', content: 'Go on.' }]
+  for (const [id, key] of [
+    [message, mallory],
+    ['msg_01abc', w.key],
+  ]) {
+    const thread = { type: 'continue', previous_message_id: id }
+    const row = await w.usage((await turn(w, { messages: news, thread }, key)).id)
+    assert.ok(row.holdSteps[0].amountMicro > 3_000_000, `${row.holdSteps[0].amountMicro}`)
+  }
+})
