@@ -25,6 +25,21 @@ const RULES: readonly string[] = [
    FROM usage u LEFT JOIN ledger l ON l.id = 'led_' || substr(u.request_id, 5)
    WHERE u.user_id = @userId
      AND (u.cost_micro <> 0 - coalesce(l.amount_micro, 0) OR l.user_id <> u.user_id)`,
+  `SELECT 'Hold ' || h.request_id || ' is ' || h.state || ' and has no usage row.' FROM holds h
+   WHERE h.user_id = @userId AND h.state <> 'open'
+     AND NOT EXISTS (SELECT 1 FROM usage u WHERE u.request_id = h.request_id)`,
+  `SELECT 'Key ' || s.key_id || ': ' || s.spent_micro || ' micro counted in its window, its requests in it '
+     || 'cost ' || coalesce(sum(u.cost_micro), 0) || '.'
+   FROM keys k CROSS JOIN key_spending s ON s.key_id = k.id
+   LEFT JOIN holds h ON h.key_id = s.key_id AND h.opened_at_ms >= s.since_ms AND h.opened_at_ms < s.until_ms
+   LEFT JOIN usage u ON u.request_id = h.request_id
+   WHERE k.user_id = @userId GROUP BY s.key_id HAVING s.spent_micro <> coalesce(sum(u.cost_micro), 0)`,
+  `SELECT 'Key ' || s.key_id || ': ' || s.held_micro || ' micro held in its window, its open holds in it '
+     || 'sum to ' || coalesce(sum(h.amount_micro), 0) || '.'
+   FROM keys k CROSS JOIN key_spending s ON s.key_id = k.id
+   LEFT JOIN holds h INDEXED BY holds_open
+     ON h.state = 'open' AND h.key_id = s.key_id AND h.limit_since_ms = s.since_ms
+   WHERE k.user_id = @userId GROUP BY s.key_id HAVING s.held_micro <> coalesce(sum(h.amount_micro), 0)`,
   `SELECT 'Refunds of ' || r.request_id || ' sum to ' || sum(r.amount_micro) || ' micro, its charge is '
      || coalesce(l.amount_micro, 'missing') || '.'
    FROM ledger r LEFT JOIN ledger l ON l.id = 'led_' || substr(r.request_id, 5)
