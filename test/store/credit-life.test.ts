@@ -134,7 +134,7 @@ both('a day has 23 or 25 hours where the clock is changed', async (_t, world) =>
 
 both(
   'a deleted user is gone with keys and credit, and the ledger still adds up',
-  async (t, world) => {
+  async (_t, world) => {
     const { store, userId, keyId } = world
     const requestId = await charged(world, 1_000)
     const forfeit = { id: makeId('entry'), note: 'left' }

@@ -33,13 +33,13 @@ const RULES: readonly string[] = [
    FROM keys k CROSS JOIN key_spending s ON s.key_id = k.id
    LEFT JOIN holds h ON h.key_id = s.key_id AND h.opened_at_ms >= s.since_ms AND h.opened_at_ms < s.until_ms
    LEFT JOIN usage u ON u.request_id = h.request_id
-   WHERE k.user_id = @userId GROUP BY s.key_id HAVING s.spent_micro <> coalesce(sum(u.cost_micro), 0)`,
+   WHERE k.user_id = @userId GROUP BY s.key_id, s.since_ms HAVING s.spent_micro <> coalesce(sum(u.cost_micro), 0)`,
   `SELECT 'Key ' || s.key_id || ': ' || s.held_micro || ' micro held in its window, its open holds in it '
      || 'sum to ' || coalesce(sum(h.amount_micro), 0) || '.'
    FROM keys k CROSS JOIN key_spending s ON s.key_id = k.id
    LEFT JOIN holds h INDEXED BY holds_open
      ON h.state = 'open' AND h.key_id = s.key_id AND h.limit_since_ms = s.since_ms
-   WHERE k.user_id = @userId GROUP BY s.key_id HAVING s.held_micro <> coalesce(sum(h.amount_micro), 0)`,
+   WHERE k.user_id = @userId GROUP BY s.key_id, s.since_ms HAVING s.held_micro <> coalesce(sum(h.amount_micro), 0)`,
   `SELECT 'Refunds of ' || r.request_id || ' sum to ' || sum(r.amount_micro) || ' micro, its charge is '
      || coalesce(l.amount_micro, 'missing') || '.'
    FROM ledger r LEFT JOIN ledger l ON l.id = 'led_' || substr(r.request_id, 5)
