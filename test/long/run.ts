@@ -6,11 +6,20 @@ import type { Campaign } from './campaign.ts'
 import { crash } from './crash.ts'
 import { estimates } from './estimates.ts'
 import { faults } from './faults.ts'
+import { ledger } from './ledger.ts'
 import { openaiChat } from './openai-chat.ts'
 import { pricing } from './pricing.ts'
 import { simulation } from './simulation.ts'
 
-const CAMPAIGNS: readonly Campaign[] = [simulation, crash, faults, estimates, openaiChat, pricing]
+const CAMPAIGNS: readonly Campaign[] = [
+  simulation,
+  crash,
+  faults,
+  estimates,
+  openaiChat,
+  pricing,
+  ledger,
+]
 /** A bounded run that takes longer than this has failed. */
 const BOX_MS = 8 * 60_000
 

@@ -65,10 +65,11 @@ const RULES: readonly string[] = [
   `SELECT 'Key ' || s.key_id || ': ' || s.spent_micro || ' micro counted in its window, its requests in it '
      || 'cost ' || coalesce(d.sum, 0) || '.'
    FROM key_spending s LEFT JOIN (
-     SELECT u.key_id, sum(u.cost_micro) AS sum FROM usage u CROSS JOIN key_spending w ON w.key_id = u.key_id
+     SELECT u.key_id, w.since_ms, sum(u.cost_micro) AS sum FROM usage u
+     CROSS JOIN key_spending w ON w.key_id = u.key_id
      CROSS JOIN holds h ON h.request_id = u.request_id AND h.opened_at_ms >= w.since_ms
        AND h.opened_at_ms < w.until_ms
-     GROUP BY u.key_id) d ON d.key_id = s.key_id
+     GROUP BY u.key_id, w.since_ms) d ON d.key_id = s.key_id AND d.since_ms = s.since_ms
    WHERE s.spent_micro <> coalesce(d.sum, 0)`,
   `SELECT 'Key ' || s.key_id || ': ' || s.held_micro || ' micro held in its window, its open holds in it '
      || 'sum to ' || coalesce(d.sum, 0) || '.'

@@ -150,7 +150,7 @@ export function exchangeOperations({ db }: Context) {
     const keyId = usage[USAGE_AT.keyId] as string
     if (!spending.isLimited(keyId)) return
     const sinceMs = readStamp.get(usage[USAGE_AT.requestId] as string) ?? null
-    if (!spending.isCurrent(keyId, sinceMs)) return
+    if (sinceMs === null) return
     spending.release(keyId, sinceMs, { heldMicro, costMicro: usage[USAGE_AT.costMicro] as number })
   }
 
@@ -251,13 +251,15 @@ export function exchangeOperations({ db }: Context) {
       } else {
         moveHeld.run(deltaMicro, userId)
       }
-      if (spending.isCurrent(keyId, limitSinceMs)) {
-        const reached = deltaMicro > 0 ? spending.more(keyId, deltaMicro) : null
+      if (limitSinceMs !== null) {
+        const reached = deltaMicro > 0 ? spending.more(keyId, limitSinceMs, deltaMicro) : null
         if (reached) {
           moveHeld.run(0 - deltaMicro, userId)
           return reached
         }
-        if (deltaMicro < 0) spending.giveBack(keyId, 0 - deltaMicro)
+        if (deltaMicro < 0) {
+          spending.release(keyId, limitSinceMs, { heldMicro: 0 - deltaMicro, costMicro: 0 })
+        }
       }
       resizeOpen.run(deltaMicro, requestId)
       const after = reserved(userId, deltaMicro)

@@ -49,17 +49,16 @@ interface KeyRow {
   readonly last_used_at_ms: number | null
   readonly last_ip: string | null
   readonly window_until_ms: number | null
-  readonly window_since_ms: number | null
   readonly window_spent_micro: number | null
   readonly window_held_micro: number | null
 }
 
 const SELECT = `
   SELECT k.*, u.name AS user_name, u.state AS user_state, a.last_used_at_ms, a.last_ip,
-    s.since_ms AS window_since_ms, s.until_ms AS window_until_ms, s.spent_micro AS window_spent_micro,
+    s.until_ms AS window_until_ms, s.spent_micro AS window_spent_micro,
     s.held_micro AS window_held_micro
   FROM keys k JOIN users u ON u.id = k.user_id LEFT JOIN key_activity a ON a.key_id = k.id
-    LEFT JOIN key_spending s ON s.key_id = k.id`
+    LEFT JOIN key_spending s ON s.key_id = k.id AND s.since_ms <= @now AND s.until_ms > @now`
 
 /** API keys; their digests are what the daemon knows of the secrets. */
 export function keyOperations(context: Context) {
@@ -69,9 +68,10 @@ export function keyOperations(context: Context) {
 
   function rows(where: string, params: Record<string, unknown>): readonly KeyRow[] {
     // The live key of a name comes before its revoked namesakes, then the newest.
-    return sql(`${SELECT} WHERE ${where} ORDER BY k.revoked_at_ms IS NOT NULL, k.id DESC`).all(
-      params,
-    ) as KeyRow[]
+    return sql(`${SELECT} WHERE ${where} ORDER BY k.revoked_at_ms IS NOT NULL, k.id DESC`).all({
+      now: nowMs(),
+      ...params,
+    }) as KeyRow[]
   }
 
   function keyById(keyId: string): Key | null {
@@ -94,7 +94,7 @@ export function keyOperations(context: Context) {
         lastIp: isNewer && lastId !== null ? clientIpOf(lastId) : row.last_ip,
         spent24hMicro: recent?.day_micro ?? 0,
         spentMonthMicro: recent?.month_micro ?? 0,
-        limitUse: limitUseOf(row, now),
+        limitUse: limitUseOf(row),
       }
     })
   }
@@ -165,6 +165,7 @@ export function keyOperations(context: Context) {
       return snapshot(db, () => {
         const found = rows('(@userId IS NULL OR k.user_id = @userId)', {
           userId: filter.userId ?? null,
+          now: filter.nowMs,
         })
           .filter(
             (row) =>
@@ -290,15 +291,13 @@ function limitCells(key: Required<KeyLimits>): readonly Cell[] {
   ]
 }
 
-/** A window that is over says nothing about the current one, in which nothing was asked for yet. */
-function limitUseOf(row: KeyRow, now: number): KeySummary['limitUse'] {
-  const { spend_limit_period: period, window_since_ms: sinceMs, window_until_ms: untilMs } = row
-  if (period === null) return null
-  const isCurrent = sinceMs !== null && untilMs !== null && sinceMs <= now && now < untilMs
+/** Where the current window has not begun, nothing was asked for in it yet. */
+function limitUseOf(row: KeyRow): KeySummary['limitUse'] {
+  if (row.spend_limit_period === null) return null
   return {
-    spentMicro: isCurrent ? (row.window_spent_micro ?? 0) : 0,
-    heldMicro: isCurrent ? (row.window_held_micro ?? 0) : 0,
-    resetsAtMs: isCurrent && period !== 'total' ? untilMs : null,
+    spentMicro: row.window_spent_micro ?? 0,
+    heldMicro: row.window_held_micro ?? 0,
+    resetsAtMs: row.spend_limit_period === 'total' ? null : row.window_until_ms,
   }
 }
 

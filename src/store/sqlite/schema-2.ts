@@ -25,13 +25,15 @@ ALTER TABLE holds ADD COLUMN markup_d INTEGER NOT NULL DEFAULT 1 CHECK (markup_d
 -- Start of the window of the key's spend limit that the request counts in; null: it counts in none.
 ALTER TABLE holds ADD COLUMN limit_since_ms INTEGER;
 
--- The window that a limited key is in: what its requests opened in it have cost, and what they hold.
+-- The windows of a limited key that count: the one it is in, and earlier ones with open holds. What its
+-- requests opened in them have cost, and what they hold.
 CREATE TABLE key_spending (
-  key_id TEXT NOT NULL PRIMARY KEY REFERENCES keys (id),
+  key_id TEXT NOT NULL REFERENCES keys (id),
   since_ms INTEGER NOT NULL,
   until_ms INTEGER NOT NULL CHECK (until_ms > since_ms),
   spent_micro INTEGER NOT NULL CHECK (${money('spent_micro')}),
-  held_micro INTEGER NOT NULL CHECK (${money('held_micro')})
+  held_micro INTEGER NOT NULL CHECK (${money('held_micro')}),
+  PRIMARY KEY (key_id, since_ms)
 ) STRICT, WITHOUT ROWID;
 
 -- Sums of usage by the quarter of an hour (ms / 900000) in which the request's id was made. List costs are
