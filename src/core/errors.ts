@@ -139,7 +139,7 @@ export const ERRORS = {
       'This key reached its limit of {limit}: {available} is left, this request may cost up to {required}. {opens}Use another key or ask {supportEmail} to raise the limit. Nothing was charged.',
     messageInStream:
       'This key reached its limit of {limit} during this answer; it stops here. You pay only for what was delivered: {charged} for {outputTokens} output tokens. {opens}Use another key or ask {supportEmail} to raise the limit. Request {requestId}.',
-    hint: 'ccgate keys limit <key> --spend <dollars>/<period>',
+    hint: 'ccgate keys limit <key> --spend-limit <dollars>/<period>',
   },
   user_suspended: {
     status: 403,
@@ -230,7 +230,7 @@ export const ERRORS = {
     retryable: true,
     message:
       'This key spends faster than {limit} per minute, the rate at which it is stopped. Try again in {seconds} s.',
-    hint: 'ccgate keys limit <key> --burn <dollars>',
+    hint: 'ccgate keys limit <key> --burn-limit <dollars>',
   },
   account_rpm_exceeded: {
     status: 429,
