@@ -1,8 +1,10 @@
-import { findServedPrice, nearestModels } from '../billing/price-table.ts'
-import { BUILT_IN_PRICES } from '../billing/prices.ts'
+import { isModelPattern } from '../billing/model-names.ts'
+import { aliasTarget, findServedPrice, nearestModels } from '../billing/price-table.ts'
 import { type Parsed, parseCount } from '../core/quantity.ts'
+import type { Context } from './context.ts'
 import { usageError } from './errors.ts'
 import type { Invocation } from './invocation.ts'
+import { modelFacts } from './model-table.ts'
 
 /** A limit as typed: `none` is null (unlimited), `default` the config's; null: not given at all. */
 export function readLimit(
@@ -22,8 +24,11 @@ export function readLimit(
   })
 }
 
-/** Model ids and globs; `all` is everything. Unknown ids are refused with the nearest three. */
-export function readModels(call: Invocation, nowMs: number): readonly string[] | null {
+/** Model ids, aliases and globs; `all` is everything. Unknown ids are refused with the nearest three. */
+export async function readModels(
+  context: Context,
+  call: Invocation,
+): Promise<readonly string[] | null> {
   const models = call.list('models')
   if (models === null) return null
   if (
@@ -32,17 +37,17 @@ export function readModels(call: Invocation, nowMs: number): readonly string[] |
   ) {
     return ['*']
   }
-  for (const model of models) checkModel(model, '--models', nowMs)
+  for (const model of models) await checkModel(context, model, '--models')
   return [...new Set(models)]
 }
 
-/** Accepts a glob or a model that is served. */
-export function checkModel(model: string, what: string, nowMs: number): void {
-  if (/^[\w.*:@/-]{1,100}$/.test(model)) {
-    if (model.includes('*')) return
-    if (findServedPrice(BUILT_IN_PRICES, model, nowMs) !== null) return
-  }
-  const close = nearestModels(BUILT_IN_PRICES, model, 3)
+/** Accepts a glob or a model that is served, those that people added and their aliases included. */
+export async function checkModel(context: Context, model: string, what: string): Promise<void> {
+  if (model.includes('*') && isModelPattern(model)) return
+  const { table, nowMs } = await modelFacts(context)
+  const id = aliasTarget(table, model, nowMs) ?? model
+  if (findServedPrice(table, id, nowMs) !== null) return
+  const close = nearestModels(table, model, 3, nowMs)
   throw usageError(
     `${what}: no model named "${model.slice(0, 100)}" here.`,
     `Nearest: ${close.join(', ')}. List them with: ccgate models list`,

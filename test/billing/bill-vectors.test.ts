@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { costOf } from '../../src/billing/cost.ts'
 import { priceTableWith } from '../../src/billing/price-changes.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
+import { NO_MARKUP } from '../../src/core/markup.ts'
 import type { Fraction } from '../../src/core/model.ts'
 import type { TokenCounts, Usage } from '../../src/core/usage.ts'
 import { TODAY_MS, tokensOf, usageOf } from './usages.ts'
@@ -175,7 +176,7 @@ const VECTORS: readonly Vector[] = [
   },
 ]
 
-for (const { name, usage, markup = [1, 1], sum, costMicro } of VECTORS) {
+for (const { name, usage, markup = NO_MARKUP, sum, costMicro } of VECTORS) {
   test(`${name}: ${sum}`, () => {
     const receipt = costOf(usageOf(usage), BUILT_IN_PRICES, { atMs: TODAY_MS, markup })
     assert.equal(receipt.costMicro, costMicro)

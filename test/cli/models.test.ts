@@ -272,3 +272,12 @@ test('config check finds models that are not there, and knows those of the datab
   assert.match(await w.ok('config check'), /ok$/m)
   assert.match(await w.ok('config explain models.aliases'), /Value +\{"fast":"claude-haiku-9"\}/)
 })
+
+test('a key may be confined to a model of yours, or to an alias', async (t) => {
+  const w = await world(t)
+  const unknown = await w.run('keys create alice/a --create-user --models fast')
+  assert.deepEqual([unknown.code, /no model named "fast"/.test(unknown.err)], [2, true])
+  await w.ok('models set claude-haiku-5-5 --alias fast')
+  const key = await w.json('keys create alice/a --create-user --models fast,claude-opus-5')
+  assert.deepEqual(key.models, ['fast', 'claude-opus-5'])
+})

@@ -41,7 +41,7 @@ export async function addNamedAccount(
   const weight = call.read('weight', readRank) ?? 1
   const rpmLimit = readLimit(call, 'rpm', null)?.value ?? null
   const concurrencyLimit = readLimit(call, 'concurrency', null)?.value ?? null
-  const models = readModels(call, context.nowMs) ?? ['*']
+  const models = (await readModels(context, call)) ?? ['*']
   const note = call.read('note', parseNote)
   const { vault } = await context.install()
   const store = await context.store()

@@ -14,7 +14,7 @@ import { changeJson, expectChange } from './accounts.ts'
 /** Changes order, limits and caps of an account; its key is replaced by `rotate`. */
 export async function updateAccount(context: Context, call: Invocation): Promise<void> {
   const { print } = context
-  const update = readUpdate(context, call)
+  const update = await readUpdate(context, call)
   if (Object.keys(update).length === 0) {
     throw usageError('Nothing to change.', 'Example: --day-cap 50', 'missing_option')
   }
@@ -31,12 +31,12 @@ export async function updateAccount(context: Context, call: Invocation): Promise
   )
 }
 
-function readUpdate(context: Context, call: Invocation): AccountUpdate {
+async function readUpdate(context: Context, call: Invocation): Promise<AccountUpdate> {
   const priority = call.read('priority', readRank)
   const weight = call.read('weight', readRank)
   const rpm = readLimit(call, 'rpm', null)
   const concurrency = readLimit(call, 'concurrency', null)
-  const models = readModels(call, context.nowMs)
+  const models = await readModels(context, call)
   const dayCap = readCap(call, 'day-cap')
   const monthCap = readCap(call, 'month-cap')
   const note = call.read('note', parseNote)

@@ -30,7 +30,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
   const burnLimitMicro = readBurnLimit(call)?.value ?? null
   const markup = readMarkup(call)?.value ?? null
   const onDisconnect = readOnDisconnect(call)?.value ?? null
-  const models = readModels(call, context.nowMs) ?? ['*']
+  const models = (await readModels(context, call)) ?? ['*']
   const expiry = readExpiry(context, call)
   const note = call.read('note', parseNote)
   const credit = call.text('credit')

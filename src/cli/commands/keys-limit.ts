@@ -71,7 +71,7 @@ async function readChange(context: Context, call: Invocation): Promise<KeyLimits
   const burnLimit = readBurnLimit(call)
   const markup = readMarkup(call)
   const onDisconnect = readOnDisconnect(call)
-  const models = readModels(call, context.nowMs)
+  const models = await readModels(context, call)
   const expiry = readExpiry(context, call)
   const note = call.read('note', parseNote)
   return {

@@ -36,7 +36,7 @@ export async function listKeys(context: Context, call: Invocation): Promise<void
     )
   }
   const model = call.text('model') ?? undefined
-  if (model !== undefined) checkModel(model, '--model', nowMs)
+  if (model !== undefined) await checkModel(context, model, '--model')
   const unusedSinceMs = readTime(context, call, 'unused-since', 'past') ?? undefined
   const store = await context.store('read')
   const userRef = call.text('user')
