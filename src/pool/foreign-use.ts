@@ -1,0 +1,78 @@
+/** What an answer's headers said of the requests that upstream still grants to an organisation. */
+export interface RequestHeadroom {
+  readonly limit: number
+  readonly remaining: number
+  /** When the request left that the answer belongs to, on the monotonic clock. */
+  readonly sentMs: number
+}
+
+/** A fall of the headroom that our own requests do not explain. */
+export interface ForeignUse {
+  /** Requests that somebody else must have made since the last look. */
+  readonly requests: number
+  readonly limit: number
+}
+
+interface Bucket {
+  /** When our own requests left, oldest first. */
+  sent: number[]
+  last: RequestHeadroom | null
+  /** When falls were seen that are not ours. */
+  falls: number[]
+  toldMs: number
+}
+
+/** Smaller falls are noise: answers overtake each other. */
+const LEAST_REQUESTS = 5
+const LEAST_SHARE = 0.1
+/** Looks further apart than this compare nothing: the bucket has been refilled meanwhile. */
+const LONGEST_GAP_MS = 60_000
+/** So many falls within this time are a pattern. */
+const FALLS = 3
+const WITHIN_MS = 10 * 60_000
+/** Told at most this often. */
+const QUIET_MS = 60 * 60_000
+
+/**
+ * Notices that a credential is used elsewhere: upstream's own count of what is left falls by more than our
+ * requests. Only falls count, and refills are left out, so that what is told is certain; use elsewhere that
+ * upstream refills as fast as it happens stays unseen. One bucket per organisation, or account until that is known.
+ */
+export class ForeignUseWatch {
+  readonly #buckets = new Map<string, Bucket>()
+
+  /** One of our own requests leaves. */
+  sent(bucket: string, nowMs: number): void {
+    const { sent } = this.#of(bucket)
+    sent.push(nowMs)
+    while (sent.length > 0 && (sent[0] as number) < nowMs - 2 * LONGEST_GAP_MS) sent.shift()
+  }
+
+  /** An answer told of the headroom; a pattern of falls that are not ours is answered, once an hour. */
+  observed(bucket: string, now: RequestHeadroom, nowMs: number): ForeignUse | null {
+    const state = this.#of(bucket)
+    const before = state.last
+    // Answers overtake each other: only one that left later says something newer.
+    if (before !== null && now.sentMs < before.sentMs) return null
+    state.last = now
+    if (before === null || before.limit !== now.limit) return null
+    if (now.sentMs - before.sentMs > LONGEST_GAP_MS) return null
+    // What left since the earlier request did may have been counted between the two looks.
+    const own = state.sent.filter((sentMs) => sentMs >= before.sentMs).length
+    const requests = before.remaining - now.remaining - own
+    if (requests < Math.max(LEAST_REQUESTS, now.limit * LEAST_SHARE)) return null
+    state.falls = [...state.falls.filter((fallMs) => fallMs > nowMs - WITHIN_MS), nowMs]
+    if (state.falls.length < FALLS || nowMs - state.toldMs < QUIET_MS) return null
+    state.toldMs = nowMs
+    return { requests, limit: now.limit }
+  }
+
+  #of(name: string): Bucket {
+    let bucket = this.#buckets.get(name)
+    if (bucket === undefined) {
+      bucket = { sent: [], last: null, falls: [], toldMs: Number.NEGATIVE_INFINITY }
+      this.#buckets.set(name, bucket)
+    }
+    return bucket
+  }
+}
