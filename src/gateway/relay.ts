@@ -9,11 +9,12 @@ import type { Forwarded } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
 import { HoldGrowth } from './hold-growth.ts'
-import { learnFromStream } from './lessons.ts'
 import { cannotGoOn, type NoRoom } from './no-money.ts'
 import type { AbandonedRun, Joined } from './runs.ts'
-import { type Closed, settle } from './settle.ts'
+import type { Closed } from './settle.ts'
 import { StreamAttempt } from './stream-attempt.ts'
+import { StreamBrake } from './stream-brake.ts'
+import { settleCut, settleEnded } from './stream-end.ts'
 import { cutStreamUsage } from './stream-usage.ts'
 
 /** Upstream ends its body with `message_stop`; if it does not, the client need not wait for it. */
@@ -52,6 +53,7 @@ class Relay implements StreamSink, RunningExchange {
   readonly #exchange: Exchange
   readonly #context: RelayContext
   readonly #stream: LiveStream
+  readonly #brake: StreamBrake
   readonly #attempt: StreamAttempt
   readonly #client: ClientStream
   readonly #absence: Absence
@@ -64,8 +66,6 @@ class Relay implements StreamSink, RunningExchange {
   #isWhole = false
   #settled: Closed | null = null
   #isFinished = false
-  #stalledSinceMs: number | null = null
-  #isUnpaid = false
 
   constructor(context: RelayContext) {
     const { gateway, exchange, forwarded, run } = context
@@ -73,6 +73,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#gateway = gateway
     this.#exchange = exchange
     this.#stream = forwarded.stream
+    this.#brake = new StreamBrake(forwarded.stream)
     this.#attempt = new StreamAttempt(gateway, exchange, forwarded)
     this.#startedMs = gateway.clock.monotonicMs()
     this.#client = this.#clientOf(context)
@@ -150,7 +151,7 @@ class Relay implements StreamSink, RunningExchange {
   /** Called every few seconds: progress for recovery, and the limits in time. */
   tick(nowMs: number): void {
     if (this.#isClosing) return
-    if (this.#stalledSinceMs !== null && nowMs - this.#stalledSinceMs > STALLED_MS) {
+    if (this.#brake.heldForMs('full', nowMs) > STALLED_MS) {
       this.#client.drop()
       return
     }
@@ -175,14 +176,8 @@ class Relay implements StreamSink, RunningExchange {
       recording: isKept ? gateway.recordings.begin() : null,
       events: {
         left: () => this.#left(),
-        full: () => {
-          this.#stalledSinceMs ??= this.#nowMs()
-          this.#stream.pause()
-        },
-        drained: () => {
-          this.#stalledSinceMs = null
-          this.#resume()
-        },
+        full: () => this.#brake.hold('full', this.#nowMs()),
+        drained: () => this.#brake.release('full'),
       },
     })
   }
@@ -195,29 +190,18 @@ class Relay implements StreamSink, RunningExchange {
       meter: exchange.meter,
       tap: this.#stream.tap,
       paid: {
-        pause: () => {
-          this.#isUnpaid = true
-          this.#stream.pause()
-        },
-        resume: () => {
-          this.#isUnpaid = false
-          this.#resume()
-        },
+        pause: () => this.#brake.hold('unpaid', this.#nowMs()),
+        resume: () => this.#brake.release('unpaid'),
         ranOut: (noRoom) => this.#ranOut(noRoom),
       },
     })
   }
 
   #left(): void {
-    this.#stalledSinceMs = null
     this.#absence.begin(this.#client.isRecorded ? (client) => this.adopt(client) : null)
     if (this.#isClosing) return
     this.#absence.goOn()
-    if (!this.#isClosing) this.#resume()
-  }
-
-  #resume(): void {
-    if (this.#stalledSinceMs === null && !this.#isUnpaid) this.#stream.resume()
+    if (!this.#isClosing) this.#brake.release('full')
   }
 
   #produced() {
@@ -255,21 +239,11 @@ class Relay implements StreamSink, RunningExchange {
   #complete(): void {
     if (this.#isClosing) return
     this.#close()
-    const { gateway, exchange } = this.#context
     const { tap } = this.#stream
     this.#isWhole = tap.errorEvent === null
     if (this.#isWhole) this.#attempt.ended('ok', '')
     else this.#attempt.failed(tap.errorEvent, '')
-    const ending = {
-      status: this.#isWhole ? ('complete' as const) : ('interrupted' as const),
-      httpStatus: exchange.clientGone ? 499 : 200,
-      errorCode: tap.errorEvent?.type ?? null,
-    }
-    const nowMs = this.#nowMs()
-    if (tap.exact) learnFromStream(gateway, exchange, tap, { nowMs, startedMs: this.#startedMs })
-    // Where upstream's figures cannot be used, the output itself tells about how much it was.
-    const usage = tap.exact ? tap.usage() : cutStreamUsage(gateway, exchange, tap, nowMs)
-    settle(gateway, exchange, usage, tap.exact ? 'exact' : 'partial', ending).then(
+    settleEnded(this.#gateway, this.#exchange, tap, this.#startedMs).then(
       (closed) => this.#release(closed),
       () => this.#refuseEnd(),
     )
@@ -279,12 +253,8 @@ class Relay implements StreamSink, RunningExchange {
     if (this.#isClosing) return
     this.#close()
     this.#hasUpstreamEnded = true
-    const { gateway, exchange } = this.#context
-    const usage = cutStreamUsage(gateway, exchange, this.#stream.tap, this.#nowMs())
-    const httpStatus = exchange.clientGone ? 499 : 200
-    const ending = { status: 'interrupted' as const, httpStatus, errorCode }
-    settle(gateway, exchange, usage, 'partial', ending).then(
-      (closed) => this.#endWith(lastWords === null ? null : lastWords(closed, usage)),
+    settleCut(this.#gateway, this.#exchange, this.#stream.tap, errorCode).then(
+      ({ closed, usage }) => this.#endWith(lastWords === null ? null : lastWords(closed, usage)),
       () => this.#refuseEnd(),
     )
   }
