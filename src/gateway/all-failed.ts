@@ -1,11 +1,11 @@
+import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
 import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
 import type { Choice } from '../pool/select.ts'
-import type { Outcome, OutcomeKind } from '../providers/provider.ts'
 
 /** How a try failed, as far as the client's answer depends on it. */
 export interface FailedTry {
-  readonly outcome: Outcome
+  readonly outcome: AttemptOutcome
   readonly timedOut: boolean
 }
 

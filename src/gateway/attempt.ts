@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
+import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import { classify, outcomeOfErrorEvent, readError } from '../providers/anthropic/classify.ts'
 import { StreamTap } from '../providers/anthropic/stream-tap.ts'
 import { nothingWasSent, wasTimeout } from '../providers/http.ts'
-import type { Outcome } from '../providers/provider.ts'
 
 /** One try: what is sent where, and how long it may take. */
 export interface AttemptRequest {
@@ -27,7 +27,7 @@ export type AttemptEnd =
   /** A whole answer; `outcome` says whose business it is. */
   | {
       readonly kind: 'answer'
-      readonly outcome: Outcome
+      readonly outcome: AttemptOutcome
       readonly status: number
       readonly headers: IncomingHttpHeaders
       readonly body: Buffer
@@ -37,7 +37,7 @@ export type AttemptEnd =
   | { readonly kind: 'stream'; readonly stream: LiveStream }
   | {
       readonly kind: 'failed'
-      readonly outcome: Outcome
+      readonly outcome: AttemptOutcome
       readonly timedOut: boolean
       /** `beginWithinMs` is over; `unreachable` then means that no connection was free for so long. */
       readonly ranOut: boolean
@@ -326,7 +326,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     this.#timer = null
   }
 
-  #outcome(kind: Outcome['kind'], reason: string): Outcome {
+  #outcome(kind: AttemptOutcome['kind'], reason: string): AttemptOutcome {
     return {
       kind,
       reason,

@@ -1,8 +1,8 @@
+import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import type { Attempt } from '../core/model.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { select } from '../pool/select.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
-import type { Outcome } from '../providers/provider.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { allFailed, nothingTried, timedOut } from './all-failed.ts'
@@ -115,7 +115,7 @@ export async function forward(
     answer: Extract<AttemptEnd, { kind: 'answer' }>
     sentAtMs: number
   }[] = []
-  const seen: { outcome: Outcome; timedOut: boolean }[] = []
+  const seen: { outcome: AttemptOutcome; timedOut: boolean }[] = []
   const { answerBeginsMs } = gateway.policy
   const patienceMs = Math.min(want.clientTimeoutMs ?? Number.POSITIVE_INFINITY, answerBeginsMs)
   let ambiguous = 0
@@ -217,7 +217,7 @@ export function observe(
   gateway: Gateway,
   want: Pick<Forwarding, 'requestId' | 'model' | 'modelClass'>,
   live: LiveAccount,
-  outcome: Outcome,
+  outcome: AttemptOutcome,
   sentAtMs: number,
 ): void {
   gateway.pool.observe(
@@ -254,19 +254,19 @@ function send(
   })
 }
 
-function mayResend(rule: ResendRule, outcome: Outcome, ambiguous: number): boolean {
+function mayResend(rule: ResendRule, outcome: AttemptOutcome, ambiguous: number): boolean {
   if (rule === 'never') return outcome.kind === 'unreachable'
   if (!mayBeBilled(outcome)) return true
   return rule === 'free' && ambiguous <= 1
 }
 
 /** Upstream was at work on it: it broke, or its stream began with an error that names the request. */
-function mayBeBilled(outcome: Outcome): boolean {
+function mayBeBilled(outcome: AttemptOutcome): boolean {
   return outcome.kind === 'server_error' || outcome.kind === 'client_fault'
 }
 
 /** Upstream may have billed a try that gave us nothing. */
-function isOurLoss(end: 'answer' | 'failed', outcome: Outcome): boolean {
+function isOurLoss(end: 'answer' | 'failed', outcome: AttemptOutcome): boolean {
   return end === 'failed' ? mayBeBilled(outcome) : outcome.kind === 'server_error'
 }
 
@@ -274,7 +274,11 @@ function isOurLoss(end: 'answer' | 'failed', outcome: Outcome): boolean {
 function settleForbidden(
   gateway: Gateway,
   want: Forwarding,
-  refused: readonly { account: LiveAccount; answer: { outcome: Outcome }; sentAtMs: number }[],
+  refused: readonly {
+    account: LiveAccount
+    answer: { outcome: AttemptOutcome }
+    sentAtMs: number
+  }[],
 ): void {
   for (const { account, answer, sentAtMs } of refused)
     observe(gateway, want, account, answer.outcome, sentAtMs)

@@ -7,12 +7,12 @@ import type { Gateway } from './gateway.ts'
 import { answeringRow } from './stream-usage.ts'
 import { noteThread } from './threads.ts'
 
-/** What an exact receipt of a stream teaches, which ran from `startedMs` to `nowMs`. */
+/** What an exact receipt of a stream teaches, which ran from `startedMs` (null: with pauses) to `nowMs`. */
 export function learnFromStream(
   gateway: Gateway,
   exchange: Exchange,
   tap: StreamTap,
-  { startedMs, nowMs }: { readonly startedMs: number; readonly nowMs: number },
+  { startedMs, nowMs }: { readonly startedMs: number | null; readonly nowMs: number },
 ): void {
   const seen = tap.outputSoFar(nowMs)
   const usage = tap.usage()
@@ -23,7 +23,7 @@ export function learnFromStream(
   // Where thinking was not shown, or tools ran upstream, bytes and tokens are not of the same thing.
   const isVisible = !seen.omittedThinking && seen.serverToolUses === 0
   if (isVisible) gateway.learned.sawOutput(modelClass, seen.visibleBytes, usage.tokens.output)
-  if (usage.speed !== 'fast' && seen.serverToolUses === 0)
+  if (startedMs !== null && usage.speed !== 'fast' && seen.serverToolUses === 0)
     gateway.learned.sawSpeed(modelClass, usage.tokens.output, nowMs - startedMs)
 }
 

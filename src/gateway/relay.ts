@@ -243,7 +243,8 @@ class Relay implements StreamSink, RunningExchange {
     this.#isWhole = tap.errorEvent === null
     if (this.#isWhole) this.#attempt.ended('ok', '')
     else this.#attempt.failed(tap.errorEvent, '')
-    settleEnded(this.#gateway, this.#exchange, tap, this.#startedMs).then(
+    const startedMs = this.#brake.wasHeld ? null : this.#startedMs
+    settleEnded(this.#gateway, this.#exchange, tap, startedMs).then(
       (closed) => this.#release(closed),
       () => this.#refuseEnd(),
     )

@@ -1,6 +1,6 @@
+import type { OutcomeKind } from '../core/attempt-outcome.ts'
 import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
 import type { StreamError } from '../providers/anthropic/stream-tap.ts'
-import type { OutcomeKind } from '../providers/provider.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { Exchange } from './exchange.ts'
 import { type Forwarded, observe } from './forward.ts'

@@ -7,6 +7,7 @@ export type BrakeReason = 'full' | 'unpaid'
 export class StreamBrake {
   readonly #stream: Pick<LiveStream, 'pause' | 'resume'>
   readonly #sinceMs = new Map<BrakeReason, number>()
+  #wasHeld = false
 
   constructor(stream: Pick<LiveStream, 'pause' | 'resume'>) {
     this.#stream = stream
@@ -15,11 +16,17 @@ export class StreamBrake {
   hold(reason: BrakeReason, nowMs: number): void {
     if (this.#sinceMs.has(reason)) return
     this.#sinceMs.set(reason, nowMs)
+    this.#wasHeld = true
     this.#stream.pause()
   }
 
   release(reason: BrakeReason): void {
     if (this.#sinceMs.delete(reason) && this.#sinceMs.size === 0) this.#stream.resume()
+  }
+
+  /** It stood still at some time: how long it took says nothing about who made it. */
+  get wasHeld(): boolean {
+    return this.#wasHeld
   }
 
   /** For how long it has been held for this reason; 0 when it is not. */

@@ -6,12 +6,15 @@ import { learnFromStream } from './lessons.ts'
 import { type Closed, settle } from './settle.ts'
 import { cutStreamUsage } from './stream-usage.ts'
 
-/** Settles a stream that upstream has ended itself, with `message_stop` or with an error event. */
+/**
+ * Settles a stream that upstream has ended itself, with `message_stop` or with an error event. `startedMs` null:
+ * how long it took teaches nothing.
+ */
 export function settleEnded(
   gateway: Gateway,
   exchange: Exchange,
   tap: StreamTap,
-  startedMs: number,
+  startedMs: number | null,
 ): Promise<Closed> {
   const nowMs = gateway.clock.monotonicMs()
   if (tap.exact) learnFromStream(gateway, exchange, tap, { startedMs, nowMs })
