@@ -1,4 +1,4 @@
-import type { Outcome } from '../provider.ts'
+import type { AttemptOutcome } from '../../core/attempt-outcome.ts'
 import { isJson } from './json.ts'
 
 /** What upstream answered, as far as its meaning for the account goes. */
@@ -45,14 +45,14 @@ interface ErrorBody {
  * The meaning of an answer (reliability R1): what rests, for how long, and whether another account may
  * serve. Only error bodies are read, and only for the phrases that upstream documents or is known to use.
  */
-export function classify(answer: UpstreamAnswer): Outcome {
+export function classify(answer: UpstreamAnswer): AttemptOutcome {
   const { status } = answer
   const upstreamRequestId = firstHeader(answer.headers, 'request-id')
   const outcome = (
-    kind: Outcome['kind'],
+    kind: AttemptOutcome['kind'],
     reason: string,
     restMs: number | null = null,
-  ): Outcome => ({
+  ): AttemptOutcome => ({
     kind,
     reason,
     httpStatus: status,
@@ -167,7 +167,7 @@ export function readError(body: string): ErrorBody {
  * The meaning of an `error` event, which has a type and no status. What the request itself may have
  * caused says nothing about the account.
  */
-export function outcomeOfErrorEvent(type: string): Outcome['kind'] {
+export function outcomeOfErrorEvent(type: string): AttemptOutcome['kind'] {
   switch (type) {
     case 'overloaded_error':
       return 'overloaded'

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { OutcomeKind } from '../../../src/core/attempt-outcome.ts'
 import type { UpstreamAnswer } from '../../../src/providers/anthropic/classify.ts'
 import { classify, readError, retryAfterMs } from '../../../src/providers/anthropic/classify.ts'
-import type { OutcomeKind } from '../../../src/providers/provider.ts'
 
 const NOW = Date.UTC(2026, 10, 22, 12)
 
