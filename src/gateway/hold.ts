@@ -56,7 +56,8 @@ export async function holdCredit(
 
 /** What a request needs to begin, and what would fit into `roomMicro`. */
 export function needOf({ bound, openMicro }: HoldMeter, roomMicro: Micro): Need {
-  return { requiredMicro: openMicro, fits: maxTokensThatFit(bound, roomMicro) }
+  const fits = maxTokensThatFit(bound, roomMicro)
+  return { requiredMicro: openMicro, isFirstStep: openMicro < bound.amountMicro, fits }
 }
 
 async function tryHold(

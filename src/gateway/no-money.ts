@@ -9,6 +9,8 @@ import type { Gateway } from './gateway.ts'
 /** What a request needs before it may leave, and the `max_tokens` with which it would fit; null: none. */
 export interface Need {
   readonly requiredMicro: Micro
+  /** More may be needed while it runs. */
+  readonly isFirstStep: boolean
   readonly fits: number | null
 }
 
@@ -77,11 +79,12 @@ function limitOf(gateway: Gateway, call: Call, reached: KeyLimitReached): Reache
 }
 
 /** The 402 of a wallet that cannot pay for what a request may cost. */
-export function insufficientCredit({ requiredMicro, fits }: Need, availableMicro: Micro) {
+function insufficientCredit(need: Need, availableMicro: Micro) {
+  const { requiredMicro, fits } = need
   return new GatewayError('insufficient_credit', {
     facts: {
       available: formatUsdExact(availableMicro),
-      required: formatUsdExact(requiredMicro),
+      required: requiredText(need),
       fits: fits === null ? '' : `It would fit with max_tokens ${fits}. `,
     },
     details: {
@@ -92,13 +95,14 @@ export function insufficientCredit({ requiredMicro, fits }: Need, availableMicro
   })
 }
 
-function keySpendLimit({ requiredMicro, fits }: Need, limit: ReachedLimit): GatewayError {
+function keySpendLimit(need: Need, limit: ReachedLimit): GatewayError {
+  const { requiredMicro, fits } = need
   const leftMicro = Math.max(0, limit.limitMicro - limit.spentMicro - limit.heldMicro)
   return new GatewayError('key_spend_limit', {
     facts: {
       limit: limitText(limit),
       available: formatUsdExact(leftMicro),
-      required: formatUsdExact(requiredMicro),
+      required: requiredText(need),
       opens: opensText(limit),
     },
     details: {
@@ -129,6 +133,10 @@ function limitRanOut(delivered: Delivered, limit: ReachedLimit): GatewayError {
     },
     details: { ...limitDetails(limit), ...deliveredDetails(delivered) },
   })
+}
+
+function requiredText({ requiredMicro, isFirstStep }: Need): string {
+  return `${formatUsdExact(requiredMicro)}${isFirstStep ? ' to begin with' : ''}`
 }
 
 function limitText({ limitMicro, period }: ReachedLimit): string {

@@ -73,6 +73,23 @@ test('a short answer needs its opening hold alone; one that does not stream is h
   assert.ok(whole.holdMicro >= 300_000, `${whole.holdMicro}`)
 })
 
+test('a 402 tells what a stream needs to begin with, and what would fit', async (t) => {
+  const w = await smallSteps(t, { creditMicro: 1_000 })
+  const { status, text } = await stream(w, { max_tokens: 20_000 }, '')
+  assert.equal(status, 402)
+  const { error } = JSON.parse(text) as {
+    error: { message: string; details: Record<string, number> }
+  }
+  assert.match(
+    error.message,
+    /may cost up to \$0\.00\d+ to begin with\. It would fit with max_tokens/,
+  )
+  const { max_tokens_that_fit, required_micro } = error.details
+  assert.ok(required_micro > 1_000 && required_micro < 10_000)
+  const fits = await stream(w, { max_tokens: max_tokens_that_fit }, 'output_tokens=5')
+  assert.equal(fits.status, 200)
+})
+
 test('where the operator wants whole holds, a stream has one, and gives back what its prompt did not need', async (t) => {
   const w = await world(t, {
     config: (config) => ({ ...config, billing: { ...config.billing, hold: 'full' } }),
