@@ -56,8 +56,6 @@ export class HoldMeter {
   #covered: Produced
   #asked: { readonly micro: Micro; readonly covers: Produced } | null = null
   #started: Usage | null = null
-  /** The wallet has no more: what is held now is the end. */
-  #isLast = false
 
   constructor(terms: HoldTerms) {
     const { input, models, options } = terms
@@ -105,7 +103,7 @@ export class HoldMeter {
 
   /** The answer went on: the size that the hold should grow to, or null when it is enough or one is asked for. */
   produced(so: Produced): Micro | null {
-    if (this.#asked !== null || this.#isLast || !this.#needsMore(so)) return null
+    if (this.#asked !== null || !this.#needsMore(so)) return null
     const { stepTokens } = this.#terms
     const outputTokens = Math.min(
       this.#maxTokens,
@@ -132,15 +130,12 @@ export class HoldMeter {
     const asked = this.#asked
     this.#asked = null
     if (asked === null || this.#isGrowing || this.#started === null) return null
-    let fits = this.#covered.outputTokens
-    let tooMany = asked.covers.outputTokens
-    while (tooMany - fits > 1) {
-      const outputTokens = Math.floor((fits + tooMany) / 2)
-      if (this.#exactFor(outputTokens) - this.#heldMicro <= availableMicro) fits = outputTokens
-      else tooMany = outputTokens
-    }
-    this.#isLast = true
-    if (fits - this.#covered.outputTokens < LEAST_TOKENS) return null
+    const most = asked.covers.outputTokens
+    // A correction that does not fit leaves a hold that pays for less than it was opened for.
+    const paidFor = Math.min(this.#covered.outputTokens, this.#payable(this.#heldMicro, most))
+    this.#covered = { ...this.#covered, outputTokens: paidFor }
+    const fits = this.#payable(this.#heldMicro + Math.max(0, availableMicro), most)
+    if (fits - paidFor < LEAST_TOKENS) return null
     return this.#ask(this.#exactFor(fits), { ...asked.covers, outputTokens: fits })
   }
 
@@ -168,6 +163,18 @@ export class HoldMeter {
   #boundFor(covers: Produced): Micro {
     const { input, models, options } = this.#terms
     return costBound(input, models, { ...options, limit: covers }).amountMicro
+  }
+
+  /** How many output tokens so much money pays for, beside the exact input; at most `most`. */
+  #payable(micro: Micro, most: number): number {
+    let fits = 0
+    let tooMany = most + 1
+    while (tooMany - fits > 1) {
+      const outputTokens = Math.floor((fits + tooMany) / 2)
+      if (this.#exactFor(outputTokens) <= micro) fits = outputTokens
+      else tooMany = outputTokens
+    }
+    return fits
   }
 
   /** Exact input, so much output. */

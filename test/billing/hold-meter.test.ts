@@ -106,7 +106,6 @@ test('when a step does not fit, what is left of the wallet is asked for, and the
   const last = meter.refused(1_000 * 10)
   assert.equal(last, costWith(STEP + 1_000))
   meter.granted()
-  assert.equal(meter.produced({ outputTokens: 5_000, rounds: 0 }), null)
   assert.equal(meter.isExhausted({ outputTokens: STEP + 999 }), false)
   assert.equal(meter.isExhausted({ outputTokens: STEP + 1_000 }), true)
   const poor = meterOf()
@@ -115,6 +114,35 @@ test('when a step does not fit, what is left of the wallet is asked for, and the
   poor.produced({ outputTokens: 3_072, rounds: 0 })
   assert.equal(poor.refused(100), null)
   assert.equal(poor.isExhausted({ outputTokens: STEP }), true)
+})
+
+test('money that came meanwhile is asked for again', () => {
+  const meter = meterOf()
+  meter.started(START)
+  meter.granted()
+  meter.produced({ outputTokens: 3_072, rounds: 0 })
+  assert.equal(meter.refused(0), null)
+  assert.equal(meter.produced({ outputTokens: STEP, rounds: 0 }), costWith(2 * STEP))
+  meter.granted()
+  assert.equal(meter.isExhausted({ outputTokens: STEP }), false)
+})
+
+test('a prompt that turns out dearer than the hold leaves less output paid for, or none', () => {
+  const long = { ...START, tokens: { ...START.tokens, input: 500_000 } }
+  for (const mode of ['progressive', 'full'] as const) {
+    const meter = meterOf({ mode, input: { maxTokens: 8_000 } })
+    const target = meter.started(long)
+    assert.ok(target !== null && target > meter.openMicro)
+    assert.equal(meter.refused(0), null)
+    assert.equal(meter.heldMicro, meter.openMicro)
+    assert.equal(meter.isExhausted({ outputTokens: 0 }), true, mode)
+  }
+  const near = { ...START, tokens: { ...START.tokens, input: 12_000 } }
+  const meter = meterOf({ input: { maxTokens: 8_000 } })
+  assert.notEqual(meter.started(near), null)
+  meter.refused(0)
+  assert.equal(meter.isExhausted({ outputTokens: 1_000 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: STEP - 1 }), true)
 })
 
 test('requests that grow in rounds are never reduced, and grow with each round', () => {
