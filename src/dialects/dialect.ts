@@ -6,9 +6,12 @@ import type { Digest } from './openai/ids.ts'
 import type { Refusal } from './openai/refusal.ts'
 import type { Repair } from './openai/repair.ts'
 
-/** A client format. A new one is a new folder, and a route that speaks it. */
+/** A client format. A new one is a new folder, and a line in `index.ts` with the path that speaks it. */
 export interface Dialect {
+  /** Whose ways its headers and errors follow. */
   readonly name: 'anthropic' | 'openai'
+  /** Which API it is, as records of usage say it. */
+  readonly api: string
   /**
    * Checks what ccgate itself uses of a body that goes upstream; the rest passes untouched. Where there is a
    * translator, the body is the translated one.
@@ -53,6 +56,8 @@ export interface Translator {
   translate(json: unknown, context: TranslationContext): Translation
   /** Upstream's error answer (status and body) as this format says it. */
   translateError(status: number, bodyText: string): TranslatedError
+  /** The whole body of an error answer. */
+  renderFailure(failure: TranslatedError): string
   /** What a running stream sends after 15 s without output. */
   readonly keepAlive: string
   readonly bodies: BodyChanges
@@ -139,6 +144,8 @@ export interface AnswerContext {
   readonly createdS: number
   /** Unix seconds at the end, for formats that say when an answer was complete. */
   readonly nowS?: () => number
+  /** What the answer costs its user, in µ$; asked when its usage is written. */
+  readonly costMicro?: () => number
 }
 
 /** One answer: upstream's events in, the client's bytes out. Not reusable. */

@@ -3,4 +3,10 @@ import { renderError, renderStreamError } from './errors.ts'
 import { readRequest } from './request.ts'
 
 /** Anthropic's Messages format: nothing is translated, so next month's features pass today. */
-export const anthropic: Dialect = { name: 'anthropic', readRequest, renderError, renderStreamError }
+export const anthropic: Dialect = {
+  name: 'anthropic',
+  api: 'anthropic',
+  readRequest,
+  renderError,
+  renderStreamError,
+}

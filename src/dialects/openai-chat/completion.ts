@@ -52,7 +52,7 @@ export function chatCompletion(
         message: messageOf(answer, wish),
       },
     ],
-    usage: chatUsage(answer.usage),
+    usage: chatUsage(answer.usage, about.costMicro?.()),
     ...(tier === null ? {} : { service_tier: tier }),
     ...(wish.metadata === null ? {} : { metadata: wish.metadata }),
   })

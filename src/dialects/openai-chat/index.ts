@@ -1,18 +1,25 @@
 import { readRequest } from '../anthropic/request.ts'
 import type { Dialect } from '../dialect.ts'
 import { bodyChanges } from '../openai/body-changes.ts'
-import { renderError, renderStreamError, translateUpstreamError } from '../openai/errors.ts'
+import {
+  renderError,
+  renderFailure,
+  renderStreamError,
+  translateUpstreamError,
+} from '../openai/errors.ts'
 import { translate } from './request.ts'
 
 /** OpenAI's chat completions. */
 export const openaiChat: Dialect = {
   name: 'openai',
+  api: 'openai-chat',
   readRequest,
   renderError,
   renderStreamError,
   translator: {
     translate,
     translateError: translateUpstreamError,
+    renderFailure,
     // A comment: the helpers of OpenAI's SDK take an event of an unknown type for a chunk.
     keepAlive: ': keep-alive\n\n',
     bodies: bodyChanges,

@@ -122,7 +122,10 @@ export class ChatStream {
     if (refusal !== null) this.#delta({ refusal })
     const reason = finishReason(answer, this.#wish.isLegacy)
     this.#sink.text(writer.finish(reason, answer.stopReason ?? reason))
-    if (this.#wish.includesUsage) this.#sink.text(writer.usage(chatUsage(answer.usage)))
+    if (this.#wish.includesUsage) {
+      const usage = chatUsage(answer.usage, this.#about.costMicro?.())
+      this.#sink.text(writer.usage(usage))
+    }
     this.#sink.text(DONE)
   }
 

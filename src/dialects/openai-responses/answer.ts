@@ -22,6 +22,8 @@ export interface AnswerHead {
   readonly createdS: number
   /** Unix seconds, now; null where nobody says. */
   readonly nowS: (() => number) | null
+  /** What the answer costs, in µ$; null where nobody says. */
+  readonly costMicro: (() => number) | null
   /** The client's tool behind a name that upstream calls. */
   readonly toolNamed: (upstreamName: string) => CalledTool
   /** The members that echo the request, as JSON without braces. */
@@ -125,6 +127,8 @@ export class Answer {
   response(): string {
     const { usage, model } = this.#assembler
     const isOver = this.#status !== 'in_progress'
+    const isPaid = isOver && this.#status !== 'failed'
+    const costMicro = isPaid ? this.#head.costMicro?.() : undefined
     const reason = this.#status === 'incomplete' ? INCOMPLETE[this.stopReason ?? ''] : null
     const head = JSON.stringify({
       id: this.#head.id,
@@ -139,7 +143,7 @@ export class Answer {
     })
     const tail = JSON.stringify({
       service_tier: serviceTierOf(usage),
-      usage: isOver ? responsesUsage(usage) : null,
+      usage: isOver ? responsesUsage(usage, costMicro) : null,
     })
     const output = this.#done.join(',')
     return `${head.slice(0, -1)},"output":[${output}],${this.#head.echo},${tail.slice(1)}`

@@ -7,6 +7,7 @@ import { translator } from './translator.ts'
 /** OpenAI's Responses API, as far as it works without storing anything. */
 export const openaiResponses: Dialect = {
   name: 'openai',
+  api: 'openai-responses',
   readRequest,
   renderError,
   renderStreamError,

@@ -10,7 +10,7 @@ import type {
 } from '../dialect.ts'
 import { bodyChanges } from '../openai/body-changes.ts'
 import type { TranslatedError } from '../openai/error-shape.ts'
-import { openAiError, streamBroken, translateStreamError } from '../openai/errors.ts'
+import { openAiError, renderFailure, streamBroken, translateStreamError } from '../openai/errors.ts'
 import { isObject, parseJson } from '../openai/json.ts'
 import { catchRefusal } from '../openai/refusal.ts'
 import { Answer } from './answer.ts'
@@ -25,6 +25,7 @@ import type { ResponsesTool } from './tools.ts'
 export const translator: Translator = {
   translate,
   translateError,
+  renderFailure,
   // A comment: clients take an event of an unknown type for an error.
   keepAlive: ': keep-alive\n\n',
   bodies: bodyChanges,
@@ -67,6 +68,7 @@ class ResponsesAnswer implements AnswerTranslator {
       itemTag: about.requestId.replace(/^.*_/, ''),
       createdS: about.createdS,
       nowS: about.nowS ?? null,
+      costMicro: about.costMicro ?? null,
       toolNamed: (name) => calledTool(byUpstreamName.get(name), name),
       echo: echoOf(request.body),
       dropsFence: request.format.isLooseJson && !request.stream,

@@ -21,6 +21,7 @@ const WORDS: Readonly<Record<string, readonly [type: string, code: string | null
   invalid_request: ['invalid_request_error', 'invalid_value'],
   key_rpm_exceeded: ['rate_limit_error', 'rate_limit_exceeded'],
   key_concurrency_exceeded: ['rate_limit_error', 'rate_limit_exceeded'],
+  key_burn_rate_exceeded: ['rate_limit_error', 'rate_limit_exceeded'],
   account_rpm_exceeded: ['rate_limit_error', 'rate_limit_exceeded'],
   too_many_attempts: ['rate_limit_error', 'rate_limit_exceeded'],
   overloaded: ['overloaded_error', 'overloaded'],
@@ -41,6 +42,11 @@ export function openAiError(error: WireError): OpenAiError {
 /** The whole body of an error answer. */
 export function renderError(error: WireError): string {
   return JSON.stringify({ error: openAiError(error) })
+}
+
+/** The same for upstream's errors, and for those that ended an answer. */
+export function renderFailure({ error }: TranslatedError): string {
+  return JSON.stringify({ error })
 }
 
 /** The `data` line that ends a chat stream; `[DONE]` must not follow it. */

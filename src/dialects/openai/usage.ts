@@ -54,8 +54,11 @@ export function addUsage(a: AnswerUsage, b: AnswerUsage): AnswerUsage {
   }
 }
 
-/** `usage` as chat completions spell it: the prompt includes what was cached. */
-export function chatUsage(usage: AnswerUsage) {
+/**
+ * `usage` as chat completions spell it: the prompt includes what was cached. `costMicro`: what the user pays,
+ * where that is known.
+ */
+export function chatUsage(usage: AnswerUsage, costMicro?: number) {
   const prompt = usage.input + usage.cacheRead + usage.cacheWrite
   return {
     prompt_tokens: prompt,
@@ -72,11 +75,12 @@ export function chatUsage(usage: AnswerUsage) {
       accepted_prediction_tokens: 0,
       rejected_prediction_tokens: 0,
     },
+    ...costOf(costMicro),
   }
 }
 
-/** `usage` as the Responses API spells it. */
-export function responsesUsage(usage: AnswerUsage) {
+/** `usage` as the Responses API spells it; `costMicro` as in `chatUsage`. */
+export function responsesUsage(usage: AnswerUsage, costMicro?: number) {
   const input = usage.input + usage.cacheRead + usage.cacheWrite
   return {
     input_tokens: input,
@@ -87,7 +91,12 @@ export function responsesUsage(usage: AnswerUsage) {
     output_tokens: usage.output,
     output_tokens_details: { reasoning_tokens: usage.thinking },
     total_tokens: input + usage.output,
+    ...costOf(costMicro),
   }
+}
+
+function costOf(costMicro: number | undefined) {
+  return costMicro === undefined ? {} : { cost_micro: costMicro }
 }
 
 /** OpenAI's word for upstream's service tier; null where it has none. */
