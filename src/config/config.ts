@@ -70,6 +70,21 @@ export interface Config {
     /** Prices, mark-ups and what unknown models cost: in force once they are in the store. */
     readonly changes: readonly ConfiguredChange[]
   }
+  /** Chat completions and the Responses API. */
+  readonly openAi: {
+    readonly enabled: boolean
+    /** Names and globs of clients, and the models they stand for. */
+    readonly modelMap: Readonly<Record<string, string>>
+    /** Web search tools are honoured. */
+    readonly webSearch: boolean
+    readonly autoCache: 'off' | 'seen' | 'always'
+    /** What happens to a forced tool choice that the model does not accept. */
+    readonly forcedToolChoice: 'degrade' | 'reject'
+    /** Calls without results, and results without calls, are mended instead of refused. */
+    readonly repairToolHistory: boolean
+    /** `service_tier` `priority` and `fast` ask for upstream's fast mode. */
+    readonly priorityIsFast: boolean
+  }
   readonly logging: {
     readonly level: 'debug' | 'info' | 'warn' | 'error'
     readonly format: 'auto' | 'text' | 'json'
@@ -177,9 +192,22 @@ export function toConfig(
           : [unknownModelChange(settings.models.unknown_model)]),
       ],
     },
+    openAi: openAiOf(settings.openai_compat),
     logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
     shutdownGraceMs: settings.shutdown_grace,
     timeZone: settings.timezone,
+  }
+}
+
+function openAiOf(settings: Settings['openai_compat']): Config['openAi'] {
+  return {
+    enabled: settings.enabled,
+    modelMap: settings.model_map,
+    webSearch: settings.web_search,
+    autoCache: settings.auto_cache,
+    forcedToolChoice: settings.forced_tool_choice,
+    repairToolHistory: settings.repair_tool_history,
+    priorityIsFast: settings.priority_is_fast,
   }
 }
 

@@ -54,6 +54,26 @@ export function readAliases(value: unknown): Read<Readonly<Record<string, string
     : { kind: 'ok', value: aliases }
 }
 
+/**
+ * `{gpt-4o: claude-sonnet-4-6, "gpt-*": claude-haiku-4-5}`: names and globs that clients of OpenAI's formats
+ * use, and what they mean.
+ */
+export function readModelMap(value: unknown): Read<Readonly<Record<string, string>>> {
+  if (!isRecord(value)) return bad(noGroup(value, '{gpt-4o: claude-sonnet-4-6}'))
+  const problems = new Problems()
+  const map: Record<string, string> = {}
+  for (const [name, target] of Object.entries(value)) {
+    if (!isModelPattern(name))
+      problems.add([name], 'is not a name or a glob. Example: gpt-4o, gpt-*')
+    else if (typeof target !== 'string' || !isPlainName(target)) {
+      problems.add([name], 'needs the id of a model. Example: gpt-4o: claude-sonnet-4-6')
+    } else map[name] = target
+  }
+  return problems.found.length > 0
+    ? { kind: 'bad', problems: problems.found }
+    : { kind: 'ok', value: map }
+}
+
 /** `{claude-sonnet-4-6: {input: 3.00, …}, "claude-opus-*": {markup: 1.20}}`. */
 export function readPrices(value: unknown): Read<readonly ConfiguredChange[]> {
   if (!isRecord(value)) return bad(noGroup(value, '{claude-opus-5: {markup: 1.20}}'))

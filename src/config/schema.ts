@@ -11,6 +11,7 @@ import { parseSpendLimit } from '../core/spend-limit.ts'
 import {
   type MemberProblem,
   readAliases,
+  readModelMap,
   readPatterns,
   readPrices,
   readUnknownModel,
@@ -58,6 +59,15 @@ export const DEFAULTS = {
     low_balance_notice: 5,
   },
   models: { allow: ['*'], deny: [], aliases: {}, prices: {}, unknown_model: 'reject' },
+  openai_compat: {
+    enabled: true,
+    model_map: {},
+    web_search: false,
+    auto_cache: 'seen',
+    forced_tool_choice: 'degrade',
+    repair_tool_history: false,
+    priority_is_fast: false,
+  },
   logging: { level: 'info', format: 'auto', file: 'none', access: 'errors' },
   shutdown_grace: '300s',
   timezone: 'UTC',
@@ -167,6 +177,11 @@ const proxies = z
   })
   .describe('a list of addresses and networks: [127.0.0.1/32, "::1/128"]')
 
+const yesOrNo = leaf('true or false', (text): Parsed<boolean> => {
+  if (text === 'true' || text === 'false') return ok(text === 'true')
+  return bad(`"${text}" is not possible here. Use true or false`)
+})
+
 const markup = leaf('a factor from 0.01 to 10: 1.00, 1.20, +20%', parseMarkup)
 
 // `{finish_up_to: 30s}` and `30s` are the same.
@@ -236,6 +251,18 @@ export const schema = z.strictObject({
       readPrices,
     ),
     unknown_model: open('reject, or {price_as: claude-opus-5}', readUnknownModel),
+  }),
+  openai_compat: z.strictObject({
+    enabled: yesOrNo,
+    model_map: open(
+      'names or globs, and the models they stand for: {gpt-4o: claude-sonnet-4-6, "gpt-*": claude-haiku-4-5}',
+      readModelMap,
+    ),
+    web_search: yesOrNo,
+    auto_cache: choice('off', 'seen', 'always'),
+    forced_tool_choice: choice('degrade', 'reject'),
+    repair_tool_history: yesOrNo,
+    priority_is_fast: yesOrNo,
   }),
   logging: z.strictObject({
     level: choice('debug', 'info', 'warn', 'error'),

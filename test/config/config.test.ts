@@ -122,7 +122,7 @@ test('every setting refuses a value of the wrong kind, with line, path and what 
     const nest = (value: string) =>
       `# first line\n${keys.map((name, depth) => `${'  '.repeat(depth)}${name}:${depth === keys.length - 1 ? ` ${value}` : ''}`).join('\n')}\n`
     // Groups of the operator's own names: the name is what is wrong, and an empty one is none.
-    const isOpen = ['models.aliases', 'models.prices'].includes(path)
+    const isOpen = ['models.aliases', 'models.prices', 'openai_compat.model_map'].includes(path)
     for (const value of isOpen ? ['{a: 1}'] : ['{a: 1}', '']) {
       const found = await problems(t, nest(value))
       assert.equal(found.length, 1, `${path} ${value}: ${found.join(' | ')}`)
@@ -155,6 +155,14 @@ test('wrong values say what would be right', async (t) => {
     [
       'billing: {hold: half}',
       '1 billing.hold: "half" is not possible here. Use one of: progressive, full',
+    ],
+    [
+      'openai_compat: {web_search: yes please}',
+      '1 openai_compat.web_search: "yes please" is not possible here. Use true or false',
+    ],
+    [
+      'openai_compat: {model_map: {"gpt 4": claude-opus-5}}',
+      '1 openai_compat.model_map.gpt 4: is not a name or a glob. Example: gpt-4o, gpt-*',
     ],
     [
       'logging: {level: loud}',
