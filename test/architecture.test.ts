@@ -94,6 +94,10 @@ const PURE = [
   'pool/affinity.ts',
   'pool/prefix-table.ts',
   'pool/cooldown.ts',
+  'pool/pace.ts',
+  'pool/suspicion.ts',
+  'pool/retry-budget.ts',
+  'pool/model-overload.ts',
   'access/admit.ts',
 ]
 

@@ -298,6 +298,7 @@ class Run {
         httpStatus: what.status,
         upstreamRequestId: null,
         restMs: null,
+        keyId: null,
         sentAtMs: what.sentAtMs,
       },
       { nowMs: this.#events.nowMs, jitter: this.#random(), policy: POLICY },

@@ -1,13 +1,11 @@
 import type { Micro } from '../core/money.ts'
+import type { Taker } from '../pool/pool.ts'
 import type { Candidate } from '../pool/select.ts'
 import type { Gateway } from './gateway.ts'
 
 /** What a choice of accounts has to know of a request. */
-export interface WantedAccount {
+export interface WantedAccount extends Taker {
   readonly requestId: string
-  readonly model: string
-  /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
-  readonly modelClass: string
   /** What it may cost us at list price; 0 is free. */
   readonly listMicro: Micro
 }

@@ -19,11 +19,12 @@ export async function forwardCount(
   const { row } = admitModels(gateway, call, request)
   const want = {
     requestId: call.requestId,
+    keyId: call.live.key.id,
     model: row.id,
     modelClass: countPart(row.modelClass),
     listMicro: 0,
   }
-  const account = takeAccount(gateway, want)
+  const slot = takeAccount(gateway, want)
   const callOff: CallOff = { abort: () => {}, aborted: false, noMore: false }
   const end = () => {
     callOff.aborted = true
@@ -56,7 +57,7 @@ export async function forwardCount(
         attempts: [],
         onAttempt: () => {},
       },
-      account,
+      slot,
       callOff,
     )
     if (forwarded.kind === 'stream' || call.response.destroyed) return

@@ -1,12 +1,12 @@
 import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import type { Attempt } from '../core/model.ts'
-import type { LiveAccount } from '../pool/pool.ts'
+import type { LiveAccount, Slot } from '../pool/pool.ts'
 import { select } from '../pool/select.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { allFailed, nothingTried, timedOut } from './all-failed.ts'
-import type { AttemptEnd, RunningAttempt } from './attempt.ts'
+import type { AttemptEnd, LiveStream, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
 import { candidatesOf, type WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
@@ -53,6 +53,7 @@ export type Forwarded =
       readonly kind: 'stream'
       readonly stream: Extract<AttemptEnd, { kind: 'stream' }>['stream']
       readonly account: LiveAccount
+      readonly slot: Slot
       readonly sentAtMs: number
       readonly startedMs: number
     }
@@ -89,14 +90,13 @@ const NONE_TRIED: ReadonlySet<string> = new Set()
 /**
  * Chooses the account for a first try and takes its slot; throws the right 429 or 503 when none can serve.
  */
-export function takeAccount(gateway: Gateway, want: WantedAccount): LiveAccount {
+export function takeAccount(gateway: Gateway, want: WantedAccount): Slot {
   const choice = select(candidatesOf(gateway, want), NONE_TRIED)
   if (choice.kind === 'none') throw nothingTried(choice, gateway.pool.size)
-  const live = gateway.pool.account(choice.id)
-  if (live === null)
+  const slot = gateway.pool.take(choice.id, want)
+  if (slot === null)
     throw nothingTried({ kind: 'none', because: 'no_accounts', retryAfterMs: null }, 0)
-  gateway.pool.attemptStarted(choice.id)
-  return live
+  return slot
 }
 
 /**
@@ -106,7 +106,7 @@ export function takeAccount(gateway: Gateway, want: WantedAccount): LiveAccount 
 export async function forward(
   gateway: Gateway,
   want: Forwarding,
-  first: LiveAccount,
+  first: Slot,
   callOff: CallOff,
 ): Promise<Forwarded> {
   const tried = new Set<string>()
@@ -119,19 +119,20 @@ export async function forward(
   const { answerBeginsMs } = gateway.policy
   const patienceMs = Math.min(want.clientTimeoutMs ?? Number.POSITIVE_INFINITY, answerBeginsMs)
   let ambiguous = 0
-  let account: LiveAccount | null = first
+  let slot: Slot | null = first
 
-  while (account !== null) {
+  while (slot !== null) {
+    const account: LiveAccount = slot.live
     const { id } = account.account
     if (callOff.noMore) {
-      gateway.pool.attemptCancelled(id)
+      slot.cancel()
       throw new CalledOff()
     }
     const startedMs = gateway.clock.monotonicMs()
     const beginMs = want.stream ? gateway.policy.firstByteMs : gateway.policy.firstByteUnaryMs
     const withinMs = Math.min(beginMs, want.arrivedMs + patienceMs - startedMs)
     if (withinMs <= 0) {
-      gateway.pool.attemptCancelled(id)
+      slot.cancel()
       break
     }
     tried.add(id)
@@ -141,7 +142,7 @@ export async function forward(
     try {
       running = send(gateway, want, account, Math.max(1, withinMs))
     } catch (error) {
-      gateway.pool.attemptCancelled(id)
+      slot.cancel()
       throw error
     }
     callOff.abort = running.abort
@@ -150,7 +151,9 @@ export async function forward(
 
     if (end.kind === 'stream') {
       settleForbidden(gateway, want, refused)
-      return { kind: 'stream', stream: end.stream, account, sentAtMs, startedMs }
+      // Health goes by beginnings: the end, much later, would count each 529 until then as one more in a row.
+      observe(gateway, want, account, begun(end.stream), sentAtMs)
+      return { kind: 'stream', stream: end.stream, account, slot, sentAtMs, startedMs }
     }
     const ranOut = end.kind === 'failed' && end.ranOut
     // How long a client wants to wait, or took to send its body, is no evidence about an account.
@@ -167,7 +170,7 @@ export async function forward(
     )
     if (end.kind === 'answer' && !want.isCount) noteHeadroom(gateway, account, end.headers)
 
-    gateway.pool.attemptReleased(id)
+    slot.release()
     if (end.kind === 'answer' && (outcome.kind === 'ok' || outcome.kind === 'client_fault')) {
       observe(gateway, want, account, outcome, sentAtMs)
       if (outcome.kind === 'ok') settleForbidden(gateway, want, refused)
@@ -196,8 +199,7 @@ export async function forward(
     )
       break
     const choice = select(candidatesOf(gateway, want), tried)
-    account = choice.kind === 'account' ? gateway.pool.account(choice.id) : null
-    if (account !== null) gateway.pool.attemptStarted(account.account.id)
+    slot = choice.kind === 'account' ? gateway.pool.take(choice.id, want) : null
   }
 
   const last = refused.at(-1)
@@ -215,21 +217,20 @@ export class CalledOff extends Error {
 /** Tells the pool how a try ended; for a stream, whoever relayed it does. */
 export function observe(
   gateway: Gateway,
-  want: Pick<Forwarding, 'requestId' | 'model' | 'modelClass'>,
+  want: Omit<WantedAccount, 'listMicro'>,
   live: LiveAccount,
   outcome: AttemptOutcome,
   sentAtMs: number,
 ): void {
-  gateway.pool.observe(
-    live.account.id,
-    want.modelClass,
-    { ...outcome, sentAtMs },
-    {
-      credentialVersion: live.account.credentialVersion,
-      requestId: want.requestId,
-      model: want.model,
-    },
-  )
+  const { requestId, model, modelClass, keyId } = want
+  const { credentialVersion } = live.account
+  const about = { credentialVersion, requestId, model, modelClass }
+  gateway.pool.observe(live.account.id, { ...outcome, sentAtMs, keyId }, about)
+}
+
+/** That its answer has begun is all that a stream says for its account, until it breaks. */
+function begun({ status, upstreamRequestId }: LiveStream): AttemptOutcome {
+  return { kind: 'ok', reason: '', httpStatus: status, upstreamRequestId, restMs: null }
 }
 
 function send(

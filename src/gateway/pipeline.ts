@@ -1,7 +1,7 @@
 import { availableMicro as availableMicroOf } from '../billing/ledger.ts'
 import { markupFor } from '../billing/price-changes.ts'
 import { GatewayError } from '../core/errors.ts'
-import type { LiveAccount } from '../pool/pool.ts'
+import type { Slot } from '../pool/pool.ts'
 import type { WantedAccount } from './candidates.ts'
 import { ClientPresence } from './client-presence.ts'
 import type { Call, Exchange } from './exchange.ts'
@@ -59,11 +59,11 @@ export async function runInference(
     presence.of(exchange)
 
     // 4. hold: an account's slot, then what it may cost, durably, before anything leaves.
-    const account = await hold(gateway, exchange)
+    const slot = await hold(gateway, exchange)
 
     // 5. forward: one account after another, while nothing has reached the client.
     const { callOff } = presence
-    const forwarded = await forward(gateway, forwardingOf(gateway, exchange), account, callOff)
+    const forwarded = await forward(gateway, forwardingOf(gateway, exchange), slot, callOff)
     exchange.accountId = forwarded.account.account.id
 
     // 6. relay and 7. settle: the last byte waits for the settlement.
@@ -83,26 +83,23 @@ export async function runInference(
 }
 
 /** Takes an account's slot and opens the hold. */
-async function hold(gateway: Gateway, exchange: Exchange): Promise<LiveAccount> {
+async function hold(gateway: Gateway, exchange: Exchange): Promise<Slot> {
   const meter = await meterOf(gateway, exchange)
   exchange.meter = meter
-  const account = await takeAccountOrSayWhatIsMissing(gateway, exchange)
-  reserve(gateway, exchange, account.account.id)
+  const slot = await takeAccountOrSayWhatIsMissing(gateway, exchange)
+  reserve(gateway, exchange, slot.live.account.id)
   try {
-    await holdCredit(gateway, exchange, meter, account)
+    await holdCredit(gateway, exchange, meter, slot.live)
   } catch (error) {
-    gateway.pool.attemptCancelled(account.account.id)
+    slot.cancel()
     gateway.caps.release(exchange.call.requestId)
     throw error
   }
-  return account
+  return slot
 }
 
 /** Credit is asked before accounts (ux 7.5): who could not pay anyway gets 402, not 503. */
-async function takeAccountOrSayWhatIsMissing(
-  gateway: Gateway,
-  exchange: Exchange,
-): Promise<LiveAccount> {
+async function takeAccountOrSayWhatIsMissing(gateway: Gateway, exchange: Exchange): Promise<Slot> {
   try {
     return takeAccount(gateway, wantOf(exchange))
   } catch (error) {
@@ -119,6 +116,7 @@ async function takeAccountOrSayWhatIsMissing(
 function wantOf({ call, price, meter }: Exchange): WantedAccount {
   return {
     requestId: call.requestId,
+    keyId: call.live.key.id,
     model: price.id,
     modelClass: price.modelClass,
     listMicro: meter?.bound.listAmountMicro ?? 0,

@@ -57,7 +57,7 @@ export class StreamAttempt {
 
   /** Health, the slot and the attempt's line in the receipt. */
   ended(kind: OutcomeKind, reason: string): void {
-    const { account, stream, sentAtMs, startedMs } = this.#forwarded
+    const { account, slot, stream, sentAtMs, startedMs } = this.#forwarded
     const outcome = {
       kind,
       reason,
@@ -68,8 +68,16 @@ export class StreamAttempt {
     const durationMs = this.#gateway.clock.monotonicMs() - startedMs
     const { call, price, attempts } = this.#exchange
     attempts.push(attemptOf({ accountId: this.accountId, outcome, durationMs }))
-    this.#gateway.pool.attemptReleased(this.accountId)
-    const want = { requestId: call.requestId, model: price.id, modelClass: price.modelClass }
+    slot.release()
+    // Its beginning has been told already.
+    if (kind === 'ok') return
+    const { id: keyId } = call.live.key
+    const want = {
+      requestId: call.requestId,
+      keyId,
+      model: price.id,
+      modelClass: price.modelClass,
+    }
     observe(this.#gateway, want, account, outcome, sentAtMs)
   }
 }

@@ -1,8 +1,9 @@
+import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
 import type { AccountHealthState, ModelHealthState } from '../core/model.ts'
 
 /**
- * Health of one (account, model class), or of an account as a whole. A rest that has ended counts as
- * healthy, but its `step` remembers how often it came in a row.
+ * Health of one (account, model class), or of an account as a whole. A rest that has ended is half open: one
+ * request at a time, until one succeeds. `step` remembers how often it came in a row.
  */
 export interface Health {
   readonly state: ModelHealthState | AccountHealthState
@@ -17,6 +18,8 @@ export interface Health {
   readonly failures: number
   /** The last ten ends of attempts as bits, 1 for a failure: five failures of ten rest the account too. */
   readonly recent: number
+  /** Whose requests these failures were, two keys at most; a probe counts as one. */
+  readonly seenBy: readonly (string | null)[]
 }
 
 export const HEALTHY: Health = {
@@ -29,6 +32,7 @@ export const HEALTHY: Health = {
   step: 0,
   failures: 0,
   recent: 0,
+  seenBy: [],
 }
 
 /** Base rests, doubling up to `maxMs`. */
@@ -42,26 +46,12 @@ export interface CooldownPolicy {
   }
 }
 
-/** What an attempt's end means for health: the parts of a provider's outcome that count here. */
-export interface Evidence {
-  readonly kind:
-    | 'ok'
-    | 'client_fault'
-    | 'rate_limited'
-    | 'overloaded'
-    | 'server_error'
-    | 'unreachable'
-    | 'unauthorized'
-    | 'out_of_credit'
-    | 'forbidden'
-    | 'disabled_upstream'
-    | 'abandoned'
-  readonly reason: string
-  readonly httpStatus: number | null
-  readonly upstreamRequestId: string | null
-  readonly restMs: number | null
+/** An attempt's end as evidence about its account. */
+export interface Evidence extends AttemptOutcome {
   /** When the attempt left: evidence from before the present state began changes nothing. */
   readonly sentAtMs: number
+  /** Whose request it was; null: a probe of our own. */
+  readonly keyId: string | null
 }
 
 /** A rate limit that names a reset is believed up to an hour; longer ones come back by trying. */
@@ -73,6 +63,8 @@ const SHORTEST_TOLD_MS = 1_000
 /** How many recent ends are remembered, and how many failures among them rest the account. */
 const RECENT_MASK = 0b11_1111_1111
 const RECENT_TRIP = 5
+/** Failures in a row are counted up to here; more say nothing more. */
+const MOST_FAILURES = 1_000
 /** So long without a new rest after a success takes one step back. */
 const STEP_DOWN_MS = 60_000
 
@@ -88,7 +80,7 @@ const WEIGHT: Readonly<Record<Health['state'], number>> = {
 }
 
 /** Which part of an account an outcome concerns. */
-export function scopeOf(kind: Evidence['kind']): 'account' | 'model' | 'none' {
+export function scopeOf(kind: OutcomeKind): 'account' | 'model' | 'none' {
   switch (kind) {
     case 'unauthorized':
     case 'out_of_credit':
@@ -111,19 +103,38 @@ export function rests(health: Health, nowMs: number): boolean {
   return health.state !== 'healthy' && (health.untilMs === null || health.untilMs > nowMs)
 }
 
+/** True once a rest has ended and nothing has succeeded since: one request at a time may find out. */
+export function isHalfOpen(health: Health, nowMs: number): boolean {
+  return health.state !== 'healthy' && health.untilMs !== null && health.untilMs <= nowMs
+}
+
+/** True for rests that are a guess of ours (5xx, time-outs, 529, a bare 429), not a fact that upstream stated. */
+export function isSoft({ state }: Health): boolean {
+  return state === 'cooling'
+}
+
 /**
  * The rule R1: health after an attempt ended. `jitter` is a random number in [0, 1): half of a doubling
- * rest is fixed and half random, so that accounts do not all come back at once.
+ * rest is fixed and half random, so that accounts do not all come back at once. `isDoubted`: a key whose failures alone may not rest
+ * this account, because they have rested another (R3).
  */
 export function afterAttempt(
   health: Health,
   evidence: Evidence,
-  context: { readonly nowMs: number; readonly jitter: number; readonly policy: CooldownPolicy },
+  context: {
+    readonly nowMs: number
+    readonly jitter: number
+    readonly policy: CooldownPolicy
+    readonly isDoubted?: (keyId: string) => boolean
+  },
 ): Health {
   const { nowMs, jitter, policy } = context
   // Evidence counts only when it was sent after the present state began: a burst that fails together is one
   // episode, and what comes late from before a recovery is no relapse. Dates and graver states still tell.
   if (evidence.sentAtMs <= health.sinceMs && !tellsMore(evidence, health)) return health
+
+  // The last account of a model gets a request now and then while it rests: its failure is no news.
+  if (isGuess(evidence) && rests(health, nowMs)) return health
 
   const stepNow = stepAt(health, nowMs)
   const rest = (state: Health['state'], untilMs: number | null, step: number): Health => ({
@@ -136,6 +147,7 @@ export function afterAttempt(
     step,
     failures: 0,
     recent: 0,
+    seenBy: [],
   })
   const doubling = (base: { firstMs: number; maxMs: number }): number => {
     const full = Math.min(base.firstMs * 2 ** Math.min(stepNow, 30), base.maxMs)
@@ -147,7 +159,8 @@ export function afterAttempt(
       const recent = (health.recent << 1) & RECENT_MASK
       if (health.state === 'healthy') {
         const isSame = health.failures === 0 && health.recent === recent
-        return isSame ? health : { ...health, failures: 0, recent }
+        const seenBy = recent === 0 ? [] : health.seenBy
+        return isSame ? health : { ...health, failures: 0, recent, seenBy }
       }
       // Overload strikes request by request, not account by account: the success that ends such a rest takes
       // back the step it cost, or a model that refuses one request in five would bench the whole pool.
@@ -170,10 +183,12 @@ export function afterAttempt(
       return rest('cooling', nowMs + doubling(policy.overloaded), stepNow + 1)
     case 'server_error':
     case 'unreachable': {
-      const failures = health.failures + 1
-      const recent = ((health.recent << 1) | 1) & RECENT_MASK
-      if (failures < policy.serverError.tripAfter && bitCount(recent) < RECENT_TRIP)
-        return { ...health, failures, recent }
+      const counted = withFailure(health, evidence.keyId)
+      const trips =
+        isHalfOpen(health, nowMs) ||
+        counted.failures >= policy.serverError.tripAfter ||
+        bitCount(counted.recent) >= RECENT_TRIP
+      if (!trips || lacksWitness(counted, evidence, context.isDoubted)) return counted
       return rest('cooling', nowMs + doubling(policy.serverError), stepNow + 1)
     }
     case 'unauthorized':
@@ -185,6 +200,43 @@ export function afterAttempt(
     }
     case 'forbidden':
       return rest('forbidden', nowMs + FORBIDDEN_MS, stepNow)
+  }
+}
+
+/** One more failure in a row, and who saw it. */
+function withFailure(health: Health, keyId: string | null): Health {
+  const isKnown = health.seenBy.length > 1 || health.seenBy.includes(keyId)
+  return {
+    ...health,
+    failures: Math.min(health.failures + 1, MOST_FAILURES),
+    recent: ((health.recent << 1) | 1) & RECENT_MASK,
+    seenBy: isKnown ? health.seenBy : [...health.seenBy, keyId],
+  }
+}
+
+/** Only one key saw these failures, and its word alone is not enough here. */
+function lacksWitness(
+  { seenBy }: Health,
+  { kind }: Evidence,
+  isDoubted: ((keyId: string) => boolean) | undefined,
+): boolean {
+  // No request can make a connection fail.
+  if (kind !== 'server_error' || seenBy.length !== 1 || isDoubted === undefined) return false
+  const [keyId] = seenBy
+  return keyId !== null && isDoubted(keyId)
+}
+
+/** Failures that make an account rest by a rule of ours, for a time of our choosing. */
+function isGuess({ kind, restMs }: Evidence): boolean {
+  switch (kind) {
+    case 'overloaded':
+    case 'server_error':
+    case 'unreachable':
+      return true
+    case 'rate_limited':
+      return boundedRest(restMs, RESET_CAP_MS) === null
+    default:
+      return false
   }
 }
 

@@ -1,3 +1,11 @@
+/** Why an account may not serve, and for how long; null: no end by itself. */
+export interface Rest {
+  readonly kind: 'limited' | 'unhealthy'
+  readonly forMs: number | null
+  /** It is a guess of ours, and no fact that upstream or a person stated. */
+  readonly isSoft?: boolean
+}
+
 /** One account as selection sees it, at one instant and for one model class. */
 export interface Candidate {
   readonly id: string
@@ -7,8 +15,8 @@ export interface Candidate {
   readonly concurrencyLimit: number | null
   /** How long until its own RPM lets one more through; 0 is now. */
   readonly rpmWaitMs: number
-  /** null: it may serve; else why it may not and for how long (null: no end by itself). */
-  readonly rest: { readonly kind: 'limited' | 'unhealthy'; readonly forMs: number | null } | null
+  /** null: it may serve. */
+  readonly rest: Rest | null
   /** Its model list allows the requested model. */
   readonly servesModel: boolean
   /** Since its last attempt left; infinite when it never had one. */
@@ -61,6 +69,11 @@ export function select(candidates: readonly Candidate[], tried: ReadonlySet<stri
   if (usable === 0) return { kind: 'none', because: 'no_accounts', retryAfterMs: null }
   const because = limited === usable ? 'limited' : 'unhealthy'
   return { kind: 'none', because, retryAfterMs: soonestMs }
+}
+
+/** Whether it carries one of these tags; null: none is asked for. */
+export function carriesOne({ tags }: Candidate, wanted: readonly string[] | null): boolean {
+  return wanted === null || wanted.some((tag) => tags?.includes(tag))
 }
 
 /** Milliseconds until it can serve, 0: now; null: no end known. */

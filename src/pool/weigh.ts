@@ -1,5 +1,5 @@
 import type { TrailCandidate } from '../core/decision-trail.ts'
-import { type Candidate, waitOf } from './select.ts'
+import { type Candidate, carriesOne, waitOf } from './select.ts'
 
 /** What one second of a client's waiting may cost in rewritten cache: a cent, the wage of who waits. */
 const WAIT_MICRO_PER_SECOND = 10_000
@@ -106,9 +106,7 @@ export function weigh(candidates: readonly Candidate[], demand: Demand): readonl
 
 function stateOf(candidate: Candidate, demand: Demand): TrailCandidate['state'] {
   if (!candidate.servesModel) return 'other_model'
-  if (demand.tags !== null && !demand.tags.some((tag) => candidate.tags?.includes(tag))) {
-    return 'other_tags'
-  }
+  if (!carriesOne(candidate, demand.tags)) return 'other_tags'
   if (demand.tried.has(candidate.id) && candidate.id !== demand.again) return 'tried'
   if (waitOf(candidate) === 0) return 'ready'
   return candidate.rest === null ? 'full' : 'resting'

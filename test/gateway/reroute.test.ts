@@ -165,17 +165,30 @@ describe('rerouting', { concurrency: 4 }, () => {
 
   test('at most three accounts are tried, none of them twice', async (t) => {
     const w = await ranked(t, { accounts: ['a', 'b', 'c', 'd', 'e'] })
+    w.sandbox.setFault('*', 'status=401')
+    const { status, text, response } = await ask(w)
+    assert.equal(status, 503)
+    assert.equal(codeOf(text), 'no_healthy_account')
+    assert.equal(response.headers.get('retry-after'), '1')
+    assert.deepEqual(asked(w), ['a', 'b', 'c'])
+    const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+    assert.deepEqual(
+      row.attempts.map((attempt) => [attempt.accountId, attempt.outcome, attempt.httpStatus]),
+      ['a', 'b', 'c'].map((name) => [w.accountIds[name], 'unauthorized', 401]),
+    )
+    await assertClean(w)
+  })
+
+  test('529s of two organisations are the model: no third is asked, and only the first rests', async (t) => {
+    const w = await ranked(t, { accounts: ['a', 'b', 'c'] })
     w.sandbox.setFault('*', 'status=529')
     const { status, text, response } = await ask(w)
     assert.equal(status, 502)
     assert.equal(codeOf(text), 'upstream_error')
     assert.equal(response.headers.get('retry-after'), '2')
-    assert.deepEqual(asked(w), ['a', 'b', 'c'])
-    const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
-    assert.deepEqual(
-      row.attempts.map((attempt) => [attempt.accountId, attempt.outcome, attempt.httpStatus]),
-      ['a', 'b', 'c'].map((name) => [w.accountIds[name], 'overloaded', 529]),
-    )
+    assert.deepEqual(asked(w), ['a', 'b'])
+    await health(w, 'a', 1)
+    assert.deepEqual(await health(w, 'b', 0), [])
     await assertClean(w)
   })
 

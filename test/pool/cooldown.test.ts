@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { CooldownPolicy, Evidence, Health } from '../../src/pool/cooldown.ts'
-import { afterAttempt, HEALTHY, rests, scopeOf } from '../../src/pool/cooldown.ts'
+import { afterAttempt, HEALTHY, isHalfOpen, rests, scopeOf } from '../../src/pool/cooldown.ts'
 
 const POLICY: CooldownPolicy = {
   overloaded: { firstMs: 2_000, maxMs: 30_000 },
@@ -21,6 +21,7 @@ function evidence(kind: Evidence['kind'], more: Partial<Evidence> = {}): Evidenc
     upstreamRequestId: null,
     restMs: null,
     sentAtMs: T0,
+    keyId: 'key_1',
     ...more,
   }
 }
@@ -280,16 +281,46 @@ test('what was sent before the present state began says nothing about it', () =>
     assert.equal(after(healed, kind, T0 + 6_000, late), healed, `an old ${kind} does not relapse`)
 })
 
-test('a rest that ended without a success stays on the books until one comes', () => {
+test('a rest that has ended is half open: one failure begins a longer one, one success ends it', () => {
   const cooling = after(HEALTHY, 'overloaded', T0)
   const later = T0 + 10_000
+  assert.equal(isHalfOpen(cooling, T0), false)
   assert.equal(rests(cooling, later), false)
-  const failed = after(cooling, 'server_error', later)
-  assert.notEqual(failed.state, 'healthy', 'a failure is no recovery')
-  assert.equal(rests(failed, later), false)
-  const twice = after(failed, 'unreachable', later + 1)
-  const thrice = after(twice, 'server_error', later + 2)
-  assert.equal(thrice.step, 2)
+  assert.equal(isHalfOpen(cooling, later), true)
+  for (const kind of ['server_error', 'unreachable', 'overloaded', 'rate_limited'] as const) {
+    const failed = after(cooling, kind, later)
+    assert.equal(rests(failed, later), true, kind)
+    assert.equal(failed.step, 2)
+  }
+  const healed = after(cooling, 'ok', later)
+  assert.equal(isHalfOpen(healed, later), false)
+})
+
+test('failures while it rests neither lengthen the rest nor count', () => {
+  const soft = ['overloaded', 'rate_limited', 'server_error', 'unreachable'] as const
+  for (const kind of soft) {
+    const cooling = after(HEALTHY, 'overloaded', T0)
+    assert.equal(after(cooling, kind, T0 + 500), cooling, kind)
+  }
+})
+
+test('of a key whose word is doubted, failures count only together with those of another', () => {
+  const context = { jitter: 0, policy: POLICY, isDoubted: (keyId: string) => keyId === 'key_bad' }
+  let health = HEALTHY
+  const fail = (keyId: string | null, nowMs: number) => {
+    health = afterAttempt(health, evidence('server_error', { keyId, sentAtMs: nowMs }), {
+      ...context,
+      nowMs,
+    })
+  }
+  for (let i = 0; i < 50; i++) fail('key_bad', T0 + i)
+  assert.equal(health.state, 'healthy')
+  fail('key_good', T0 + 60)
+  assert.equal(health.state, 'cooling')
+  health = HEALTHY
+  for (let i = 0; i < 5; i++) fail('key_bad', T0 + i)
+  fail(null, T0 + 70)
+  assert.equal(health.state, 'cooling', 'a probe is a witness too')
 })
 
 test('a hard state is not softened by what was under way when it began', () => {

@@ -23,6 +23,8 @@ function account(id: string, more: Partial<Account> = {}): Account {
     rpmLimit: null,
     concurrencyLimit: null,
     models: ['*'],
+    dayCapMicro: null,
+    monthCapMicro: null,
     note: null,
     createdAtMs: T0,
     disabledAtMs: null,
@@ -63,8 +65,12 @@ function world(accounts: readonly Account[], stored: readonly HealthRow[] = []) 
     },
     choose: (tried: readonly string[] = [], model = MODEL) =>
       select(pool.candidates(model, CLASS), new Set(tried)),
-    rest: (id: string, model = MODEL) =>
-      pool.candidates(model, CLASS).find((one) => one.id === id)?.rest,
+    rest(id: string, model = MODEL) {
+      const rest = pool.candidates(model, CLASS).find((one) => one.id === id)?.rest ?? null
+      return rest === null ? null : { kind: rest.kind, forMs: rest.forMs }
+    },
+    take: (id: string, keyId = 'key_1') =>
+      pool.take(id, { keyId, model: MODEL, modelClass: CLASS }),
     see(id: string, kind: Evidence['kind'], more: Partial<Evidence> = {}, version = 1) {
       const evidence: Evidence = {
         kind,
@@ -73,10 +79,15 @@ function world(accounts: readonly Account[], stored: readonly HealthRow[] = []) 
         upstreamRequestId: null,
         restMs: null,
         sentAtMs: clock.wallMs,
+        keyId: 'key_1',
         ...more,
       }
-      const about = { credentialVersion: version, requestId: 'ccr_1', model: MODEL }
-      pool.observe(id, CLASS, evidence, about)
+      pool.observe(id, evidence, {
+        credentialVersion: version,
+        requestId: 'ccr_1',
+        model: MODEL,
+        modelClass: CLASS,
+      })
     },
   }
 }
@@ -98,22 +109,23 @@ function row(accountId: string, more: Partial<HealthRow> = {}): HealthRow {
 }
 
 test('an account takes as many requests at once as its concurrency, and one more for each that ends', () => {
-  const { pool, choose } = world([account('a', { concurrencyLimit: 2 })])
-  pool.attemptStarted('a')
-  pool.attemptStarted('a')
+  const { take, choose } = world([account('a', { concurrencyLimit: 2 })])
+  take('a')
+  const slot = take('a')
   assert.equal(choose().kind, 'none')
-  pool.attemptReleased('a')
+  slot?.release()
+  slot?.release()
   assert.deepEqual(choose(), { kind: 'account', id: 'a' })
+  take('a')
+  assert.equal(choose().kind, 'none', 'a slot goes back once')
 })
 
 test("an account's requests per minute are exact; a request that never left does not count", () => {
-  const { pool, choose, pass } = world([account('a', { rpmLimit: 3 })])
-  pool.attemptStarted('a')
-  pool.attemptCancelled('a')
+  const { take, choose, pass } = world([account('a', { rpmLimit: 3 })])
+  take('a')?.cancel()
   for (let i = 0; i < 3; i++) {
     assert.equal(choose().kind, 'account', `request ${i + 1}`)
-    pool.attemptStarted('a')
-    pool.attemptReleased('a')
+    take('a')?.release()
   }
   assert.deepEqual(choose(), { kind: 'none', because: 'limited', retryAfterMs: 20_000 })
   pass(20_000)
@@ -141,7 +153,7 @@ test('a rate limit rests one model class, a dead key the whole account', () => {
   see('b', 'unauthorized')
   for (const model of ['sonnet', 'haiku']) {
     const all = pool.candidates(`claude-${model}`, model).find((one) => one.id === 'b')
-    assert.deepEqual(all?.rest, { kind: 'unhealthy', forMs: null })
+    assert.deepEqual(all?.rest, { kind: 'unhealthy', forMs: null, isSoft: false })
   }
 })
 
@@ -202,7 +214,7 @@ test('health survives a restart, but not that of an older credential', () => {
 test('a row from the future, left by a clock that was wrong, rests no longer than it said', () => {
   const future = T0 + 7 * 86_400_000
   const rows = [row('a', { sinceMs: future, untilMs: future + 20_000 })]
-  const { rest, see, pass } = world([account('a')], rows)
+  const { rest, see, pass } = world([account('a'), account('other')], rows)
   assert.deepEqual(rest('a'), { kind: 'limited', forMs: 20_000 })
   pass(21_000)
   see('a', 'overloaded')
@@ -211,7 +223,7 @@ test('a row from the future, left by a clock that was wrong, rests no longer tha
 
 test('a wall clock that jumps neither ends a rest early nor makes it longer', () => {
   for (const jumpMs of [-7_200_000, 86_400_000]) {
-    const { rest, see, pass, clock, pool } = world([account('a')])
+    const { rest, see, pass, clock, pool } = world([account('a'), account('other')])
     see('a', 'rate_limited', { restMs: 60_000 })
     pass(10_000)
     clock.wallMs += jumpMs
@@ -226,15 +238,16 @@ test('a wall clock that jumps neither ends a rest early nor makes it longer', ()
 })
 
 test('load and limits survive a reload, and end with the account', () => {
-  const { pool, load, choose } = world([account('a', { concurrencyLimit: 1 })])
-  pool.attemptStarted('a')
+  const { pool, load, choose, take } = world([account('a', { concurrencyLimit: 1 })])
+  const slot = take('a')
   load([account('a', { concurrencyLimit: 1, note: 'renamed' })])
   assert.equal(choose().kind, 'none')
   load([])
   assert.equal(pool.size, 0)
   assert.equal(pool.account('a'), null)
-  pool.attemptReleased('a')
-  pool.attemptCancelled('a')
+  slot?.release()
+  slot?.cancel()
+  assert.equal(take('a'), null)
   assert.equal(pool.takeChanges(), null)
 })
 
@@ -261,13 +274,18 @@ test('changes are handed over once, each with its event', () => {
   )
 })
 
-test('a failure after a rest is not written down as a recovery', () => {
+test('a failure after a rest is written down as a longer one, not as a recovery', () => {
   const { pool, see, pass } = world([account('a')])
   see('a', 'overloaded')
   pool.takeChanges()
   pass(60_000)
   see('a', 'server_error')
-  assert.equal(pool.takeChanges(), null)
+  const changes = pool.takeChanges()
+  assert.deepEqual(
+    changes?.events.map(({ kind }) => kind),
+    ['cooling'],
+  )
+  assert.equal(changes?.health[0].step, 2)
 })
 
 test('successes of a healthy account write nothing', () => {
@@ -300,7 +318,7 @@ test('only accounts that a free call can bring back are probed', () => {
 })
 
 test('a success proves the whole account well, not only its model class', () => {
-  const { see, rest, pass } = world([account('a')])
+  const { see, rest, pass } = world([account('a'), account('other')])
   for (let i = 0; i < 3; i++) see('a', 'unreachable')
   assert.equal(rest('a')?.kind, 'unhealthy')
   pass(10_000)
@@ -319,4 +337,120 @@ test('counts tell healthy, resting and disabled accounts apart', () => {
 test('an account that a person rests counts as resting', () => {
   const { pool } = world([account('a', { cooldownUntilMs: T0 + 5_000 })])
   assert.deepEqual(pool.counts(), { healthy: 0, resting: 1, disabled: 0 })
+})
+
+test('an account whose rest has ended gets one request at a time until one succeeds', () => {
+  const { see, rest, pass, take, choose } = world([account('a'), account('b')])
+  see('a', 'overloaded')
+  pass(10_000)
+  assert.equal(rest('a'), null)
+  const trial = take('a')
+  assert.equal(rest('a')?.kind, 'unhealthy')
+  assert.deepEqual(choose(), { kind: 'account', id: 'b' })
+  trial?.release()
+  assert.equal(rest('a'), null, 'a trial that says nothing makes room for the next')
+  take('a')
+  see('a', 'ok')
+  assert.equal(rest('a'), null, 'it is well again while the trial still runs')
+})
+
+test('the last account is paced for a soft reason, never benched, and never for a hard one', () => {
+  const { see, pass, take, choose } = world([account('a'), account('b')])
+  see('b', 'unauthorized')
+  const begin = () => {
+    const choice = choose()
+    return choice.kind === 'account' ? take(choice.id) : null
+  }
+  begin()?.release()
+  for (let i = 0; i < 3; i++) see('a', 'server_error')
+  assert.equal(begin(), null, 'its failing request was less than a second ago')
+  let sent = 0
+  for (let ms = 0; ms < 2_400; ms += 100) {
+    pass(100)
+    const slot = begin()
+    if (slot === null) continue
+    assert.equal(slot.live.account.id, 'a')
+    slot.release()
+    see('a', 'server_error')
+    sent++
+  }
+  assert.equal(sent, 2)
+  see('a', 'rate_limited', { restMs: 30_000 })
+  pass(5_000)
+  assert.deepEqual(choose(), { kind: 'none', because: 'unhealthy', retryAfterMs: 25_000 })
+})
+
+test('of several resting accounts the one that returns first is paced, all together once a second', () => {
+  const { see, pass, take, choose } = world([account('a'), account('b')])
+  see('b', 'overloaded')
+  pass(500)
+  for (let i = 0; i < 3; i++) see('a', 'server_error')
+  assert.deepEqual(choose(), { kind: 'account', id: 'b' })
+  take('b')?.release()
+  assert.equal(choose().kind, 'none')
+})
+
+test('529s from two organisations within five seconds rest the model, and no second account', () => {
+  const ids = ['a', 'b', 'c']
+  const { pool, see, pass, rest } = world(ids.map((id) => account(id)))
+  for (const id of ids) {
+    pool.noteHeadroom({
+      accountId: id,
+      requestsLimit: null,
+      requestsRemaining: null,
+      inputTokensLimit: null,
+      inputTokensRemaining: null,
+      outputTokensLimit: null,
+      outputTokensRemaining: null,
+      resetAtMs: null,
+      organizationId: id === 'c' ? 'org_b' : `org_${id}`,
+      workspaceId: null,
+      updatedAtMs: T0,
+    })
+  }
+  see('b', 'overloaded')
+  pass(10)
+  see('c', 'overloaded')
+  assert.equal(rest('a'), null, 'b and c are one organisation')
+  pass(10_000)
+  see('b', 'ok')
+  see('c', 'ok')
+  see('a', 'overloaded')
+  pass(2_000)
+  pool.takeChanges()
+  see('b', 'overloaded')
+  assert.equal(pool.takeChanges(), null, 'b itself is well')
+  assert.notEqual(rest('c'), null)
+  pass(2_100)
+  assert.equal(rest('c'), null)
+})
+
+test('one key that provokes failures rests one account at most while others use the pool', () => {
+  const ids = ['a', 'b', 'c', 'd']
+  const { see, pass, take, rest } = world(ids.map((id) => account(id)))
+  for (let round = 0; round < 200; round++) {
+    pass(1_000)
+    for (const id of ids) {
+      for (const keyId of ['key_good', 'key_bad']) {
+        if (rest(id) !== null) continue
+        take(id, keyId)?.release()
+        see(id, keyId === 'key_bad' ? 'server_error' : 'ok', { keyId })
+      }
+      for (let i = 0; i < 4; i++) see(id, 'server_error', { keyId: 'key_bad' })
+    }
+    assert.ok(ids.filter((id) => rest(id) !== null).length <= 1)
+  }
+  assert.equal(ids.filter((id) => rest(id) !== null).length, 1)
+})
+
+test('failures that a second key confirms rest every account that has them', () => {
+  const ids = ['a', 'b', 'c']
+  const { see, take, rest, pool, pass } = world(ids.map((id) => account(id)))
+  for (const id of ids) {
+    for (const keyId of ['key_1', 'key_2']) take(id, keyId)?.release()
+    for (const keyId of ['key_1', 'key_1', 'key_1', 'key_2']) see(id, 'server_error', { keyId })
+  }
+  assert.equal(pool.counts().resting, 3)
+  pass(1_000)
+  assert.equal(ids.filter((id) => rest(id) === null).length, 1, 'one of them is paced')
 })
