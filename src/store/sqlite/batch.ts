@@ -35,6 +35,8 @@ export interface BatchReply {
   readonly errors: readonly (readonly [index: number, error: SentError])[]
   /** Set when nothing of the batch was written. */
   readonly failure: SentError | null
+  /** The disk had no room, and settlements went to the spool. */
+  readonly isFull?: boolean
 }
 
 /** An error on its way between threads: classes do not survive the trip. */
@@ -54,6 +56,9 @@ const STATUS = {
   tooLate: 7,
 } as const
 
+/** The three numbers of an operation that has no result among the numbers. */
+export const NO_RESULT = [STATUS.none, 0, 0] as const
+
 /** Runs batches on one connection; throws only SQLITE_BUSY, after which the same batch may be tried again. */
 export function createBatchRunner(db: Database, operations: Operations) {
   const begin = db.prepare('BEGIN IMMEDIATE')
@@ -72,10 +77,10 @@ export function createBatchRunner(db: Database, operations: Operations) {
         pushResize(reply, index, operations.resizeHold(payload as [string, number]))
         return
       case OP.settleHold:
-        pushSettle(reply.numbers, operations.settleHold(payload as Tuple))
+        reply.numbers.push(...settleNumbers(operations.settleHold(payload as Tuple)))
         return
       case OP.voidHold:
-        pushSettle(reply.numbers, operations.voidHold(payload as Tuple))
+        reply.numbers.push(...settleNumbers(operations.voidHold(payload as Tuple)))
         return
       case OP.progress:
         operations.noteProgress(payload as [string, string, string | null])
@@ -92,7 +97,7 @@ export function createBatchRunner(db: Database, operations: Operations) {
         operations.forgetRead()
       }
     }
-    reply.numbers.push(STATUS.none, 0, 0)
+    reply.numbers.push(...NO_RESULT)
   }
 
   /** The usual way: no savepoints, because hardly ever an operation fails. */
@@ -117,7 +122,7 @@ export function createBatchRunner(db: Database, operations: Operations) {
         undo.run()
         operations.beginTransaction()
         reply.numbers.length = (i / 2) * 3
-        reply.numbers.push(STATUS.none, 0, 0)
+        reply.numbers.push(...NO_RESULT)
         reply.errors.push([i / 2, encodeError(error)])
       }
       release.run()
@@ -199,12 +204,13 @@ function pushResize(reply: WritableReply, index: number, result: ResizeResult): 
 
 function pushValue(reply: WritableReply, index: number, value: unknown): void {
   reply.values.push([index, value])
-  reply.numbers.push(STATUS.none, 0, 0)
+  reply.numbers.push(...NO_RESULT)
 }
 
-function pushSettle(numbers: number[], result: SettleResult): void {
-  if (result.kind === 'closed') numbers.push(STATUS.closed, result.balanceMicro, 0)
-  else numbers.push(STATUS.alreadyClosed, 0, 0)
+/** The three numbers of a settlement's result. */
+export function settleNumbers(result: SettleResult): readonly [number, number, number] {
+  if (result.kind === 'closed') return [STATUS.closed, result.balanceMicro, 0]
+  return [STATUS.alreadyClosed, 0, 0]
 }
 
 /** The result that operation `index` had; undefined for those whose values come apart. */

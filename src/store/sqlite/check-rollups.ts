@@ -1,5 +1,5 @@
-import type { Database } from 'better-sqlite3'
 import { ROLLUP_MS } from '../store.ts'
+import type { Sql } from './connection.ts'
 import {
   quarterOf,
   ROLLUP_COLUMNS,
@@ -12,33 +12,31 @@ import {
  * Compares the roll-ups with the sums of the details, both ways, and says in a sentence each where they
  * differ. Older roll-ups than the oldest detail are kept for good and prove nothing. Memory stays flat.
  */
-export function rollupViolations(db: Database, most: number): readonly string[] {
-  const oldest = db.prepare<[], string>('SELECT min(request_id) FROM usage').pluck().get()
-  if (!oldest) return []
-  const storedOf = db
-    .prepare<[number], RollupCells>(
-      `SELECT ${ROLLUP_COLUMNS.join(', ')} FROM usage_rollups WHERE quarter = ?`,
-    )
-    .raw()
-  const quarters = db
-    .prepare<[number, number], number>(
-      'SELECT DISTINCT quarter FROM usage_rollups WHERE quarter >= ? AND quarter < ?',
-    )
-    .pluck()
+export function rollupViolations(sql: Sql, most: number): readonly string[] {
+  const oldest = sql('SELECT min(request_id) AS id FROM usage').get() as { id: string | null }
+  if (oldest.id === null) return []
+  const stored = sql(
+    `SELECT ${ROLLUP_COLUMNS.join(', ')} FROM usage_rollups WHERE quarter = ?`,
+  ).raw()
+  const storedOf = (quarter: number) => stored.all(quarter) as RollupCells[]
+  const quarters = sql(
+    'SELECT DISTINCT quarter FROM usage_rollups WHERE quarter >= ? AND quarter < ?',
+  )
   const found: string[] = []
   /** Quarters before this one are compared. */
-  let done = quarterOf(oldest)
+  let done = quarterOf(oldest.id)
 
   /** Roll-ups of quarters in which there is no detail at all. */
   function withoutDetails(until: number): void {
-    for (const quarter of quarters.all(done, until)) differences(storedOf.all(quarter), [], found)
+    const rows = quarters.all(done, until) as { quarter: number }[]
+    for (const { quarter } of rows) differences(storedOf(quarter), [], found)
   }
 
-  for (const made of rollupsOfDetails(db)) {
+  for (const made of rollupsOfDetails(sql)) {
     if (made.length === 0) continue
     const [[quarter]] = made
     withoutDetails(quarter)
-    differences(storedOf.all(quarter), made, found)
+    differences(storedOf(quarter), made, found)
     done = quarter + 1
     if (found.length >= most) return found.slice(0, most)
   }

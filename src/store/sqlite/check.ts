@@ -92,13 +92,13 @@ export function checkOperations({ db, sql }: Context) {
   return {
     checkLedger(nowMs: number): LedgerReport {
       return snapshot(db, () => {
-        const quickCheck = quickCheckOf(db)
+        const quickCheck = quickCheckOf(sql('PRAGMA quick_check(5)').all())
         const staleMs = nowMs - LONGEST_REQUEST_MS
         const violations = RULES.flatMap(
           (rule) => sql(`${rule} LIMIT ${MOST_PER_RULE}`).pluck().all() as string[],
         )
         // (f)
-        violations.push(...rollupViolations(db, MOST_PER_RULE))
+        violations.push(...rollupViolations(sql, MOST_PER_RULE))
         // (g)
         const stale = sql(
           `SELECT request_id FROM holds INDEXED BY holds_open WHERE state = 'open' AND opened_at_ms < ?`,
@@ -109,18 +109,18 @@ export function checkOperations({ db, sql }: Context) {
           violations.push(`Hold ${requestId} is open for longer than any request may run.`)
         }
         if (quickCheck !== 'ok') violations.unshift(`The file is damaged: ${quickCheck}.`)
-        const pages = db.pragma('page_count', { simple: true }) as number
-        const free = db.pragma('freelist_count', { simple: true }) as number
+        const pages = countOf('PRAGMA page_count')
+        const free = countOf('PRAGMA freelist_count')
         return {
           quickCheck,
-          foreignKeyViolations: (db.pragma('foreign_key_check') as unknown[]).length,
+          foreignKeyViolations: sql('PRAGMA foreign_key_check').all().length,
           wallets: countOf('SELECT count(*) FROM wallets'),
           openHolds: countOf(
             `SELECT count(*) FROM holds INDEXED BY holds_open WHERE state = 'open'`,
           ),
           settledHolds: countOf(`SELECT count(*) FROM holds WHERE state = 'settled'`),
           staleHolds: stale.length,
-          bytes: pages * (db.pragma('page_size', { simple: true }) as number),
+          bytes: pages * countOf('PRAGMA page_size'),
           freeRatio: pages === 0 ? 0 : free / pages,
           violations,
         }
@@ -129,8 +129,7 @@ export function checkOperations({ db, sql }: Context) {
   }
 }
 
-/** `ok`, or what is damaged. */
-export function quickCheckOf(db: Context['db']): string {
-  const rows = db.pragma('quick_check(5)') as { quick_check: string }[]
-  return rows.map((row) => row.quick_check).join('; ')
+/** `ok`, or what is damaged: what the rows of `PRAGMA quick_check` say. */
+export function quickCheckOf(rows: unknown): string {
+  return (rows as { quick_check: string }[]).map((row) => row.quick_check).join('; ')
 }

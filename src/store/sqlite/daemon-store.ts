@@ -86,7 +86,7 @@ function prepare(path: string, busyTimeoutMs: number): OpenFailure | null {
   const { db } = connected
   try {
     // Before anything is changed: a damaged file is not worth a copy, and a migration would spread the damage.
-    const problem = quickCheckOf(db)
+    const problem = quickCheckOf(db.pragma('quick_check(5)'))
     if (problem !== 'ok') return { kind: 'corrupt', path, problem }
     copyBeforeMigration(db, path)
     migrate(db)

@@ -44,7 +44,7 @@ const KEY_ACTIVITY_MS = 60_000
  * The hot path: what every request writes. Call each inside a write transaction. When one throws, the
  * transaction must be rolled back, or back to a savepoint: it may have stopped halfway.
  */
-export function exchangeOperations({ db }: Context) {
+export function exchangeOperations({ db, sql }: Context) {
   // CAST, because the driver binds numbers as floats and money is added as integers only.
   const reserve = db.prepare<[number, string, number]>(
     `UPDATE wallets SET held_micro = held_micro + CAST(? AS INTEGER)
@@ -303,11 +303,9 @@ export function exchangeOperations({ db }: Context) {
     },
 
     listOpenHolds(): readonly Hold[] {
-      const rows = db
-        .prepare(
-          `SELECT * FROM holds INDEXED BY holds_open WHERE state = 'open' ORDER BY request_id`,
-        )
-        .all() as HoldRow[]
+      const rows = sql(
+        `SELECT * FROM holds INDEXED BY holds_open WHERE state = 'open' ORDER BY request_id`,
+      ).all() as HoldRow[]
       return rows.map(toHold)
     },
   }

@@ -8,6 +8,7 @@ import { encodeError, type SentError } from './batch.ts'
 import { checkOperations } from './check.ts'
 import { connect } from './connection.ts'
 import { createContext } from './context.ts'
+import { createSpool } from './spool.ts'
 
 /** What the keeper's thread is started with. */
 export interface KeeperData {
@@ -31,6 +32,9 @@ const CHECKPOINT_MS = 5_000
 const CHECKPOINT_PAGES = 1_000
 const TRUNCATE_BYTES = 64 * MIB
 const WARN_BYTES = 256 * MIB
+/** Not at once: who looks at a file for a moment leaves no 16 MiB behind. */
+const SPOOL_AFTER_MS = 10_000
+const SPOOL_RETRY_MS = 60_000
 
 const port = parentPort
 invariant(port, 'this file runs as a worker')
@@ -43,6 +47,7 @@ let checkpointedAtMs = performance.now()
 let changedAtMs = checkpointedAtMs
 let seenVersion: unknown = null
 let hasWarned = false
+let spoolDueMs = checkpointedAtMs + SPOOL_AFTER_MS
 
 const timer = setInterval(keep, LOOK_MS)
 
@@ -62,10 +67,18 @@ port.on('message', (request: KeeperRequest) => {
 })
 
 function keep(): void {
+  const now = performance.now()
   try {
-    checkpoint(performance.now())
+    checkpoint(now)
   } catch {
     // Busy, or worse: the next look tries again, and what is worse the writer meets and reports.
+  }
+  if (now < spoolDueMs) return
+  spoolDueMs = now + SPOOL_RETRY_MS
+  try {
+    createSpool(path)
+  } catch {
+    // No room for it: then a full disk makes settlements wait in memory, as long as the process lives.
   }
 }
 

@@ -1,5 +1,5 @@
 // Sums of usage by quarter of an hour, kept as rows are written: no report has to scan the details.
-import type { Database } from 'better-sqlite3'
+import type { Database, Statement } from 'better-sqlite3'
 import type { UsageRecord } from '../../core/model.ts'
 import type { Micro } from '../../core/money.ts'
 import type { TokenCounts } from '../../core/usage.ts'
@@ -194,19 +194,19 @@ export function rollupWriter(db: Database) {
 /** Makes the sums of all details there are, for a schema that had none. */
 export function fillRollups(db: Database): void {
   const write = rollupWriter(db)
-  for (const rows of rollupsOfDetails(db)) write(rows)
+  for (const rows of rollupsOfDetails((text) => db.prepare<unknown[]>(text))) write(rows)
 }
 
 /** The sums that the details make, in the order of quarters, some at a time. */
-export function* rollupsOfDetails(db: Database): Generator<readonly RollupCells[]> {
-  const read = db.prepare<[string, number], UsageDetails>(
-    'SELECT * FROM usage WHERE request_id > ? ORDER BY request_id LIMIT ?',
-  )
+export function* rollupsOfDetails(
+  sql: (text: string) => Statement<unknown[]>,
+): Generator<readonly RollupCells[]> {
+  const read = sql('SELECT * FROM usage WHERE request_id > ? ORDER BY request_id LIMIT ?')
   const sums = createRollupSums()
   let last = ''
   let quarter = -1
   for (;;) {
-    const page = read.all(last, PAGE)
+    const page = read.all(last, PAGE) as UsageDetails[]
     for (const row of page) {
       const next = quarterOf(row.request_id)
       if (next !== quarter) yield sums.take()

@@ -12,6 +12,8 @@ import { connect, type OpenFailure } from './connection.ts'
 import { createContext } from './context.ts'
 import { isBusy } from './errors.ts'
 import { createOperations } from './operations.ts'
+import { Spool } from './spool.ts'
+import { nothing, spooledBatches } from './spooled-batches.ts'
 
 /** What the writer's thread is started with. */
 export interface WriterData {
@@ -37,20 +39,29 @@ if (connected.kind !== 'connected') {
   port.close()
 } else {
   const { db } = connected
-  const runBatch = createBatchRunner(db, createOperations(createContext(db)))
+  const operations = createOperations(createContext(db))
+  const runBatch = createBatchRunner(db, operations)
+  const spool = new Spool(path)
+  const nowMs = () => performance.now()
+  const batches = spooledBatches({ run: runPatiently, spool, operations, nowMs })
   // After a failed write or fsync nobody knows what is on the disk: nothing more is written.
   let broken: SentError | null = null
 
   port.on('message', (batch: Batch | 'close') => {
     if (batch === 'close') {
+      spool.close()
       db.close()
       port.close()
       return
     }
-    const reply = broken ? nothing(broken) : runPatiently(batch)
+    const reply = broken ? nothing(broken) : batches.run(batch)
     if (reply.failure?.kind === 'io' || reply.failure?.kind === 'corrupt') broken = reply.failure
     port.postMessage(reply satisfies WriterMessage)
   })
+  // Before anything else, above all before recovery: these requests ended, and were answered for. Where the
+  // disk is still full they wait on.
+  const failure = batches.replay()
+  if (failure?.kind === 'io' || failure?.kind === 'corrupt') broken = failure
   port.postMessage({ kind: 'ready' } satisfies WriterMessage)
 
   /** Another process may keep the lock for longer than one time-out: what was queued is not lost for that. */
@@ -63,8 +74,4 @@ if (connected.kind !== 'connected') {
       }
     }
   }
-}
-
-function nothing(failure: SentError): BatchReply {
-  return { numbers: [], values: [], errors: [], failure }
 }

@@ -153,7 +153,7 @@ export class Writer {
 
   #answer(taken: readonly Pending[], reply: BatchReply): void {
     const { failure } = reply
-    this.#setFull(failure?.kind === 'full')
+    this.#setFull(failure?.kind === 'full' || reply.isFull === true)
     if (failure) {
       const error = decodeError(failure)
       for (const pending of taken) pending.reject?.(error)
