@@ -1,7 +1,7 @@
 import type { TokenCounts, Usage, UsageIteration } from '../../core/usage.ts'
 import { NO_TOKENS } from '../../core/usage.ts'
 import type { Json } from './json.ts'
-import { recordOf } from './json.ts'
+import { isJson, recordOf } from './json.ts'
 
 /** Usage of a stream while it runs. Immutable: each step makes the next one. */
 export interface StreamUsage extends Usage {
@@ -117,22 +117,39 @@ export function mergeMessageDelta(usage: StreamUsage, event: unknown): StreamUsa
   const anomalies = new Anomalies()
   const delta = recordOf(event)
   const stopReason = textOf(recordOf(delta.delta).stop_reason) ?? usage.stopReason
-  if (typeof delta.usage !== 'object' || delta.usage === null) return { ...usage, stopReason }
-  const news = recordOf(delta.usage)
+  if (delta.usage === undefined || delta.usage === null) return { ...usage, stopReason }
+  if (!isJson(delta.usage)) return { ...usage, stopReason, anomalies: usage.anomalies + 1 }
+  const news = delta.usage
   const tokens = tokensOf(news, usage.tokens, anomalies)
   const isOutputUsable = typeof news.output_tokens === 'number' && anomalies.count === 0
-  // Totals only grow. One that shrinks is a fault, and the larger figure was already delivered.
-  const first = usage.deltas === 0
-  const output = first ? tokens.output : Math.max(tokens.output, usage.tokens.output)
-  if (output !== tokens.output) anomalies.count++
+  const iterations = iterationsOf(news.iterations, usage.iterations, anomalies)
+  // Until the first total, the output is a placeholder. Iterations say so where another model took over.
+  const known = usage.deltas === 0 ? { ...usage.tokens, output: 0 } : usage.tokens
+  const floor = iterations.length > 0 ? { ...NO_TOKENS, output: known.output } : known
   return {
     ...usage,
-    tokens: { ...tokens, output },
-    iterations: iterationsOf(news.iterations, usage.iterations, anomalies),
+    tokens: grown(tokens, floor, anomalies),
+    iterations,
     webSearchRequests: searchesOf(news, usage.webSearchRequests, anomalies),
     stopReason,
     anomalies: usage.anomalies + anomalies.count,
     deltas: usage.deltas + (isOutputUsable ? 1 : 0),
+  }
+}
+
+/** Totals only grow. One that shrinks is a fault, and the larger figure was already used. */
+function grown(tokens: TokenCounts, floor: TokenCounts, anomalies: Anomalies): TokenCounts {
+  const larger = (name: keyof TokenCounts): number => {
+    if (tokens[name] >= floor[name]) return tokens[name]
+    anomalies.count++
+    return floor[name]
+  }
+  return {
+    input: larger('input'),
+    output: larger('output'),
+    cacheRead: larger('cacheRead'),
+    cacheWrite5m: larger('cacheWrite5m'),
+    cacheWrite1h: larger('cacheWrite1h'),
   }
 }
 

@@ -137,6 +137,24 @@ test('an output total that shrinks keeps the larger figure and counts an anomaly
   assert.equal(usage.anomalies, 1)
 })
 
+test('input totals that shrink keep the larger figure, unless iterations say that another model took over', () => {
+  const start = { input_tokens: 9, output_tokens: 1, cache_read_input_tokens: 7 }
+  const shrunk = { input_tokens: 2, output_tokens: 5, cache_read_input_tokens: 0 }
+  const usage = streamed(start, shrunk)
+  assert.deepEqual(usage.tokens, { ...NO_TOKENS, input: 9, output: 5, cacheRead: 7 })
+  assert.equal(usage.anomalies, 2)
+  const other = { type: 'fallback_message', model: 'claude-opus-5', ...shrunk }
+  const fallen = streamed(start, { ...shrunk, iterations: [other] })
+  assert.deepEqual(fallen.tokens, { ...NO_TOKENS, input: 2, output: 5, cacheRead: 0 })
+  assert.equal(fallen.anomalies, 0)
+})
+
+test('a usage of a delta that is no object is an anomaly; null and absent are none', () => {
+  const after = (usage: unknown) => streamed({ input_tokens: 1, output_tokens: 1 }, usage).anomalies
+  assert.deepEqual(['lots', 7, []].map(after), [1, 1, 1])
+  assert.deepEqual([null, undefined, {}].map(after), [0, 0, 0])
+})
+
 test('iterations carry their own models, and mark where the split was left out', () => {
   const entry = { type: 'message', model: null, input_tokens: 4, output_tokens: 2 }
   const usage = streamed(
