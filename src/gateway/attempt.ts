@@ -130,12 +130,13 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     })
     this.#timer = setTimeout(() => {
       this.#timedOut = true
-      const outcome =
-        this.#controller === null
-          ? this.#outcome('unreachable', 'no free connection in time')
-          : this.#outcome('server_error', 'timeout')
-      this.#finish({ kind: 'failed', timedOut: true, ranOut: true, outcome })
-      this.#controller?.abort(new Error('the answer did not begin in time'))
+      if (this.#controller === null) {
+        const outcome = this.#outcome('unreachable', 'no free connection in time')
+        this.#finish({ kind: 'failed', timedOut: true, ranOut: true, outcome })
+        return
+      }
+      this.#fail('timeout', { timedOut: true, ranOut: true })
+      this.#controller.abort(new Error('the answer did not begin in time'))
     }, request.beginWithinMs)
   }
 
@@ -179,7 +180,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     } else if (this.#phase === 'collecting') {
       this.#answer()
     } else if (this.#phase === 'priming') {
-      this.#fail('stream ended before it began', false)
+      this.#fail('stream ended before it began')
     }
   }
 
@@ -204,7 +205,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       return
     }
     const timedOut = this.#timedOut || wasTimeout(error)
-    this.#fail(timedOut ? 'timeout' : `connection broke (${codeOf(error)})`, timedOut)
+    this.#fail(timedOut ? 'timeout' : `connection broke (${codeOf(error)})`, { timedOut })
   }
 
   attach(sink: StreamSink): void {
@@ -246,7 +247,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
   #collect(chunk: Buffer): void {
     this.#bytes += chunk.length
     if (this.#bytes > MAX_ANSWER_BYTES) {
-      this.#fail('answer too large', false)
+      this.#fail('answer too large')
       this.#controller?.abort(new Error('answer too large'))
       return
     }
@@ -292,7 +293,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     if (status >= 200 && status < 300) {
       const json = this.#request.stream ? undefined : parseAnswer(body)
       if (json === undefined) {
-        this.#fail(`${status} without a usable answer`, false)
+        this.#fail(`${status} without a usable answer`)
         return
       }
       this.#finish({
@@ -309,9 +310,25 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     this.#finish({ kind: 'answer', outcome, status, headers, body, json: null })
   }
 
-  #fail(reason: string, timedOut: boolean): void {
-    const outcome = this.#outcome('server_error', reason)
-    this.#finish({ kind: 'failed', timedOut, ranOut: false, outcome })
+  /** No whole answer came. The status and headers of an error stand all the same, where they tell enough. */
+  #fail(reason: string, { timedOut = false, ranOut = false } = {}): void {
+    const told = this.#phase === 'collecting' && this.status >= 400 ? this.#toldByHead() : null
+    if (told !== null && told.kind !== 'client_fault') {
+      this.#finish({ kind: 'failed', timedOut: false, ranOut: false, outcome: told })
+      return
+    }
+    const outcome =
+      told === null
+        ? this.#outcome('server_error', reason)
+        : this.#outcome('client_fault', `${this.status} ${reason}`)
+    this.#finish({ kind: 'failed', timedOut, ranOut, outcome })
+  }
+
+  /** What an error without its text says: `client_fault` where only the text would tell whose fault it is. */
+  #toldByHead(): AttemptOutcome {
+    const { status, headers } = this
+    const told = classify({ status, headers, body: '', nowMs: Date.now() })
+    return told.kind === 'forbidden' ? { ...told, kind: 'client_fault' } : told
   }
 
   #finish(end: AttemptEnd): void {

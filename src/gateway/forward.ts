@@ -262,8 +262,8 @@ function mayResend(rule: ResendRule, outcome: AttemptOutcome, ambiguous: number)
 }
 
 /** Upstream was at work on it: it broke, or its stream began with an error that names the request. */
-function mayBeBilled(outcome: AttemptOutcome): boolean {
-  return outcome.kind === 'server_error' || outcome.kind === 'client_fault'
+function mayBeBilled({ kind, httpStatus }: AttemptOutcome): boolean {
+  return kind === 'server_error' || (kind === 'client_fault' && (httpStatus ?? 0) < 400)
 }
 
 /** Upstream may have billed a try that gave us nothing. */

@@ -16,6 +16,8 @@ export interface RawRequest {
 export interface RawUpstream {
   readonly url: string
   readonly requests: readonly RawRequest[]
+  /** How many connections are open now. */
+  openSockets(): number
 }
 
 const BLANK_LINE = Buffer.from('\r\n\r\n')
@@ -47,7 +49,7 @@ export async function rawUpstream(
     server.close()
   })
   const { port } = server.address() as AddressInfo // a TCP server that listens has one
-  return { url: `http://127.0.0.1:${port}`, requests }
+  return { url: `http://127.0.0.1:${port}`, requests, openSockets: () => sockets.size }
 }
 
 function takeRequest(bytes: Buffer<ArrayBuffer>) {
