@@ -91,6 +91,16 @@ export class HoldMeter {
     return this.#heldMicro
   }
 
+  /** Output tokens that the hold pays for now. */
+  get coveredTokens(): number {
+    return this.#covered.outputTokens
+  }
+
+  /** The prompt is read, or other models run, again and again. */
+  get growsInRounds(): boolean {
+    return this.#isGrowing
+  }
+
   /**
    * `message_start` has told the exact input (M12): the size that the hold should have now, or null when it
    * is right. Nothing where the input can still grow. Ask again after `granted` or `refused`.

@@ -1,3 +1,4 @@
+import { believableUsage } from '../billing/believable.ts'
 import { costOf } from '../billing/cost.ts'
 import { ERRORS } from '../core/errors.ts'
 import type { Attempt, UsageRecord } from '../core/model.ts'
@@ -9,6 +10,7 @@ import { usageRecord } from './exchange.ts'
 import { logExchange } from './exchange-log.ts'
 import type { Gateway } from './gateway.ts'
 import { storeFailure } from './store-failure.ts'
+import { answeringRow } from './stream-usage.ts'
 
 /** How an exchange that produced something ended, for the client. */
 export interface Ending {
@@ -44,10 +46,11 @@ export function receiptOf(exchange: Exchange, usage: Usage): Receipt {
 export async function settle(
   gateway: Gateway,
   exchange: Exchange,
-  usage: Usage,
+  told: Usage,
   source: UsageSource,
   { isUnsent = false, ...ending }: Ending,
 ): Promise<Closed> {
+  const usage = believed(exchange, told)
   const receipt = receiptOf(exchange, usage)
   const { costMicro } = receipt
   bookListCosts(gateway, exchange, receipt.listCostMicro ?? costMicro)
@@ -70,6 +73,19 @@ export async function settle(
     return () => gateway.store.voidHold(voidRecord(gateway, exchange, end))
   })
   return { costMicro, balanceMicro, receipt }
+}
+
+/** Upstream's figures without those that no answer to this request can have. */
+function believed(exchange: Exchange, told: Usage): Usage {
+  const { meter, request } = exchange
+  if (meter === null) return told
+  return believableUsage(told, {
+    row: answeringRow(exchange, told),
+    maxTokens: request.maxTokens,
+    boundInputTokens: meter.bound.parts[0]?.inputTokens ?? 0,
+    heldOutputTokens: meter.coveredTokens,
+    growsInRounds: meter.growsInRounds,
+  })
 }
 
 /** Closes the hold without a charge; the usage row says what happened. */
