@@ -73,7 +73,8 @@ const MAY_LOOK_BEHIND: Readonly<Record<string, readonly string[]>> = {
  * a second one comes, it decides what the port needs, and these lines go.
  */
 const DOORS: Readonly<Record<string, readonly string[]>> = {
-  'dialects/anthropic/index.ts': ['server'],
+  // The one line of a new dialect, and the route that speaks it.
+  'dialects/index.ts': ['server', 'gateway'],
   'providers/http.ts': ['gateway'],
   'providers/anthropic/classify.ts': ['gateway'],
   'providers/anthropic/request.ts': ['gateway'],

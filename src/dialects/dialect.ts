@@ -6,6 +6,8 @@ import type { Digest } from './openai/ids.ts'
 import type { Refusal } from './openai/refusal.ts'
 import type { Repair } from './openai/repair.ts'
 
+export type { TranslatedError } from './openai/error-shape.ts'
+
 /** A client format. A new one is a new folder, and a line in `index.ts` with the path that speaks it. */
 export interface Dialect {
   /** Whose ways its headers and errors follow. */

@@ -37,11 +37,11 @@ export class Absence {
 
   /** The client is gone; `adopt` null where nobody else can have the answer. */
   begin(adopt: ((client: StreamClient) => Promise<Joined> | null) | null): void {
-    const { call, request } = this.#exchange
+    const { call, identity } = this.#exchange
     this.#exchange.clientGone = true
     this.joined({ status: 'left', errorCode: null })
     if (adopt !== null)
-      this.#run ??= this.#gateway.runs.abandon(call, request.body, async (client) => adopt(client))
+      this.#run ??= this.#gateway.runs.abandon(call, identity, async (client) => adopt(client))
   }
 
   /** The answer is not whole yet: it goes on as the policy says. */

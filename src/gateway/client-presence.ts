@@ -95,7 +95,7 @@ export class ClientPresence implements RunningExchange {
       this.#timer = setTimeout(() => this.#abort(), waitMs)
       this.#timer.unref()
     }
-    this.#run = this.#gateway.runs.abandon(this.#call, exchange.request.body, this.#adopter())
+    this.#run = this.#gateway.runs.abandon(this.#call, exchange.identity, this.#adopter())
   }
 
   /** Streams can be taken over once they have begun. */

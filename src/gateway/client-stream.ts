@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { GatewayError } from '../core/errors.ts'
+import type { Micro } from '../core/money.ts'
 import type { ChunkPart } from './attempt.ts'
 import type { Recording } from './recording.ts'
 
@@ -11,14 +13,20 @@ const MAX_TAIL_BYTES = 64 * 1024
 export interface StreamClient {
   readonly response: ServerResponse
   /** Called once, just before the first byte. */
-  readonly writeHead: (upstream: StreamHead) => void
+  readonly writeHead: (head: StreamHead) => void
+  /** Writes the whole of an error answer; instead of all else. */
+  readonly replyError: (error: GatewayError) => void
 }
 
-/** What upstream's answer began with. */
+/** What an answer begins with: as upstream's, or as its translation's. */
 export interface StreamHead {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly accountId: string
+  /** Bytes of the body; null of a stream. */
+  readonly length: number | null
+  /** null: not known when the answer begins. */
+  readonly cost: { readonly costMicro: Micro; readonly balanceMicro: Micro | null } | null
 }
 
 /** What happens on the client's side. */
@@ -35,7 +43,7 @@ export interface ClientEvents {
  * client leaves, another one can take its place, where the stream was recorded.
  */
 export class ClientStream {
-  readonly #head: StreamHead
+  #head: StreamHead
   readonly #recording: Recording | null
   readonly #events: ClientEvents
   #client: StreamClient
@@ -46,6 +54,8 @@ export class ClientStream {
   /** From the beginning of `message_stop` on. */
   #held: Buffer[] = []
   #isHolding = false
+  /** What is told instead of an answer. */
+  #failure: GatewayError | null = null
 
   constructor(parts: {
     client: StreamClient
@@ -65,6 +75,11 @@ export class ClientStream {
     response.on('close', this.#onClose)
     response.on('drain', this.#onDrain)
     if (response.destroyed) this.#onClose()
+  }
+
+  /** What the answer began with, or will. */
+  get head(): StreamHead {
+    return this.#head
   }
 
   get isGone(): boolean {
@@ -96,6 +111,25 @@ export class ClientStream {
     this.#recording?.drop()
   }
 
+  /** The answer is whole, and this is all of it; nothing was written before. */
+  answer(head: StreamHead, body: Buffer): void {
+    this.#head = head
+    this.#held = [body]
+  }
+
+  /** There is no answer, but this; nothing was written before. */
+  fail(error: GatewayError): void {
+    this.#failure = error
+    this.endWith(null)
+  }
+
+  /** Bytes that mean nothing, between whole events, so that nobody takes the silence for an end. */
+  comment(bytes: Buffer): void {
+    const { response } = this.#client
+    if (!this.#isGone && this.#isHeadWritten && this.#tail === null && !this.#isHolding)
+      response.write(bytes)
+  }
+
   /** Another client takes the stream from its beginning; false when it cannot have all of it. */
   adopt(client: StreamClient): boolean {
     const chunks = this.#recording?.chunks ?? null
@@ -117,6 +151,10 @@ export class ClientStream {
     const whole = recorded === null ? null : [...recorded, ...this.#held]
     this.#recording?.drop()
     if (this.#isGone || response.destroyed) return whole
+    if (this.#failure !== null) {
+      this.#client.replyError(this.#failure)
+      return null
+    }
     if (!this.#isHeadWritten) this.#writeHead()
     for (let i = 0; i < this.#held.length - 1; i++) response.write(this.#held[i])
     response.end(this.#held.at(-1))

@@ -32,14 +32,14 @@ export async function countTokens(
   exchange: Exchange,
   live: LiveAccount,
 ): Promise<number | null> {
-  const { call, request } = exchange
+  const { request, up } = exchange
   const target = targetOf(live, gateway.pool.headroom(live.account.id)?.workspaceId ?? null)
-  const query = call.target.includes('?') ? call.target.slice(call.target.indexOf('?')) : ''
+  const query = up.target.includes('?') ? up.target.slice(up.target.indexOf('?')) : ''
   const attempt = startAttempt({
     dispatcher: gateway.connections.for(live.account),
     method: 'POST',
     path: `${target.pathPrefix}/v1/messages/count_tokens${query}`,
-    headers: upstreamHeaders(call.rawHeaders, target, gateway.policy.defaults),
+    headers: upstreamHeaders(up.rawHeaders, target, gateway.policy.defaults),
     body: countBody(request.body, request.facts.topLevel),
     stream: false,
     model: request.model,

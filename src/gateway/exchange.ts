@@ -8,6 +8,7 @@ import type { Attempt, DisconnectPolicy, Fraction, HoldStep, UsageRecord } from 
 import type { Micro } from '../core/money.ts'
 import { NO_TOKENS } from '../core/usage.ts'
 import type { Dialect, InferenceRequest } from '../dialects/dialect.ts'
+import type { ReadyRequest } from './ready-request.ts'
 
 /** Who calls and how, before anything is known of the body. */
 export interface Call {
@@ -31,9 +32,8 @@ export interface Call {
 }
 
 /** One client request on its way through the steps; each step fills in its part. */
-export interface Exchange {
+export interface Exchange extends ReadyRequest {
   readonly call: Call
-  readonly request: InferenceRequest
   readonly models: BoundModels
   /** That of the requested model. */
   readonly price: PriceRow
@@ -66,12 +66,12 @@ export interface Exchange {
 /** An exchange at its beginning: nothing held, nothing tried. */
 export function beginExchange(
   call: Call,
-  request: InferenceRequest,
+  ready: ReadyRequest,
   priced: Pick<Exchange, 'models' | 'pricesOf' | 'markup'>,
 ): Exchange {
   return {
     call,
-    request,
+    ...ready,
     ...priced,
     price: priced.models.row,
     meter: null,
@@ -94,6 +94,7 @@ export function beginExchange(
 type Recorded = Pick<
   Exchange,
   | 'call'
+  | 'format'
   | 'heldMicro'
   | 'holdSteps'
   | 'onDisconnect'
@@ -109,6 +110,7 @@ export function neverBegun(call: Call, request: Recorded['request']): Recorded {
   return {
     call,
     request,
+    format: null,
     heldMicro: 0,
     holdSteps: [],
     onDisconnect: null,
@@ -131,10 +133,10 @@ export function usageRecord(
     requestId: call.requestId,
     userId: call.live.key.userId,
     keyId: call.live.key.id,
-    dialect: call.dialect.name,
+    dialect: call.dialect.api,
     model: request.model,
     responseModel: null,
-    stream: request.stream,
+    stream: exchange.format?.stream ?? request.stream,
     tokens: NO_TOKENS,
     webSearchRequests: 0,
     costMicro: 0,

@@ -2,6 +2,7 @@ import type { Learned } from '../billing/learned.ts'
 import type { PriceTable } from '../billing/price-table.ts'
 import type { Clock } from '../core/clock.ts'
 import type { DisconnectPolicy, Fraction } from '../core/model.ts'
+import type { TranslationSettings } from '../dialects/dialect.ts'
 import type { Log } from '../observe/log.ts'
 import type { AccountCaps } from '../pool/account-caps.ts'
 import type { Pool } from '../pool/pool.ts'
@@ -63,10 +64,18 @@ export interface GatewayPolicy {
   /** For keys that have none of their own. */
   readonly markup: Fraction
   readonly onDisconnect: DisconnectPolicy
+  readonly translation: TranslationPolicy
   /** IANA name: days and months of limits are those of its wall clock. */
   readonly timeZone: string
   /** Access log: which exchanges get a line. */
   readonly access: 'all' | 'errors' | 'off'
+}
+
+/** How requests of other formats are translated. */
+export interface TranslationPolicy {
+  readonly settings: TranslationSettings
+  /** Names and globs that such clients use for models, and what they mean. */
+  readonly modelMap: Readonly<Record<string, string>>
 }
 
 /** Words for error texts. */

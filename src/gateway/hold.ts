@@ -7,6 +7,7 @@ import { countTokens } from './count-tokens.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { cannotBegin, limitWindow, type Need, type NoRoom, roomOf } from './no-money.ts'
+import { isStreamed } from './ready-request.ts'
 import { continuesThread } from './scalars.ts'
 import { historyTokens } from './threads.ts'
 
@@ -75,7 +76,7 @@ async function tryHold(
     bootId: gateway.bootId,
     accountId: account.account.id,
     model: request.model,
-    stream: request.stream,
+    stream: isStreamed(exchange),
     amountMicro: meter.openMicro,
     markup: exchange.markup,
     limitWindow: limitWindow(gateway, call),

@@ -1,21 +1,22 @@
 import type { UsageRecord } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
-import type { InferenceRequest } from '../dialects/dialect.ts'
-import type { StreamClient } from './client-stream.ts'
+import type { ClientSide } from './client-side.ts'
+import type { StreamClient, StreamHead } from './client-stream.ts'
 import type { Call } from './exchange.ts'
 import { neverBegun, usageRecord } from './exchange.ts'
 import { logExchange } from './exchange-log.ts'
 import type { Gateway } from './gateway.ts'
-import { answerHead, costHeaders } from './reply-head.ts'
+import { isStreamed, type ReadyRequest } from './ready-request.ts'
+import { relayedHead } from './reply-head.ts'
 import type { AbandonedRun, Joined, WholeAnswer } from './runs.ts'
 
 /** A request that may join, and the run that it joins. */
 interface Joining {
   readonly gateway: Gateway
   readonly call: Call
-  readonly request: Pick<InferenceRequest, 'model' | 'stream'>
+  readonly ready: ReadyRequest
   readonly run: AbandonedRun
-  readonly keyHeaders: readonly string[]
+  readonly side: ClientSide
 }
 
 /**
@@ -25,12 +26,12 @@ interface Joining {
 export async function joinRun(
   gateway: Gateway,
   call: Call,
-  request: InferenceRequest,
-  keyHeaders: readonly string[],
+  ready: ReadyRequest,
+  side: ClientSide,
 ): Promise<boolean> {
-  const run = gateway.runs.find(call, request.body)
+  const run = gateway.runs.find(call, ready.identity)
   if (run === null) return false
-  const joining = { gateway, call, request, run, keyHeaders }
+  const joining = { gateway, call, ready, run, side }
   return (await joinStream(joining)) || (await joinWhole(joining))
 }
 
@@ -41,13 +42,12 @@ async function joinStream(joining: Joining): Promise<boolean> {
   const told = { accountId: null as string | null, firstByteMs: null as number | null }
   const client: StreamClient = {
     response: call.response,
-    writeHead({ status, headers, accountId }) {
-      told.accountId = accountId
+    writeHead(head) {
+      told.accountId = head.accountId
       told.firstByteMs = joining.gateway.clock.monotonicMs()
-      const head = joinedHead(joining, { headers, accountId })
-      head.push('x-accel-buffering', 'no')
-      call.response.writeHead(status, head)
+      call.response.writeHead(head.status, joinedHead(joining, head, head.cost?.balanceMicro))
     },
+    replyError: joining.side.replyError,
   }
   const how = await run.adopt(client)
   if (how === null) return false
@@ -79,30 +79,29 @@ async function joinWhole(joining: Joining): Promise<boolean> {
 
 function writeWhole(joining: Joining, answer: WholeAnswer): void {
   const { response } = joining.call
-  const head = joinedHead(joining, answer, answer.balanceMicro)
-  if (joining.request.stream) head.push('x-accel-buffering', 'no')
-  else {
-    const length = answer.body.reduce((sum, part) => sum + part.length, 0)
-    head.push('content-length', String(length))
-  }
+  const isWhole = !isStreamed(joining.ready)
+  const length = isWhole ? answer.body.reduce((sum, part) => sum + part.length, 0) : null
+  const head = joinedHead(joining, { ...answer, length, cost: null }, answer.balanceMicro)
   response.writeHead(answer.status, head)
   for (const part of answer.body) response.write(part)
   response.end()
 }
 
+/** Its cost is nothing; streams do not say. */
 function joinedHead(
-  { call, run, keyHeaders, request }: Joining,
-  upstream: Pick<WholeAnswer, 'headers' | 'accountId'>,
+  { call, run, side, ready }: Joining,
+  head: StreamHead,
   balanceMicro: Micro | null = null,
 ): string[] {
-  const head = answerHead(call, upstream.headers, upstream.accountId, keyHeaders)
-  head.push('x-cc-joined-request-id', run.requestId)
-  if (!request.stream) head.push(...costHeaders({ costMicro: 0, balanceMicro }))
-  return head
+  const cost = isStreamed(ready) ? null : { costMicro: 0, balanceMicro }
+  const ours = [...side.ownHeaders(), ...(ready.format?.headers ?? [])]
+  const flat = relayedHead(call, head, ours, cost)
+  flat.push('x-cc-joined-request-id', run.requestId)
+  return flat
 }
 
 function writeUsage(
-  { gateway, call, request, run }: Joining,
+  { gateway, call, ready, run }: Joining,
   how: Joined,
   told: { readonly accountId: string | null; readonly firstByteMs: number | null },
 ): void {
@@ -113,7 +112,7 @@ function writeUsage(
     source: 'none',
   }
   const record = usageRecord(
-    { ...neverBegun(call, request), ...told },
+    { ...neverBegun(call, ready.request), format: ready.format, ...told },
     gateway.clock.monotonicMs(),
     {
       ...end,

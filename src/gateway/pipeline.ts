@@ -4,27 +4,21 @@ import { GatewayError } from '../core/errors.ts'
 import type { Slot } from '../pool/pool.ts'
 import type { WantedAccount } from './candidates.ts'
 import { ClientPresence } from './client-presence.ts'
+import type { ClientSide } from './client-side.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { beginExchange } from './exchange.ts'
 import type { Forwarded, Forwarding } from './forward.ts'
 import { CalledOff, forward, resendRule, takeAccount } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { holdCredit, meterOf, needOf } from './hold.ts'
-import { admitModels, inspectBody, namedModel, readInference } from './inspect-body.ts'
+import { admitModels, inspectBody, namedModel } from './inspect-body.ts'
 import { joinRun } from './join.ts'
 import { cannotBegin } from './no-money.ts'
-import { withRealModel } from './real-model.ts'
 import { closeAfterFailure } from './refusals.ts'
 import { startRelay } from './relay.ts'
-import { answerHead } from './reply-head.ts'
+import { relayedHead } from './reply-head.ts'
+import { readyRequest } from './translation.ts'
 import { giveWholeAnswer } from './whole-answer.ts'
-
-/** What the server does for the pipeline: it knows the client's side of HTTP. */
-export interface ClientSide {
-  /** Rate-limit headers that describe the key, flat. */
-  readonly keyHeaders: readonly string[]
-  readonly renderStreamError: (error: GatewayError) => string
-}
 
 /**
  * The life of one paid request, in order. Its seven steps: identify (done by the caller of this function),
@@ -44,18 +38,18 @@ export async function runInference(
     // 2. inspect: one scan of the bytes; what was checked is what is forwarded.
     const facts = inspectBody(body)
     model = namedModel(facts)
-    const request = withRealModel(gateway, call, readInference(call, body, facts))
+    const ready = readyRequest(gateway, call, body, facts)
 
     // 3. admit: is the model known, served and allowed for this key? Or is it a retry of what still runs?
     const { prices: pricesOf } = gateway
-    const models = admitModels(gateway, call, request)
-    if (await joinRun(gateway, call, request, client.keyHeaders)) return
+    const models = admitModels(gateway, call, ready.request)
+    if (await joinRun(gateway, call, ready, client)) return
     const markup = markupFor(pricesOf, models.row, {
       keyMarkup: call.live.key.markup,
       serverMarkup: gateway.policy.markup,
       atMs: call.arrivedAtMs,
     })
-    exchange = beginExchange(call, request, { models, pricesOf, markup })
+    exchange = beginExchange(call, ready, { models, pricesOf, markup })
     presence.of(exchange)
 
     // 4. hold: an account's slot, then what it may cost, durably, before anything leaves.
@@ -71,7 +65,8 @@ export async function runInference(
     else {
       presence.ignore()
       const { run } = presence
-      await giveWholeAnswer(gateway, exchange, forwarded, { run, keyHeaders: client.keyHeaders })
+      const { ownHeaders } = client
+      await giveWholeAnswer(gateway, exchange, forwarded, { run, ownHeaders })
     }
   } catch (error) {
     await closeAfterFailure(gateway, call, { exchange, model }, error)
@@ -130,12 +125,11 @@ function reserve({ caps }: Gateway, { call, meter }: Exchange, accountId: string
 }
 
 function forwardingOf(gateway: Gateway, exchange: Exchange): Forwarding {
-  const { call, request } = exchange
+  const { call, request, up } = exchange
   return {
     ...wantOf(exchange),
+    ...up,
     isCount: false,
-    target: call.target,
-    rawHeaders: call.rawHeaders,
     body: request.body,
     stream: request.stream,
     resend: resendRule(request.facts),
@@ -164,15 +158,15 @@ async function relay(
     exchange,
     forwarded,
     run: presence.run,
-    renderStreamError: client.renderStreamError,
+    describe: client.describe,
     client: {
       response: call.response,
-      writeHead({ status, headers, accountId }) {
+      writeHead(head) {
         exchange.firstByteMs = gateway.clock.monotonicMs()
-        const head = answerHead(call, headers, accountId, client.keyHeaders)
-        head.push('x-accel-buffering', 'no')
-        call.response.writeHead(status, head)
+        const ours = [...client.ownHeaders(), ...(exchange.format?.headers ?? [])]
+        call.response.writeHead(head.status, relayedHead(call, head, ours))
       },
+      replyError: client.replyError,
     },
   })
   presence.hand(running.adopt)

@@ -1,6 +1,8 @@
 import { GatewayError } from '../core/errors.ts'
 import type { Usage } from '../core/usage.ts'
+import type { WireError } from '../dialects/dialect.ts'
 import { Absence } from './absence.ts'
+import type { AnswerWriter } from './answer-writer.ts'
 import type { ChunkPart, LiveStream, StreamSink } from './attempt.ts'
 import { ClientStream, STALLED_MS, type StreamClient } from './client-stream.ts'
 import { policyOf } from './disconnect.ts'
@@ -10,12 +12,14 @@ import type { Gateway, RunningExchange } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
 import { HoldGrowth } from './hold-growth.ts'
 import { cannotGoOn, type NoRoom } from './no-money.ts'
+import { isStreamed } from './ready-request.ts'
 import type { AbandonedRun, Joined } from './runs.ts'
 import type { Closed } from './settle.ts'
 import { StreamAttempt } from './stream-attempt.ts'
 import { StreamBrake } from './stream-brake.ts'
 import { settleCut, settleEnded } from './stream-end.ts'
 import { cutStreamUsage } from './stream-usage.ts'
+import { brokenOff, headOf, writerOf } from './writer-of.ts'
 
 /** Upstream ends its body with `message_stop`; if it does not, the client need not wait for it. */
 const LINGER_MS = 250
@@ -28,7 +32,8 @@ export interface RelayContext {
   readonly client: StreamClient
   /** The client left before the answer began; its answer is for whoever joins. */
   readonly run: AbandonedRun | null
-  readonly renderStreamError: (error: GatewayError) => string
+  /** An error as the dialects render it. */
+  readonly describe: (error: GatewayError) => WireError
 }
 
 /** Passes a stream to its client and settles it. */
@@ -56,6 +61,7 @@ class Relay implements StreamSink, RunningExchange {
   readonly #brake: StreamBrake
   readonly #attempt: StreamAttempt
   readonly #client: ClientStream
+  readonly #writer: AnswerWriter
   readonly #absence: Absence
   readonly #growth: HoldGrowth | null
   readonly #startedMs: number
@@ -77,6 +83,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#attempt = new StreamAttempt(gateway, exchange, forwarded)
     this.#startedMs = gateway.clock.monotonicMs()
     this.#client = this.#clientOf(context)
+    this.#writer = writerOf(context, this.#client)
     this.#absence = new Absence({
       gateway,
       exchange,
@@ -115,7 +122,7 @@ class Relay implements StreamSink, RunningExchange {
       this.#attempt.noteProgress()
       this.#growth?.started()
     }
-    this.#client.take(chunk, part)
+    this.#writer.take(chunk, part)
     if (tap.ended) {
       this.#complete()
       return
@@ -139,7 +146,7 @@ class Relay implements StreamSink, RunningExchange {
     const error = this.#stream.tap.errorEvent
     this.#attempt.failed(error, reason)
     if (error !== null) this.#interrupt(error.type, null)
-    else this.#interrupt('upstream_interrupted', () => this.#interrupted(reason))
+    else this.#interrupt('upstream_interrupted', () => brokenOff(this.#exchange, reason))
   }
 
   cut(): void {
@@ -159,20 +166,20 @@ class Relay implements StreamSink, RunningExchange {
     if (nowMs - this.#startedMs > this.#gateway.policy.longestStreamMs) {
       this.#stop('stream ran too long')
       const reason = 'ran longer than this server allows'
-      this.#interrupt('upstream_interrupted', () => this.#interrupted(reason))
+      this.#interrupt('upstream_interrupted', () => brokenOff(this.#exchange, reason))
       return
     }
+    this.#writer.tick(nowMs)
     this.#growth?.check()
     this.#attempt.noteProgress()
   }
 
   #clientOf({ gateway, exchange, forwarded, client }: RelayContext): ClientStream {
-    const { status, headers } = forwarded.stream
     // What no policy would finish need not be kept for anybody.
     const isKept = policyOf(gateway, exchange.call).kind !== 'cancel'
     return new ClientStream({
       client,
-      head: { status, headers, accountId: forwarded.account.account.id },
+      head: headOf(exchange, forwarded),
       recording: isKept ? gateway.recordings.begin() : null,
       events: {
         left: () => this.#left(),
@@ -218,21 +225,20 @@ class Relay implements StreamSink, RunningExchange {
     if (this.#isClosing) return
     this.#stop('no money for more')
     const code = noRoom.kind === 'key_limit' ? 'key_spend_limit' : noRoom.kind
-    this.#interrupt(code, ({ costMicro }, { tokens }) => {
-      const delivered = { costMicro, outputTokens: tokens.output }
-      return cannotGoOn(this.#gateway, this.#exchange, delivered, noRoom)
-    })
+    this.#interrupt(
+      code,
+      ({ costMicro }, { tokens }) => {
+        const delivered = { costMicro, outputTokens: tokens.output }
+        return cannotGoOn(this.#gateway, this.#exchange, delivered, noRoom)
+      },
+      'made',
+    )
   }
 
   /** Upstream is told that nobody wants more. */
   #stop(reason: string): void {
     this.#attempt.ended('abandoned', reason)
     this.#stream.abort()
-  }
-
-  #interrupted(reason: string): GatewayError {
-    const { requestId } = this.#exchange.call
-    return new GatewayError('upstream_interrupted', { facts: { reason, requestId } })
   }
 
   /** The answer is whole: settle, then let its end go. */
@@ -250,11 +256,22 @@ class Relay implements StreamSink, RunningExchange {
     )
   }
 
-  #interrupt(errorCode: string | null, lastWords: LastWords): void {
+  /** `billed` by what has reached the client; `made`: by what upstream made for it. */
+  #interrupt(
+    errorCode: string | null,
+    lastWords: LastWords,
+    billed: 'delivered' | 'made' = 'delivered',
+  ): void {
     if (this.#isClosing) return
     this.#close()
     this.#hasUpstreamEnded = true
-    settleCut(this.#gateway, this.#exchange, this.#stream.tap, errorCode).then(
+    const isUnsent = !isStreamed(this.#exchange) && !this.#client.isGone
+    const ending = {
+      errorCode,
+      httpStatus: isUnsent ? (billed === 'made' ? 402 : 502) : 200,
+      isLost: isUnsent && billed === 'delivered',
+    }
+    settleCut(this.#gateway, this.#exchange, this.#stream.tap, ending).then(
       ({ closed, usage }) => this.#endWith(lastWords === null ? null : lastWords(closed, usage)),
       () => this.#refuseEnd(),
     )
@@ -268,7 +285,7 @@ class Relay implements StreamSink, RunningExchange {
 
   /** The settlement is durable: what was held may go. */
   #release(closed: Closed): void {
-    this.#client.release()
+    this.#writer.release(closed)
     this.#settled = closed
     if (this.#hasUpstreamEnded) this.#finishIfReady()
     else setTimeout(() => this.#finish(), LINGER_MS).unref()
@@ -279,8 +296,7 @@ class Relay implements StreamSink, RunningExchange {
   }
 
   #endWith(error: GatewayError | null): void {
-    const text = error === null ? null : this.#context.renderStreamError(error)
-    this.#client.endWith(text === null ? null : Buffer.from(text))
+    this.#writer.endWith(error)
     const errorCode = error?.code ?? this.#stream.tap.errorEvent?.type ?? null
     this.#absence.joined({ status: 'interrupted', errorCode })
     this.#finish()
@@ -299,12 +315,10 @@ class Relay implements StreamSink, RunningExchange {
     this.#gateway.running.delete(this)
     const body = this.#client.finish()
     this.#absence.joined({ status: 'complete', errorCode: null })
-    const { status, headers } = this.#stream
-    const { accountId } = this.#attempt
+    const { status, headers, accountId } = this.#client.head
     const balanceMicro = this.#settled?.balanceMicro ?? null
-    this.#absence.leave(
-      body !== null && this.#isWhole ? { status, headers, accountId, body, balanceMicro } : null,
-    )
+    const isKept = body !== null && this.#isWhole && status === 200
+    this.#absence.leave(isKept ? { status, headers, accountId, body, balanceMicro } : null)
     this.#done()
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { responseHeadersDown } from '../wire/headers.ts'
+import type { StreamHead } from './client-stream.ts'
 import type { Call } from './exchange.ts'
 import type { Closed } from './settle.ts'
 
@@ -35,4 +36,18 @@ export function costHeaders({
   const headers = ['x-cc-cost-micro', String(costMicro)]
   if (balanceMicro !== null) headers.push('x-cc-balance-micro', String(balanceMicro))
   return headers
+}
+
+/** The head of an answer that is relayed, flat; `cost` instead of what the head itself says of it. */
+export function relayedHead(
+  call: Call,
+  { headers, accountId, ...head }: StreamHead,
+  ours: readonly string[],
+  cost: StreamHead['cost'] = head.cost,
+): string[] {
+  const flat = answerHead(call, headers, accountId, ours)
+  if (head.length === null) flat.push('x-accel-buffering', 'no')
+  else flat.push('content-length', String(head.length))
+  if (cost !== null) flat.push(...costHeaders(cost))
+  return flat
 }

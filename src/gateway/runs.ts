@@ -59,8 +59,8 @@ export class Runs {
   #bytes = 0
 
   /** Keeps a run that its client has left, until a minute after its end. */
-  abandon(call: Call, body: Uint8Array, adopt: Adopt | null): AbandonedRun {
-    const name = nameOf(call, body)
+  abandon(call: Call, identity: Uint8Array, adopt: Adopt | null): AbandonedRun {
+    const name = nameOf(call, identity)
     let tell: (answer: WholeAnswer | null) => void = () => {}
     const whole = new Promise<WholeAnswer | null>((resolve) => {
       tell = resolve
@@ -87,9 +87,9 @@ export class Runs {
   }
 
   /** The run that a retry may join; null when there is none. One that can be adopted is handed out once. */
-  find(call: Call, body: Uint8Array): AbandonedRun | null {
+  find(call: Call, identity: Uint8Array): AbandonedRun | null {
     if (!call.isRetry || !this.#perKey.has(call.live.key.id)) return null
-    const name = nameOf(call, body)
+    const name = nameOf(call, identity)
     const entry = this.#entries.get(name)
     if (entry === undefined) return null
     if (entry.run.adopt !== null && entry.timer === null) this.#remove(name)
@@ -133,7 +133,7 @@ export class Runs {
 /** Headers that make another request of the same bytes. */
 const TELLING = new Set(['anthropic-version', 'anthropic-beta', 'idempotency-key'])
 
-function nameOf(call: Call, body: Uint8Array): string {
+function nameOf(call: Call, identity: Uint8Array): string {
   const hash = createHash('sha256')
   hash.update(`${call.live.key.id}\n${call.target}\n`)
   const { rawHeaders } = call
@@ -141,5 +141,5 @@ function nameOf(call: Call, body: Uint8Array): string {
     const name = rawHeaders[i].toLowerCase()
     if (TELLING.has(name)) hash.update(`${name}: ${rawHeaders[i + 1]}\n`)
   }
-  return hash.update('\n').update(body).digest('base64')
+  return hash.update('\n').update(identity).digest('base64')
 }

@@ -3,7 +3,8 @@ import type { StreamTap } from '../providers/anthropic/stream-tap.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { learnFromStream } from './lessons.ts'
-import { type Closed, settle } from './settle.ts'
+import { isStreamed } from './ready-request.ts'
+import { type Closed, receiptOf, settle, voidHold } from './settle.ts'
 import { cutStreamUsage } from './stream-usage.ts'
 
 /**
@@ -18,13 +19,33 @@ export function settleEnded(
 ): Promise<Closed> {
   const nowMs = gateway.clock.monotonicMs()
   if (tap.exact) learnFromStream(gateway, exchange, tap, { startedMs, nowMs })
-  // Where upstream's figures cannot be used, the output itself tells about how much it was.
-  const usage = tap.exact ? tap.usage() : cutStreamUsage(gateway, exchange, tap, nowMs)
+  const usage = endedUsage(gateway, exchange, tap)
+  // All of it goes out after this.
+  const isUnsent = !isStreamed(exchange) && !exchange.clientGone
+  if (isUnsent) exchange.firstByteMs = nowMs
   return settle(gateway, exchange, usage, tap.exact ? 'exact' : 'partial', {
     status: tap.errorEvent === null ? 'complete' : 'interrupted',
     httpStatus: exchange.clientGone ? 499 : 200,
     errorCode: tap.errorEvent?.type ?? null,
+    isUnsent,
   })
+}
+
+/** What a stream used that upstream has ended. */
+export function endedUsage(gateway: Gateway, exchange: Exchange, tap: StreamTap): Usage {
+  // Where upstream's figures cannot be used, the output itself tells about how much it was.
+  return tap.exact
+    ? tap.usage()
+    : cutStreamUsage(gateway, exchange, tap, gateway.clock.monotonicMs())
+}
+
+/** How a cut stream ended for its client. */
+export interface CutEnding {
+  readonly errorCode: string | null
+  /** What the client gets instead of an answer, where nothing of one has reached it. */
+  readonly httpStatus: number
+  /** The client gets nothing of what was made, and nobody but upstream or we are to blame. */
+  readonly isLost: boolean
 }
 
 /** Settles a stream that broke off, or was stopped, by what it has proved. */
@@ -32,13 +53,26 @@ export async function settleCut(
   gateway: Gateway,
   exchange: Exchange,
   tap: StreamTap,
-  errorCode: string | null,
+  { errorCode, httpStatus, isLost }: CutEnding,
 ): Promise<{ readonly closed: Closed; readonly usage: Usage }> {
   const usage = cutStreamUsage(gateway, exchange, tap, gateway.clock.monotonicMs())
+  if (isLost) {
+    noteLoss(exchange, usage)
+    return { closed: await voidHold(gateway, exchange, { httpStatus, errorCode }), usage }
+  }
   const closed = await settle(gateway, exchange, usage, 'partial', {
     status: 'interrupted',
-    httpStatus: exchange.clientGone ? 499 : 200,
+    httpStatus: exchange.clientGone ? 499 : httpStatus,
     errorCode,
   })
   return { closed, usage }
+}
+
+/** What upstream takes for it all the same is written with the try. */
+function noteLoss(exchange: Exchange, usage: Usage): void {
+  const { attempts } = exchange
+  const last = attempts.at(-1)
+  if (last === undefined) return
+  const { listCostMicro, costMicro } = receiptOf(exchange, usage)
+  attempts[attempts.length - 1] = { ...last, listCostMicro: listCostMicro ?? costMicro }
 }

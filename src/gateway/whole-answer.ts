@@ -3,9 +3,11 @@ import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { learnFromAnswer } from './lessons.ts'
+import type { ClientFormat } from './ready-request.ts'
 import { answerHead, costHeaders } from './reply-head.ts'
 import type { AbandonedRun } from './runs.ts'
 import { type Closed, settle, voidHold } from './settle.ts'
+import { failureHeaders, translatedHead } from './translated-stream.ts'
 import { unaryUsage } from './unary-usage.ts'
 
 /** Bodies up to this leave in one write with their head: Node joins a string to it, not a buffer. */
@@ -19,23 +21,37 @@ export async function giveWholeAnswer(
   gateway: Gateway,
   exchange: Exchange,
   forwarded: Extract<Forwarded, { kind: 'answer' }>,
-  { run, keyHeaders }: { run: AbandonedRun | null; keyHeaders: readonly string[] },
+  { run, ownHeaders }: { run: AbandonedRun | null; ownHeaders: () => readonly string[] },
 ): Promise<void> {
-  const { call, request } = exchange
-  const { status, headers, body } = forwarded.answer
+  const { call, identity, format } = exchange
   const accountId = forwarded.account.account.id
   const closed = await closeWith(gateway, exchange, forwarded.answer)
+  const { status, headers, body } =
+    format === null ? forwarded.answer : translatedRefusal(format, forwarded.answer)
   if (call.response.destroyed) {
     if (closed.receipt === null) return
-    const left = run ?? gateway.runs.abandon(call, request.body, null)
+    const left = run ?? gateway.runs.abandon(call, identity, null)
     left.end({ status, headers, accountId, body: [body], balanceMicro: closed.balanceMicro })
     return
   }
-  const head = answerHead(call, headers, accountId, keyHeaders)
+  const head = answerHead(call, headers, accountId, ownHeaders())
   head.push(...costHeaders(closed), 'content-length', String(body.length))
   call.response.writeHead(status, head)
   if (body.length <= JOINED_BYTES) call.response.end(body.toString('latin1'), 'latin1')
   else call.response.end(body)
+}
+
+/** Translated requests always stream: what comes whole is a refusal of upstream's. */
+function translatedRefusal(
+  { translator }: ClientFormat,
+  { status, headers, body }: Extract<Forwarded, { kind: 'answer' }>['answer'],
+) {
+  const failure = translator.translateError(status, body.toString('utf8'))
+  return {
+    status: failure.status,
+    headers: { ...translatedHead(headers, 'application/json'), ...failureHeaders(failure) },
+    body: Buffer.from(translator.renderFailure(failure)),
+  }
 }
 
 /** Charges for an answer, or closes the hold of one that is upstream's refusal. */

@@ -5,7 +5,6 @@ import type { LiveKey } from '../access/keyring.ts'
 import { GatewayError } from '../core/errors.ts'
 import { formatUsdFull } from '../core/money.ts'
 import { secondsUp } from '../core/quantity.ts'
-import { anthropic } from '../dialects/anthropic/index.ts'
 import type { Call } from '../gateway/exchange.ts'
 import type { Incoming, ServerContext } from './context.ts'
 
@@ -97,24 +96,6 @@ export function requireSlowBurn(live: LiveKey, { gateway }: ServerContext, nowMs
   })
 }
 
-/** `anthropic-ratelimit-requests-*`: the key's own limit, flat; nothing for a key without one. */
-export function keyHeaders(
-  live: LiveKey,
-  now: { readonly atMs: number; readonly monotonicMs: number },
-): string[] {
-  const { rpmLimit } = live.key
-  if (rpmLimit === null) return []
-  const resetAtMs = now.atMs + live.window.resetMs(now.monotonicMs)
-  return [
-    'anthropic-ratelimit-requests-limit',
-    String(rpmLimit),
-    'anthropic-ratelimit-requests-remaining',
-    String(live.window.remaining(rpmLimit, now.monotonicMs)),
-    'anthropic-ratelimit-requests-reset',
-    `${new Date(resetAtMs).toISOString().slice(0, 19)}Z`,
-  ]
-}
-
 /** The request as the gateway knows it. */
 export function callOf(incoming: Incoming, live: LiveKey): Call {
   const { request } = incoming
@@ -123,7 +104,7 @@ export function callOf(incoming: Incoming, live: LiveKey): Call {
   return {
     requestId: incoming.requestId,
     live,
-    dialect: anthropic,
+    dialect: incoming.dialect,
     target: request.url ?? incoming.path,
     rawHeaders: request.rawHeaders,
     response: incoming.response,

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Gate } from '../access/authenticate.ts'
 import type { LiveKey } from '../access/keyring.ts'
+import type { Dialect } from '../dialects/dialect.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import type { ClientAddress } from './client-address.ts'
 
@@ -12,6 +13,8 @@ export interface ServerContext {
   readonly clientAddress: ClientAddress
   readonly maxBodyBytes: number
   readonly headersTimeoutMs: number
+  /** OpenAI's paths and shapes exist. */
+  readonly hasOpenAi: boolean
   /** Answers carry `X-CC-Demo: 1`. */
   readonly demo: boolean
   /**
@@ -29,6 +32,8 @@ export interface Incoming {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly requestId: string
+  /** In which format it is answered. */
+  readonly dialect: Dialect
   /** Set once the caller is known: later errors then describe its limits too. */
   live: LiveKey | null
   /** The client sent `Expect: 100-continue` and waits with its body. */

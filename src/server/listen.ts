@@ -2,10 +2,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { ERRORS, GatewayError } from '../core/errors.ts'
-import { anthropic } from '../dialects/anthropic/index.ts'
+import type { Dialect } from '../dialects/dialect.ts'
+import { DIALECTS } from '../dialects/index.ts'
 import { ClientGone } from './body.ts'
-import { keyHeaders } from './caller.ts'
 import type { Incoming, ServerContext } from './context.ts'
+import { dialectOf } from './dialect-of.ts'
+import { ownHeaders } from './own-headers.ts'
 import { replyError, toGatewayError, wireError } from './reply.ts'
 import { findRoute } from './router.ts'
 
@@ -14,6 +16,8 @@ const MAX_HEADER_BYTES = 16 * 1024
 const MAX_CONNECTIONS = 10_000
 /** Bodies up to this are read to their end after a refusal, so that the connection stays usable. */
 const DRAIN_BYTES = 256 * 1024
+/** What cannot be read as a request is answered in this format. */
+const BROKEN_HTTP: Dialect = DIALECTS['/v1/messages']
 /** How long a client may take to read an answer to broken HTTP. */
 const BY_HAND_MS = 1_000
 
@@ -55,14 +59,16 @@ async function handle(
   const { clock, contact, log } = context.gateway
   const url = request.url ?? ''
   const query = url.indexOf('?')
+  const path = query < 0 ? url : url.slice(0, query)
   const incoming: Incoming = {
     context,
     request,
     response,
     requestId: context.makeRequestId(),
+    dialect: dialectOf(request, path, context.hasOpenAi),
     live: null,
     awaitsContinue,
-    path: query < 0 ? url : url.slice(0, query),
+    path,
     arrivedAtMs: clock.nowMs(),
     arrivedMs: clock.monotonicMs(),
   }
@@ -71,7 +77,7 @@ async function handle(
   const lacksHost = request.headers.host === undefined && request.httpVersion === '1.1'
   try {
     if (lacksHost) throw brokenHttp()
-    const { route, id } = findRoute(request.method ?? '', incoming.path)
+    const { route, id } = findRoute(request.method ?? '', path, context.hasOpenAi)
     await route.serve(incoming, id)
   } catch (error) {
     if (error instanceof ClientGone) return
@@ -79,24 +85,14 @@ async function handle(
     if (failure.code === 'internal_error')
       log.error({ requestId: incoming.requestId, err: error }, 'request.failed')
     replyError(response, failure, {
-      dialect: anthropic,
+      dialect: incoming.dialect,
       requestId: incoming.requestId,
       contact,
-      extraHeaders: extraHeaders(incoming),
+      extraHeaders: ownHeaders(incoming),
       closeConnection: lacksHost || awaitsContinue || !isDrained(request),
       isReceiving: !awaitsContinue && !isDrained(request),
     })
   }
-}
-
-function extraHeaders(incoming: Incoming): string[] {
-  const { clock } = incoming.context.gateway
-  const headers =
-    incoming.live === null
-      ? []
-      : keyHeaders(incoming.live, { atMs: clock.nowMs(), monotonicMs: clock.monotonicMs() })
-  if (incoming.context.demo) headers.push('x-cc-demo', '1')
-  return headers
 }
 
 /** Whether what is left of the body is small enough to be read and thrown away. */
@@ -151,7 +147,7 @@ function isAnswering(socket: Socket & { _httpMessage?: object | null }): boolean
 function writeByHand(context: ServerContext, socket: Socket, failure: GatewayError): void {
   const requestId = context.makeRequestId()
   const wire = wireError(failure, requestId, context.gateway.contact)
-  const body = anthropic.renderError(wire)
+  const body = BROKEN_HTTP.renderError(wire)
   const retry = ERRORS[failure.code].retryable ? '' : 'x-should-retry: false\r\n'
   socket.on('error', ignore)
   // Node has let go of it: a client that keeps its side open would keep the connection, and a stop, for ever.

@@ -46,25 +46,28 @@ export function replyError(
     readonly requestId: string
     readonly contact: Contact
     readonly extraHeaders?: readonly string[]
+    /** `stream`: an answer had begun upstream, though not for the client. */
+    readonly place?: 'answer' | 'stream'
     readonly closeConnection?: boolean
     /** The client may still be sending its body: see `endWhenReceived`. */
     readonly isReceiving?: boolean
   },
 ): void {
   if (response.headersSent || response.destroyed) return
-  const body = options.dialect.renderError(wireError(error, options.requestId, options.contact))
+  const { dialect, requestId, contact, place } = options
+  const body = dialect.renderError(wireError(error, requestId, contact, place))
   const head = [
     'content-type',
     'application/json',
     'content-length',
     String(Buffer.byteLength(body)),
     'x-cc-request-id',
-    options.requestId,
+    requestId,
     'request-id',
-    options.requestId,
+    requestId,
     'cache-control',
     'no-store',
-    ...retryHeaders(error),
+    ...retryHeaders(error, dialect),
     ...(options.extraHeaders ?? []),
   ]
   const { status } = ERRORS[error.code]
@@ -122,7 +125,7 @@ export function replyJson(
 }
 
 /** `retry-after`, `retry-after-ms`, `x-should-retry`: what official SDKs obey. */
-function retryHeaders(error: GatewayError): string[] {
+function retryHeaders(error: GatewayError, dialect: Dialect): string[] {
   const headers: string[] = []
   const { status, retryable } = ERRORS[error.code]
   // A client that gets 429 or 503 without a wait would try again at once (reliability R11).
@@ -135,5 +138,7 @@ function retryHeaders(error: GatewayError): string[] {
   }
   const tooLong = waitMs !== null && waitMs > MAX_RETRY_AFTER_S * 1_000
   if (!retryable || tooLong) headers.push('x-should-retry', 'false')
+  else if (dialect.name === 'openai' && (status === 500 || status === 502))
+    headers.push('x-should-retry', 'true')
   return headers
 }

@@ -1,8 +1,11 @@
 import { GatewayError } from '../core/errors.ts'
+import type { Dialect } from '../dialects/dialect.ts'
+import { DIALECTS } from '../dialects/index.ts'
 import type { Incoming } from './context.ts'
+import { speakingPath } from './dialect-of.ts'
 import { serveCountTokens } from './routes/count-tokens.ts'
 import { serveHealth, serveReady, serveRoot } from './routes/health.ts'
-import { serveMessages } from './routes/inference.ts'
+import { serveInference } from './routes/inference.ts'
 import { serveModel, serveModels } from './routes/models.ts'
 import { serveUsage } from './routes/usage.ts'
 
@@ -16,13 +19,16 @@ const READ = ['GET', 'HEAD']
 
 /** Paths matched exactly, byte for byte: no decoding, no trailing slash, no `Host`. */
 const EXACT: Readonly<Record<string, Route>> = {
-  '/v1/messages': { methods: ['POST'], serve: serveMessages },
   '/v1/messages/count_tokens': { methods: ['POST'], serve: serveCountTokens },
   '/v1/models': { methods: READ, serve: serveModels },
   '/healthz': { methods: READ, serve: serveHealth },
   '/readyz': { methods: READ, serve: serveReady },
   '/': { methods: READ, serve: serveRoot },
 }
+
+/** Whoever speaks one of the formats asks for answers the same way. */
+const SPEAKING: Route = { methods: ['POST'], serve: serveInference }
+const BY_PATH: Readonly<Record<string, Dialect>> = DIALECTS
 
 /** Paths with one segment behind them. */
 const BY_ID: Readonly<Record<string, Route>> = {
@@ -31,7 +37,12 @@ const BY_ID: Readonly<Record<string, Route>> = {
 }
 
 /** The route of a request, and the id behind it ('' where there is none); throws 400, 404 or 405. */
-export function findRoute(method: string, path: string): { route: Route; id: string } {
+export function findRoute(
+  method: string,
+  path: string,
+  hasOpenAi = true,
+): { route: Route; id: string } {
+  if (isSpeaking(method, path, hasOpenAi)) return { route: allowed(SPEAKING, method, path), id: '' }
   const exact = Object.hasOwn(EXACT, path) ? EXACT[path] : undefined
   if (exact !== undefined) return { route: allowed(exact, method, path), id: '' }
   const cut = path.lastIndexOf('/') + 1
@@ -45,6 +56,17 @@ export function findRoute(method: string, path: string): { route: Route; id: str
   throw new GatewayError('route_not_found', {
     facts: { method: method.slice(0, 20), path: shown(path) },
   })
+}
+
+/**
+ * Whether a dialect is spoken at the path. Base URLs of OpenAI's clients are typed by people, so a slash more
+ * does no harm there; and what such clients may GET at the same path (what was stored) does not exist here.
+ */
+function isSpeaking(method: string, path: string, hasOpenAi: boolean): boolean {
+  if (Object.hasOwn(BY_PATH, path) && BY_PATH[path].name === 'anthropic') return true
+  const speaking = speakingPath(path)
+  if (!hasOpenAi || !Object.hasOwn(BY_PATH, speaking)) return false
+  return BY_PATH[speaking].name === 'openai' && method !== 'GET' && method !== 'HEAD'
 }
 
 function allowed(route: Route, method: string, path: string): Route {

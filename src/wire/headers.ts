@@ -60,6 +60,19 @@ const NOT_DOWN_PREFIXES = [
   'x-cc-',
 ]
 
+/** What clients of other formats say to the server of that format, besides what never goes up. */
+const NOT_UP_TRANSLATED = new Set([
+  'accept',
+  'anthropic-beta',
+  'anthropic-version',
+  'originator',
+  'session-id',
+  'session_id',
+  'thread-id',
+  'x-client-request-id',
+])
+const NOT_UP_TRANSLATED_PREFIXES = ['chatgpt-', 'openai-', 'x-codex-', 'x-openai-', 'x-stainless-']
+
 /** Verdicts by name; names repeat from request to request, so each is judged once. */
 const upVerdicts = new Map<string, boolean>()
 const downVerdicts = new Map<string, boolean>()
@@ -82,6 +95,18 @@ export function requestHeadersUp(raw: FlatHeaders, options: UpOptions): string[]
       if (options.workspaceId === null || raw[i + 1] !== options.workspaceId) continue
     }
     headers.push(name, raw[i + 1])
+  }
+  return headers
+}
+
+/** The headers of a client of another format that may go up with its translated request, flat. */
+export function translatedHeaders(raw: FlatHeaders): string[] {
+  const headers: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i].toLowerCase()
+    if (NOT_UP_TRANSLATED.has(name)) continue
+    if (NOT_UP_TRANSLATED_PREFIXES.some((prefix) => name.startsWith(prefix))) continue
+    headers.push(raw[i], raw[i + 1])
   }
   return headers
 }

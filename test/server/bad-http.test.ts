@@ -53,7 +53,7 @@ part('wrong paths are 404 in our shape, /v1 twice is explained', async (w, asser
     '/v1/models/../messages',
     '/V1/messages',
     '/v1/messages;x=1',
-    '/v1/chat/completions',
+    '/v1/completions',
     '/v1/messages/batches',
     '/__proto__',
     '/v1/usage/',

@@ -13,6 +13,7 @@ import { Runs } from '../../src/gateway/runs.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { AccountCaps } from '../../src/pool/account-caps.ts'
 import { Pool } from '../../src/pool/pool.ts'
+import { wireError } from '../../src/server/reply.ts'
 import { createLocalStore } from '../../src/store/sqlite/local-store.ts'
 import { migrate } from '../../src/store/sqlite/migrations.ts'
 import { type Store, StoreError } from '../../src/store/store.ts'
@@ -194,8 +195,9 @@ export class SimulatedWorld {
       isRetry: this.#random() < 0.1,
     }
     runInference(this.gateway, call, bytes, {
-      keyHeaders: [],
-      renderStreamError: (error) => `event: error\ndata: {"code":"${error.code}"}\n\n`,
+      ownHeaders: () => [],
+      describe: (error) => wireError(error, requestId, this.gateway.contact, 'stream'),
+      replyError: () => {},
     }).then(
       () => {
         sent.isOver = true
@@ -267,6 +269,7 @@ export class SimulatedWorld {
         markup: [1, 1],
         onDisconnect: { kind: 'cancel' },
         timeZone: 'UTC',
+        translation: { settings: config.openAi, modelMap: {} },
         access: 'off',
       },
       bootId,

@@ -1,14 +1,15 @@
-import { anthropic } from '../../dialects/anthropic/index.ts'
+import type { GatewayError } from '../../core/errors.ts'
 import { runInference } from '../../gateway/pipeline.ts'
 import { noteRefusal } from '../../gateway/refusals.ts'
 import { receiveBody } from '../body.ts'
-import { callOf, enter, identify, keyHeaders, requireOpen, requireSlowBurn } from '../caller.ts'
+import { callOf, enter, identify, requireOpen, requireSlowBurn } from '../caller.ts'
 import type { Incoming } from '../context.ts'
-import { wireError } from '../reply.ts'
+import { formatHeaders, limitHeaders, ownHeaders } from '../own-headers.ts'
+import { replyError, wireError } from '../reply.ts'
 import { whenTaken } from '../taken.ts'
 
-/** `POST /v1/messages`: admitted, held, forwarded, relayed, settled. */
-export async function serveMessages(incoming: Incoming): Promise<void> {
+/** `POST /v1/messages` and its like in other formats: admitted, held, forwarded, relayed, settled. */
+export async function serveInference(incoming: Incoming): Promise<void> {
   const { context } = incoming
   const { gateway } = context
   const live = await identify(incoming)
@@ -26,17 +27,16 @@ export async function serveMessages(incoming: Incoming): Promise<void> {
       noteRefusal(gateway, call, error)
       throw error
     }
-    const headers = keyHeaders(live, {
-      atMs: incoming.arrivedAtMs,
-      monotonicMs: incoming.arrivedMs,
-    })
-    if (context.demo) headers.push('x-cc-demo', '1')
+    const { requestId, dialect, response } = incoming
+    const { contact } = gateway
+    const limits = limitHeaders(incoming)
     await runInference(gateway, call, body, {
-      keyHeaders: headers,
-      renderStreamError: (error) =>
-        anthropic.renderStreamError(
-          wireError(error, incoming.requestId, gateway.contact, 'stream'),
-        ),
+      ownHeaders: () => [...limits, ...formatHeaders(incoming)],
+      describe: (error) => wireError(error, requestId, contact, 'stream'),
+      replyError(error: GatewayError) {
+        const extraHeaders = ownHeaders(incoming)
+        replyError(response, error, { dialect, requestId, contact, extraHeaders, place: 'stream' })
+      },
     })
   } finally {
     if (entered) {

@@ -9,8 +9,9 @@ import {
 } from '../../billing/price-table.ts'
 import { GatewayError } from '../../core/errors.ts'
 import { modelNotFound } from '../../gateway/inspect-body.ts'
-import { identify, keyHeaders } from '../caller.ts'
+import { identify } from '../caller.ts'
 import type { Incoming } from '../context.ts'
+import { ownHeaders } from '../own-headers.ts'
 import { replyJson } from '../reply.ts'
 
 const DEFAULT_LIMIT = 20
@@ -40,7 +41,7 @@ export async function serveModels(incoming: Incoming): Promise<void> {
     start = Math.max(start, end - limit)
   }
   const page = models.slice(start, Math.min(end, start + limit))
-  reply(incoming, live, {
+  reply(incoming, {
     data: page.map(modelInfo),
     has_more: beforeId === null ? start + page.length < models.length : start > 0,
     first_id: page[0]?.id ?? null,
@@ -59,7 +60,7 @@ export async function serveModel(incoming: Incoming, id: string): Promise<void> 
   if (row === null || !allowsModel(prices, live.key.models, row, atMs)) {
     throw modelNotFound(prices, id, atMs)
   }
-  reply(incoming, live, modelInfo({ id: target === null ? row.id : id, row }))
+  reply(incoming, modelInfo({ id: target === null ? row.id : id, row }))
 }
 
 function namedModels(
@@ -103,9 +104,9 @@ function limitOf(text: string | null): number {
   return limit
 }
 
-function reply(incoming: Incoming, live: Parameters<typeof keyHeaders>[0], body: unknown): void {
+function reply(incoming: Incoming, body: unknown): void {
   replyJson(incoming.response, body, {
     requestId: incoming.requestId,
-    extraHeaders: keyHeaders(live, { atMs: incoming.arrivedAtMs, monotonicMs: incoming.arrivedMs }),
+    extraHeaders: ownHeaders(incoming),
   })
 }

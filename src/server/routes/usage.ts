@@ -1,8 +1,9 @@
 import { GatewayError } from '../../core/errors.ts'
 import { idTimeMs } from '../../core/ids.ts'
 import { usageView } from '../../core/usage-view.ts'
-import { identify, keyHeaders } from '../caller.ts'
+import { identify } from '../caller.ts'
 import type { Incoming } from '../context.ts'
+import { ownHeaders } from '../own-headers.ts'
 import { replyJson } from '../reply.ts'
 
 /** `GET /v1/usage/{request_id}`: any key of the same user may read it; foreign ids are unknown ones. */
@@ -13,6 +14,6 @@ export async function serveUsage(incoming: Incoming, id: string): Promise<void> 
   if (usage === null) throw new GatewayError('usage_not_found', { facts: { id: id.slice(0, 60) } })
   replyJson(incoming.response, usageView(usage), {
     requestId: incoming.requestId,
-    extraHeaders: keyHeaders(live, { atMs: incoming.arrivedAtMs, monotonicMs: incoming.arrivedMs }),
+    extraHeaders: ownHeaders(incoming),
   })
 }

@@ -1,0 +1,12 @@
+import type { GatewayError } from '../core/errors.ts'
+import type { WireError } from '../dialects/dialect.ts'
+
+/** What the server does for the pipeline: it knows the client's side of HTTP. */
+export interface ClientSide {
+  /** Our own headers for the answer: the key's limits and what its format wants, flat. */
+  readonly ownHeaders: () => readonly string[]
+  /** An error as the dialects render it, inside an answer. */
+  readonly describe: (error: GatewayError) => WireError
+  /** Writes the whole of an error answer about what has begun. */
+  readonly replyError: (error: GatewayError) => void
+}
