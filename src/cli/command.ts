@@ -3,6 +3,7 @@ import { nearest } from '../core/nearest.ts'
 import type { Context } from './context.ts'
 import { type CliError, usageError } from './errors.ts'
 import type { Invocation } from './invocation.ts'
+import { secretInArguments } from './secret-input.ts'
 
 /** What a command does; a number is its exit code, anything else is 0. */
 export type Run = (context: Context, call: Invocation) => Promise<unknown>
@@ -102,6 +103,8 @@ function explain(command: CcgateCommand, message: string, code: string): CliErro
       return usageError(`Unknown command "${full(typed)}".${hint}`, help, 'unknown_command')
     }
     case 'commander.unknownOption': {
+      // Where --key is no option it would be a credential, of whatever form.
+      if (quoted.split('=')[0] === '--key') return secretInArguments('--key')
       const known = [...command.options, ...rootOf(command).options].flatMap(
         (option) => option.long ?? [],
       )

@@ -13,17 +13,18 @@ const SECRET = /^(sk-ant-|cc_user_)|(sk-ant-|cc_user_)[\w-]{8}/
 /** Refuses a command line that holds a secret, before anything can print or keep it. */
 export function refuseSecrets(argv: readonly string[]): void {
   for (const [i, argument] of argv.entries()) {
-    const isKeyOption = argument === '--key' || argument.startsWith('--key=')
     const value = /^--?[a-z-]+=(.*)$/s.exec(argument)?.[1] ?? argument
-    if (isKeyOption || SECRET.test(value)) {
-      const place = isKeyOption ? '--key' : `argument ${i + 1}`
-      throw usageError(
-        `Keys on the command line leak into shell history (${place}).`,
-        `${WAYS} Then replace the key: others may have seen it.`,
-        'secret_in_arguments',
-      )
-    }
+    if (SECRET.test(value)) throw secretInArguments(`argument ${i + 1}`)
   }
+}
+
+/** The answer to a secret on the command line; `place` says where it stood, not what it was. */
+export function secretInArguments(place: string): CliError {
+  return usageError(
+    `Keys on the command line leak into shell history (${place}).`,
+    `${WAYS} Then replace the key: others may have seen it.`,
+    'secret_in_arguments',
+  )
 }
 
 /** An account's credential from where the operator says: prompt, stdin, file or environment. */

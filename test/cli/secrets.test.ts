@@ -16,6 +16,9 @@ test('a secret anywhere on the command line is refused, and never repeated', asy
     ['accounts', 'add', 'main', '--key', CANARY],
     ['accounts', 'add', 'main', `--key=${CANARY}`],
     ['accounts', 'add', 'main', '--key', 'anything'],
+    ['accounts', 'add', 'main', '--key=anything'],
+    ['usage', 'list', '--key', USER_CANARY],
+    ['usage', 'list', `--key=${USER_CANARY}`],
     ['accounts', 'add', CANARY],
     ['accounts', 'add', 'main', '--note', CANARY],
     ['accounts', 'add', 'main', `--note=old ${CANARY}`],
@@ -33,6 +36,19 @@ test('a secret anywhere on the command line is refused, and never repeated', asy
     assert.match(ran.err, /--key-stdin, --key-file FILE or --key-env NAME/)
     assert.doesNotMatch(printed(ran), /CANARY/)
   }
+})
+
+test('the name of a key is no secret', async (t) => {
+  const world = cliWorld(t)
+  await world.init()
+  await world.ok('users create bob')
+  await world.ok('keys create bob/phone')
+  for (const line of ['usage list', 'usage summary', 'usage export']) {
+    await world.ok(`${line} --key bob/phone`)
+    await world.ok(`${line} --key=bob/phone`)
+  }
+  const tail = await world.run('usage tail --key bob/phone')
+  assert.match(tail.err, /The gateway does not run/)
 })
 
 test('masked forms and prefixes in sentences are no secrets', async (t) => {
