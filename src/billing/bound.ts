@@ -21,6 +21,8 @@ export const TOOL_RESULT_TOKENS = 16_384
 /** The longest output expected of a compaction, or of one piece of advice that has no limit of its own. */
 export const SIDE_OUTPUT_TOKENS = 16_384
 
+/** The largest amount that the books can hold. */
+const MOST_MICRO = BigInt(Number.MAX_SAFE_INTEGER)
 /** Largest `max_uses` taken at its word; keeps amounts far from the bounds of `Micro`. */
 const MAX_TOOL_USES = 1_000_000
 /** The newer tokenizer counts the same text about 30 % higher; models of this image cap have it. */
@@ -321,7 +323,9 @@ function amountOf(
   }
   const whole = denominator * 1_000_000n
   const marked = (numerator + BigInt(feesMicro) * whole) * BigInt(markup[0])
-  return Number(divideUp(marked, whole * BigInt(markup[1])))
+  const micro = divideUp(marked, whole * BigInt(markup[1]))
+  // More than any wallet can hold: it is refused for want of credit, as an amount that can be stored.
+  return micro > MOST_MICRO ? Number(MOST_MICRO) : Number(micro)
 }
 
 function sum(values: readonly number[]): number {

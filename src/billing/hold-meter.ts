@@ -150,8 +150,10 @@ export class HoldMeter {
   }
 
   /** True when what has been produced has used up all that the hold pays for: nothing more may pass now. */
-  isExhausted({ outputTokens }: Pick<Produced, 'outputTokens'>): boolean {
-    return outputTokens >= this.#covered.outputTokens && outputTokens < this.#maxTokens
+  isExhausted({ outputTokens, rounds }: Produced): boolean {
+    const covered = this.#covered
+    if (rounds > covered.rounds) return true
+    return covered.outputTokens < this.#maxTokens && outputTokens >= covered.outputTokens
   }
 
   #needsMore({ outputTokens, rounds }: Produced): boolean {

@@ -8,7 +8,7 @@ import type { Gateway } from './gateway.ts'
 import { type NoRoom, roomOf } from './no-money.ts'
 import { producedSoFar } from './stream-usage.ts'
 
-/** How long an answer waits for the money of its next step (design.md 4). */
+/** How long an answer waits for the money of its next step. */
 const PAUSE_MS = 5_000
 /** After a store that could not answer, the next try waits so long. */
 const RETRY_MS = 1_000
@@ -50,9 +50,6 @@ export class HoldGrowth {
   #noRoom: NoRoom | null = null
   /** Nothing of the hold is left: a refusal of what is asked now is the last word. */
   #isLastAsk = false
-  /** Rounds of server tools that the hold pays for. */
-  #coveredRounds = 1
-  #askedRounds = 1
   #isPaused = false
   /** The pause for what is asked has lasted long enough. */
   #isPatienceOver = false
@@ -100,15 +97,17 @@ export class HoldGrowth {
     if (bytesSeen - this.#checkedBytes < CHECK_BYTES && nowMs - this.#checkedMs < CHECK_MS) return
     this.#checkedBytes = bytesSeen
     this.#checkedMs = nowMs
-    const so = producedSoFar(this.#gateway, this.#exchange, this.#tap, nowMs)
-    const isUsedUp = this.#meter.isExhausted(so) || so.rounds > this.#coveredRounds
+    // When no more can be had, all that is reserved is delivered: then it counts what the bill will count.
+    const end = this.#noRoom === null ? 'cautious' : 'middle'
+    const so = producedSoFar(this.#gateway, this.#exchange, this.#tap, nowMs, end)
+    const isUsedUp = this.#meter.isExhausted(so)
     if (this.#asked === null && (this.#noRoom === null || isUsedUp)) {
       this.#isLastAsk = isUsedUp
-      this.#askedRounds = Math.max(this.#coveredRounds, so.rounds + 1)
       const targetMicro = this.#meter.produced(so)
       if (targetMicro !== null) this.#ask({ targetMicro, kind: 'extended', isRest: false })
     }
-    if (!isUsedUp) return
+    // What a larger hold paid for already needs no asking.
+    if (!isUsedUp || !this.#meter.isExhausted(so)) return
     if (this.#asked !== null) this.#pause()
     else if (this.#noRoom !== null) this.#paid.ranOut(this.#noRoom)
   }
@@ -139,7 +138,6 @@ export class HoldGrowth {
     this.#asked = null
     if (result.kind === 'resized') {
       this.#granted(result.amountMicro, asked.kind)
-      this.#coveredRounds = this.#askedRounds
       if (!asked.isRest) this.#noRoom = null
     } else if (result.kind !== 'closed') {
       this.#note('refused', asked.targetMicro)

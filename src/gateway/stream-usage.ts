@@ -21,15 +21,19 @@ export function cutStreamUsage(
   return partialUsage(started, outputTokens(gateway, exchange, tap, nowMs, 'middle'))
 }
 
-/** What a running stream has produced, at the cautious end of the estimates: what its hold must cover. */
+/**
+ * What a running stream has produced: at the cautious end of the estimates for its hold to run ahead of it,
+ * at the middle for what it would be billed now.
+ */
 export function producedSoFar(
   gateway: Gateway,
   exchange: Exchange,
   tap: StreamTap,
   nowMs: number,
+  end: End,
 ): Produced {
   return {
-    outputTokens: outputTokens(gateway, exchange, tap, nowMs, 'cautious'),
+    outputTokens: outputTokens(gateway, exchange, tap, nowMs, end),
     rounds: tap.outputSoFar(nowMs).serverToolUses,
   }
 }

@@ -88,14 +88,14 @@ test('the hold grows before three quarters of it are used, one step at a time, u
   assert.equal(meter.produced({ outputTokens: 3_071, rounds: 0 }), null)
   assert.equal(meter.produced({ outputTokens: 3_072, rounds: 0 }), costWith(2 * STEP))
   assert.equal(meter.produced({ outputTokens: 3_500, rounds: 0 }), null, 'one is asked for')
-  assert.equal(meter.isExhausted({ outputTokens: 4_095 }), false)
-  assert.equal(meter.isExhausted({ outputTokens: 4_096 }), true)
+  assert.equal(meter.isExhausted({ outputTokens: 4_095, rounds: 0 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: 4_096, rounds: 0 }), true)
   meter.granted()
-  assert.equal(meter.isExhausted({ outputTokens: 4_096 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: 4_096, rounds: 0 }), false)
   assert.equal(meter.produced({ outputTokens: 7_000, rounds: 0 }), costWith(10_000))
   meter.granted()
   assert.equal(meter.produced({ outputTokens: 9_999, rounds: 0 }), null)
-  assert.equal(meter.isExhausted({ outputTokens: 10_000 }), false, 'max_tokens ends it')
+  assert.equal(meter.isExhausted({ outputTokens: 10_000, rounds: 0 }), false, 'max_tokens ends it')
 })
 
 test('when a step does not fit, what is left of the wallet is asked for, and then nothing more', () => {
@@ -106,14 +106,14 @@ test('when a step does not fit, what is left of the wallet is asked for, and the
   const last = meter.refused(1_000 * 10)
   assert.equal(last, costWith(STEP + 1_000))
   meter.granted()
-  assert.equal(meter.isExhausted({ outputTokens: STEP + 999 }), false)
-  assert.equal(meter.isExhausted({ outputTokens: STEP + 1_000 }), true)
+  assert.equal(meter.isExhausted({ outputTokens: STEP + 999, rounds: 0 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: STEP + 1_000, rounds: 0 }), true)
   const poor = meterOf()
   poor.started(START)
   poor.granted()
   poor.produced({ outputTokens: 3_072, rounds: 0 })
   assert.equal(poor.refused(100), null)
-  assert.equal(poor.isExhausted({ outputTokens: STEP }), true)
+  assert.equal(poor.isExhausted({ outputTokens: STEP, rounds: 0 }), true)
 })
 
 test('money that came meanwhile is asked for again', () => {
@@ -124,7 +124,7 @@ test('money that came meanwhile is asked for again', () => {
   assert.equal(meter.refused(0), null)
   assert.equal(meter.produced({ outputTokens: STEP, rounds: 0 }), costWith(2 * STEP))
   meter.granted()
-  assert.equal(meter.isExhausted({ outputTokens: STEP }), false)
+  assert.equal(meter.isExhausted({ outputTokens: STEP, rounds: 0 }), false)
 })
 
 test('a prompt that turns out dearer than the hold leaves less output paid for, or none', () => {
@@ -135,14 +135,31 @@ test('a prompt that turns out dearer than the hold leaves less output paid for, 
     assert.ok(target !== null && target > meter.openMicro)
     assert.equal(meter.refused(0), null)
     assert.equal(meter.heldMicro, meter.openMicro)
-    assert.equal(meter.isExhausted({ outputTokens: 0 }), true, mode)
+    assert.equal(meter.isExhausted({ outputTokens: 0, rounds: 0 }), true, mode)
   }
   const near = { ...START, tokens: { ...START.tokens, input: 12_000 } }
   const meter = meterOf({ input: { maxTokens: 8_000 } })
   assert.notEqual(meter.started(near), null)
   meter.refused(0)
-  assert.equal(meter.isExhausted({ outputTokens: 1_000 }), false)
-  assert.equal(meter.isExhausted({ outputTokens: STEP - 1 }), true)
+  assert.equal(meter.isExhausted({ outputTokens: 1_000, rounds: 0 }), false)
+  assert.equal(meter.isExhausted({ outputTokens: STEP - 1, rounds: 0 }), true)
+})
+
+test('an estimate that has reached max_tokens is no reason to go on unpaid', () => {
+  const meter = meterOf({ input: { maxTokens: 6_000 } })
+  meter.started(START)
+  meter.granted()
+  assert.equal(meter.isExhausted({ outputTokens: 6_000, rounds: 0 }), true)
+})
+
+test('a bound beyond all books is as large as they go', () => {
+  const advisors = Array.from({ length: 15_000 }, () => ({
+    model: 'claude-opus-5',
+    maxUses: 1_000_000,
+    maxTokens: null,
+  }))
+  const { bound } = meterOf({ mode: 'full', wanted: { advisors } })
+  assert.equal(bound.amountMicro, Number.MAX_SAFE_INTEGER)
 })
 
 test('requests that grow in rounds are never reduced, and grow with each round', () => {
@@ -192,7 +209,7 @@ test('whatever an answer does, its cost stays within what is held while nothing 
         let output = 0
         for (const delta of deltas) {
           output = Math.min(maxTokens, output + delta)
-          if (meter.isExhausted({ outputTokens: output })) return
+          if (meter.isExhausted({ outputTokens: output, rounds: 0 })) return
           assert.ok(held >= costWith(output), `${output} tokens`)
           ask(meter.produced({ outputTokens: output, rounds: 0 }))
           assert.equal(meter.heldMicro, held)
