@@ -148,6 +148,7 @@ function recordOf(world: World, hold: NewHold): UsageRecord {
     holdSteps: [{ kind: 'opened', amountMicro: hold.amountMicro, afterMs: 3 }],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: 'exact',
     anomalies: 0,
     accountId: world.accountId,

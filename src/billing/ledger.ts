@@ -197,6 +197,7 @@ function recordOf(hold: Hold, facts: { receipt: Receipt | null; nowMs: number })
     holdSteps: [],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: facts.receipt === null ? 'none' : 'recovered',
     anomalies: 0,
     accountId: hold.accountId,

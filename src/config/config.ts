@@ -39,7 +39,17 @@ export interface Config {
     }
     readonly pool: { readonly connectionsPerAccount: number; readonly keepAliveMs: number }
   }
-  readonly retry: { readonly maxAttempts: number }
+  /** How long and how many requests wait for an account. */
+  readonly queue: {
+    readonly maxWaitMs: number
+    readonly maxPerKey: number
+    readonly maxLength: number
+  }
+  readonly retry: {
+    readonly maxAttempts: number
+    /** Percent of the requests of the last ten seconds. */
+    readonly budgetPercent: number
+  }
   readonly cooldown: {
     readonly overloaded: RestSpan
     readonly rateLimited: RestSpan
@@ -155,7 +165,15 @@ export function toConfig(
       },
       pool: { connectionsPerAccount: pool.connections_per_account, keepAliveMs: pool.keep_alive },
     },
-    retry: { maxAttempts: settings.retry.max_attempts },
+    queue: {
+      maxWaitMs: settings.routing.queue.max_wait,
+      maxPerKey: settings.routing.queue.max_per_key,
+      maxLength: settings.routing.queue.max_length,
+    },
+    retry: {
+      maxAttempts: settings.retry.max_attempts,
+      budgetPercent: settings.retry.budget_percent,
+    },
     cooldown: {
       overloaded: restSpan(cooldown.overloaded),
       rateLimited: restSpan(cooldown.rate_limited),

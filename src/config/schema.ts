@@ -37,7 +37,8 @@ export const DEFAULTS = {
     },
     pool: { connections_per_account: 1024, keep_alive: '60s' },
   },
-  retry: { max_attempts: 3 },
+  routing: { queue: { max_wait: '10s', max_per_key: 32, max_length: 1024 } },
+  retry: { max_attempts: 3, budget_percent: 20 },
   cooldown: {
     overloaded: { first: '2s', max: '30s' },
     rate_limited: { first: '5s', max: '60s' },
@@ -221,7 +222,14 @@ export const schema = z.strictObject({
     }),
     pool: z.strictObject({ connections_per_account: count(1, 10_000), keep_alive: duration }),
   }),
-  retry: z.strictObject({ max_attempts: count(1, 100) }),
+  routing: z.strictObject({
+    queue: z.strictObject({
+      max_wait: duration,
+      max_per_key: count(1, 100_000),
+      max_length: count(1, 100_000),
+    }),
+  }),
+  retry: z.strictObject({ max_attempts: count(1, 100), budget_percent: count(0, 100) }),
   cooldown: z.strictObject({
     overloaded: z.strictObject(restSpan),
     rate_limited: z.strictObject(restSpan),

@@ -37,3 +37,62 @@ export interface TrailCandidate {
   /** In-flight by weight and first-token time: lower is freer. */
   readonly score: number
 }
+
+/** A trail as it is stored: names would be most of its bytes. */
+export type PackedTrail = readonly [
+  because: DecisionTrail['because'],
+  accountId: string | null,
+  bound: DecisionTrail['bound'],
+  left: DecisionTrail['left'],
+  others: number,
+  candidates: readonly PackedCandidate[],
+]
+
+type PackedCandidate = readonly [
+  accountId: string,
+  state: TrailCandidate['state'],
+  waitMs: number | null,
+  inFlight: number,
+  loadLimit: number,
+  warmTokens: number,
+  headroom: number | null,
+  score: number,
+]
+
+/** What `unpackTrail` reads; figures are rounded to what people can use. */
+export function packTrail(trail: DecisionTrail): PackedTrail {
+  const { because, accountId, bound, left, others, candidates } = trail
+  const packed = candidates.map(
+    (one): PackedCandidate => [
+      one.accountId,
+      one.state,
+      one.waitMs === null ? null : Math.round(one.waitMs),
+      one.inFlight,
+      one.loadLimit,
+      one.warmTokens,
+      one.headroom === null ? null : rounded(one.headroom),
+      rounded(one.score),
+    ],
+  )
+  return [because, accountId, bound, left, others, packed]
+}
+
+/** The trail that `packTrail` was given, but for the rounding. */
+export function unpackTrail(packed: PackedTrail): DecisionTrail {
+  const [because, accountId, bound, left, others, candidates] = packed
+  return {
+    because,
+    accountId,
+    bound,
+    left,
+    others,
+    candidates: candidates.map((one) => {
+      const [id, state, waitMs, inFlight, loadLimit, warmTokens, headroom, score] = one
+      return { accountId: id, state, waitMs, inFlight, loadLimit, warmTokens, headroom, score }
+    }),
+  }
+}
+
+function rounded(figure: number): number {
+  return Math.round(figure * 1_000) / 1_000
+}

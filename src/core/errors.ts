@@ -213,6 +213,14 @@ export const ERRORS = {
     message: 'No such endpoint: {method} {path}.',
     hint: 'The client called a path that is not served.',
   },
+  thread_not_found: {
+    status: 404,
+    anthropic: 'not_found_error',
+    openai: 'invalid_request_error',
+    retryable: false,
+    message: 'No thread of yours goes on from {message}. Send the whole conversation.',
+    hint: 'The thread is older than its account remembers, or was made with another key owner.',
+  },
   usage_not_found: {
     status: 404,
     anthropic: 'not_found_error',
@@ -401,6 +409,8 @@ export class GatewayError extends Error {
   readonly retryAfterMs: number | null
   /** Machine-readable details beside the code (`required_micro` and the like). */
   readonly details: Readonly<Record<string, string | number>>
+  /** false: clients should not try again by themselves, whatever the code says. */
+  readonly shouldRetry: boolean
 
   constructor(
     code: ErrorCode,
@@ -409,6 +419,7 @@ export class GatewayError extends Error {
       field?: string
       retryAfterMs?: number
       details?: Readonly<Record<string, string | number>>
+      shouldRetry?: boolean
       cause?: unknown
     } = {},
   ) {
@@ -418,6 +429,7 @@ export class GatewayError extends Error {
     this.field = options.field ?? null
     this.retryAfterMs = options.retryAfterMs ?? null
     this.details = options.details ?? {}
+    this.shouldRetry = options.shouldRetry ?? true
   }
 }
 

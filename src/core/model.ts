@@ -1,3 +1,4 @@
+import type { DecisionTrail } from './decision-trail.ts'
 import type { Micro } from './money.ts'
 import type { Receipt, TokenCounts, UsageSource } from './usage.ts'
 
@@ -267,6 +268,8 @@ export interface UsageRecord {
   readonly accountId: string | null
   readonly upstreamRequestId: string | null
   readonly attempts: readonly Attempt[]
+  /** Why each attempt went where it went; empty where nothing was chosen. */
+  readonly trail: readonly DecisionTrail[]
   readonly createdAtMs: number
   /** Until the first byte of the answer was written to the client; null when none was. */
   readonly firstByteMs: number | null

@@ -4,6 +4,7 @@ import { StoreError } from '../store/store.ts'
 import { saveLearned } from './learned-figures.ts'
 import type { Prober } from './prober.ts'
 import { isDead } from './process-id.ts'
+import { saveAffinity } from './routing-memory.ts'
 
 const HEARTBEAT_MS = 5_000
 const SAVE_MS = 1_000
@@ -37,6 +38,7 @@ export class Reaper {
       setInterval(() => this.#guard('account.probe', () => this.#prober.tick()), PROBE_TICK_MS),
       setInterval(() => this.#guard('recovery', () => this.#recover()), HEARTBEAT_MS * 2),
       setInterval(() => this.#guard('learned.save', () => this.#saveLearned()), LEARNED_MS),
+      setInterval(() => this.#guard('affinity.save', () => this.#saveAffinity()), LEARNED_MS),
       setInterval(() => this.#guard('ledger.check', () => checkLedger(this.#gateway)), DAY_MS),
     )
     for (const timer of this.#timers) timer.unref()
@@ -110,6 +112,10 @@ export class Reaper {
 
   #saveLearned(): Promise<void> {
     return saveLearned(this.#gateway.store, this.#gateway.learned)
+  }
+
+  #saveAffinity(): Promise<void> {
+    return saveAffinity(this.#gateway.store, this.#gateway.routing.affinity)
   }
 
   #guard(what: string, act: () => Promise<unknown>): void {

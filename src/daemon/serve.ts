@@ -13,6 +13,7 @@ import type { Clock } from '../core/clock.ts'
 import { createIdMaker } from '../core/ids.ts'
 import type { Gateway } from '../gateway/gateway.ts'
 import { RecordingSpace } from '../gateway/recording.ts'
+import { createRouting } from '../gateway/routing.ts'
 import { Runs } from '../gateway/runs.ts'
 import type { Log } from '../observe/log.ts'
 import { AccountCaps } from '../pool/account-caps.ts'
@@ -24,12 +25,13 @@ import type { ServerContext } from '../server/context.ts'
 import { createListener } from '../server/listen.ts'
 import type { AccountCredential, PriceChange, Store } from '../store/store.ts'
 import type { OpenInstall } from '../vault/install.ts'
-import { createKeyDigest, credentialPlace } from '../vault/vault.ts'
+import { createKeyDigest, credentialPlace, routingSecret } from '../vault/vault.ts'
 import { writeConfiguredPrices } from './configured-prices.ts'
 import { restoreLearned, saveLearned } from './learned-figures.ts'
 import { Prober } from './prober.ts'
 import { ownProcess } from './process-id.ts'
 import { checkLedger, Reaper, recoverOrphans } from './reaper.ts'
+import { restoreAffinity, restoreHeadroom, saveAffinity } from './routing-memory.ts'
 import { Watch } from './watch.ts'
 
 /** What a daemon is made of; the CLI opens these and explains what cannot be opened. */
@@ -99,12 +101,21 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     keepAliveMs: config.upstream.pool.keepAliveMs,
     connectionsPerAccount: config.upstream.pool.connectionsPerAccount,
   })
+  const routing = createRouting({
+    hashSecret: routingSecret(install.pepper),
+    random: Math.random,
+    pool,
+    queue: config.queue,
+    retry: config.retry,
+  })
+  await restoreAffinity(store, routing.affinity)
   // Replaced as a whole when somebody changed prices; an exchange keeps the table of its admission.
   let prices: PriceTable = BUILT_IN_PRICES
   const gateway: Gateway = {
     store,
     pool,
     caps,
+    routing,
     connections,
     learned: await restoreLearned(store),
     get prices() {
@@ -166,6 +177,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   }
   const watch = new Watch({ store, keyring, pool, caps, connections, open, onPrices })
   await watch.refresh()
+  await restoreHeadroom(store, pool)
 
   const context: ServerContext = {
     gateway,
@@ -244,6 +256,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       reaper.stop()
       await reaper.save().catch(() => {})
       await saveLearned(store, gateway.learned).catch(() => {})
+      await saveAffinity(store, routing.affinity).catch(() => {})
       await reaper.mark('stopped').catch(() => {})
       await connections.destroy()
       await store.close()

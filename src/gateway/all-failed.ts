@@ -25,11 +25,14 @@ export function nothingTried(
   return noHealthyAccount(choice.retryAfterMs)
 }
 
-/** What the client is told after tries that all failed; `choice` says who could serve next. */
+/**
+ * What the client is told after tries that all failed; `choice` says who could serve next, `isSpent` that the
+ * retry budget allowed no further one.
+ */
 export function allFailed(
   choice: Choice,
   seen: readonly FailedTry[],
-  waitedMs: number,
+  { waitedMs, isSpent }: { readonly waitedMs: number; readonly isSpent: boolean },
 ): GatewayError {
   const returnsMs = choice.kind === 'none' ? choice.retryAfterMs : 2_000
   if (seen.length === 0) return timedOut(waitedMs)
@@ -42,6 +45,8 @@ export function allFailed(
     return new GatewayError('upstream_error', {
       facts: { upstream, accounts },
       retryAfterMs: 2_000,
+      // Where the gateway itself may not try again, its clients would only add to it (R6).
+      shouldRetry: !isSpent,
     })
   }
   return noHealthyAccount(choice.kind === 'none' ? choice.retryAfterMs : 1_000)

@@ -2,11 +2,12 @@ import { countPart } from '../core/account-state.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Call } from './exchange.ts'
 import type { CallOff } from './forward.ts'
-import { CalledOff, forward, takeAccount } from './forward.ts'
+import { CalledOff, forward, seekerOf, takeAccount } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
 import { admitModels, readCount } from './inspect-body.ts'
 import { withRealModel } from './real-model.ts'
 import { answerHead } from './reply-head.ts'
+import { plainRoute } from './route.ts'
 
 /** Forwards a client's own count: rerouted like any request, paid by nobody. */
 export async function forwardCount(
@@ -24,7 +25,7 @@ export async function forwardCount(
     modelClass: countPart(row.modelClass),
     listMicro: 0,
   }
-  const slot = takeAccount(gateway, want)
+  const seeker = seekerOf(gateway, want, plainRoute(), call)
   const callOff: CallOff = { abort: () => {}, aborted: false, noMore: false }
   const end = () => {
     callOff.aborted = true
@@ -42,6 +43,7 @@ export async function forwardCount(
   gateway.running.add(running)
   call.response.on('close', end)
   try {
+    const first = await takeAccount(gateway, seeker, callOff, async () => {})
     const forwarded = await forward(
       gateway,
       {
@@ -57,7 +59,7 @@ export async function forwardCount(
         attempts: [],
         onAttempt: () => {},
       },
-      slot,
+      { seeker, first },
       callOff,
     )
     if (forwarded.kind === 'stream' || call.response.destroyed) return

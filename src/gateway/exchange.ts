@@ -4,6 +4,7 @@ import type { LiveKey } from '../access/keyring.ts'
 import type { BoundModels } from '../billing/bound-models.ts'
 import type { HoldMeter } from '../billing/hold-meter.ts'
 import type { PriceRow, PriceTable } from '../billing/price-table.ts'
+import type { DecisionTrail } from '../core/decision-trail.ts'
 import type { Attempt, DisconnectPolicy, Fraction, HoldStep, UsageRecord } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
 import { NO_TOKENS } from '../core/usage.ts'
@@ -52,6 +53,8 @@ export interface Exchange extends ReadyRequest {
   /** Its part of what its key burns; null where nobody watches that. */
   burn: BurnShare | null
   readonly attempts: Attempt[]
+  /** Why each went where it went. */
+  readonly trail: DecisionTrail[]
   accountId: string | null
   upstreamRequestId: string | null
   /** When the first attempt left, on the monotonic clock. */
@@ -81,6 +84,7 @@ export function beginExchange(
     holdSteps: [],
     burn: null,
     attempts: [],
+    trail: [],
     accountId: null,
     upstreamRequestId: null,
     leftMs: null,
@@ -101,6 +105,7 @@ type Recorded = Pick<
   | 'accountId'
   | 'upstreamRequestId'
   | 'attempts'
+  | 'trail'
   | 'leftMs'
   | 'firstByteMs'
 > & { readonly request: Pick<InferenceRequest, 'model' | 'stream'> }
@@ -117,6 +122,7 @@ export function neverBegun(call: Call, request: Recorded['request']): Recorded {
     accountId: null,
     upstreamRequestId: null,
     attempts: [],
+    trail: [],
     leftMs: null,
     firstByteMs: null,
   }
@@ -149,6 +155,7 @@ export function usageRecord(
     accountId: exchange.accountId,
     upstreamRequestId: exchange.upstreamRequestId,
     attempts: exchange.attempts,
+    trail: exchange.trail,
     createdAtMs: call.arrivedAtMs,
     firstByteMs:
       exchange.firstByteMs === null ? null : Math.round(exchange.firstByteMs - call.arrivedMs),

@@ -1,17 +1,21 @@
 import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import type { Attempt } from '../core/model.ts'
+import type { TokenCounts } from '../core/usage.ts'
+import type { CacheFigures } from '../pool/affinity.ts'
 import type { LiveAccount, Slot } from '../pool/pool.ts'
-import { select } from '../pool/select.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
+import { readUsage } from '../providers/anthropic/usage.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { allFailed, nothingTried, timedOut } from './all-failed.ts'
 import type { AttemptEnd, LiveStream, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
-import { candidatesOf, type WantedAccount } from './candidates.ts'
+import type { WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
+import { noteBegan, type Route } from './route.ts'
 import { continuesThread } from './scalars.ts'
+import { type Seeker, seek, whoCouldServe } from './seek.ts'
 import { targetOf } from './target.ts'
 
 /** What is sent, and what the choice of accounts needs to know of it. */
@@ -82,21 +86,58 @@ export function resendRule(facts: BodyFacts): ResendRule {
   return 'free'
 }
 
+/** What a try says of the process's retry budget: refusals before any work are free. */
+const ON_BUDGET: ReadonlySet<AttemptOutcome['kind']> = new Set([
+  'overloaded',
+  'server_error',
+  'client_fault',
+])
+
 /** The part of the usual time that an account must have had before its silence counts against it. */
 const FAIR_SHARE = 0.9
 
-const NONE_TRIED: ReadonlySet<string> = new Set()
+/** How a request that is to be forwarded begins to look for its account. */
+export function seekerOf(
+  gateway: Gateway,
+  want: WantedAccount,
+  route: Route,
+  call: Pick<Forwarding, 'arrivedMs' | 'clientTimeoutMs'>,
+): Seeker {
+  const deadlineMs = call.arrivedMs + patienceMs(gateway, call)
+  return { want, route, tried: new Set(), again: null, isWarm: false, waitedMs: 0, deadlineMs }
+}
 
 /**
- * Chooses the account for a first try and takes its slot; throws the right 429 or 503 when none can serve.
+ * Takes the slot of a first try, in line if need be; throws the right 429 or 503 when none can serve.
+ * `beforeWaiting` is asked first whether it may wait at all.
  */
-export function takeAccount(gateway: Gateway, want: WantedAccount): Slot {
-  const choice = select(candidatesOf(gateway, want), NONE_TRIED)
-  if (choice.kind === 'none') throw nothingTried(choice, gateway.pool.size)
-  const slot = gateway.pool.take(choice.id, want)
-  if (slot === null)
-    throw nothingTried({ kind: 'none', because: 'no_accounts', retryAfterMs: null }, 0)
-  return slot
+export async function takeAccount(
+  gateway: Gateway,
+  seeker: Seeker,
+  callOff: CallOff,
+  beforeWaiting: () => Promise<void>,
+): Promise<Slot> {
+  const sought = await seek(gateway, seeker, { onWait: waitWith(callOff), beforeWaiting })
+  switch (sought.kind) {
+    case 'slot':
+      return sought.slot
+    case 'none':
+      throw nothingTried(sought.choice, gateway.pool.size)
+    case 'called_off':
+      throw new CalledOff()
+  }
+}
+
+/** A request in line is called off like one that is sent. */
+function waitWith(callOff: CallOff): (leave: () => void) => void {
+  return (leave) => {
+    callOff.abort = leave
+    if (callOff.aborted) leave()
+  }
+}
+
+function patienceMs({ policy }: Gateway, call: Pick<Forwarding, 'clientTimeoutMs'>): number {
+  return Math.min(call.clientTimeoutMs ?? Number.POSITIVE_INFINITY, policy.answerBeginsMs)
 }
 
 /**
@@ -106,10 +147,11 @@ export function takeAccount(gateway: Gateway, want: WantedAccount): Slot {
 export async function forward(
   gateway: Gateway,
   want: Forwarding,
-  first: Slot,
+  { seeker, first }: { readonly seeker: Seeker; readonly first: Slot },
   callOff: CallOff,
 ): Promise<Forwarded> {
-  const tried = new Set<string>()
+  const { tried, route } = seeker
+  const { retries } = gateway.routing
   const refused: {
     account: LiveAccount
     answer: Extract<AttemptEnd, { kind: 'answer' }>
@@ -117,9 +159,10 @@ export async function forward(
   }[] = []
   const seen: { outcome: AttemptOutcome; timedOut: boolean }[] = []
   const { answerBeginsMs } = gateway.policy
-  const patienceMs = Math.min(want.clientTimeoutMs ?? Number.POSITIVE_INFINITY, answerBeginsMs)
   let ambiguous = 0
+  retries.noteRequest(gateway.clock.monotonicMs())
   let slot: Slot | null = first
+  let isSpent = false
 
   while (slot !== null) {
     const account: LiveAccount = slot.live
@@ -130,12 +173,14 @@ export async function forward(
     }
     const startedMs = gateway.clock.monotonicMs()
     const beginMs = want.stream ? gateway.policy.firstByteMs : gateway.policy.firstByteUnaryMs
-    const withinMs = Math.min(beginMs, want.arrivedMs + patienceMs - startedMs)
+    const withinMs = Math.min(beginMs, seeker.deadlineMs - startedMs)
     if (withinMs <= 0) {
       slot.cancel()
       break
     }
+    const isAgain = tried.has(id)
     tried.add(id)
+    seeker.again = null
     want.onAttempt(id)
     const sentAtMs = gateway.clock.nowMs()
     let running: RunningAttempt
@@ -153,6 +198,9 @@ export async function forward(
       settleForbidden(gateway, want, refused)
       // Health goes by beginnings: the end, much later, would count each 529 until then as one more in a row.
       observe(gateway, want, account, begun(end.stream), sentAtMs)
+      noteHeadroom(gateway, account, end.stream.headers)
+      const { tokens } = end.stream.tap.usage()
+      noteBegan(gateway, route, account, { figures: figuresOf(tokens), sentAtMs })
       return { kind: 'stream', stream: end.stream, account, slot, sentAtMs, startedMs }
     }
     const ranOut = end.kind === 'failed' && end.ranOut
@@ -173,10 +221,14 @@ export async function forward(
     slot.release()
     if (end.kind === 'answer' && (outcome.kind === 'ok' || outcome.kind === 'client_fault')) {
       observe(gateway, want, account, outcome, sentAtMs)
-      if (outcome.kind === 'ok') settleForbidden(gateway, want, refused)
+      if (outcome.kind === 'ok') {
+        settleForbidden(gateway, want, refused)
+        const { tokens } = readUsage(end.json, want.model)
+        noteBegan(gateway, route, account, { figures: figuresOf(tokens), sentAtMs })
+      }
       return { kind: 'answer', answer: end, account }
     }
-    if (wasHurried) throw timedOut(patienceMs)
+    if (wasHurried) throw timedOut(patienceMs(gateway, want))
     if (outcome.kind === 'abandoned') throw new CalledOff()
     seen.push({ outcome, timedOut: end.kind === 'failed' && end.timedOut })
     if (end.kind === 'answer' && outcome.kind === 'forbidden') {
@@ -192,21 +244,24 @@ export async function forward(
     )
 
     if (mayBeBilled(outcome)) ambiguous++
-    if (
-      callOff.noMore ||
-      !mayResend(want.resend, outcome, ambiguous) ||
-      tried.size >= gateway.policy.maxAttempts
-    )
+    const mayGoOn = mayResend(want.resend, outcome, ambiguous)
+    if (callOff.noMore || !mayGoOn || tried.size >= gateway.policy.maxAttempts) break
+    if (ON_BUDGET.has(outcome.kind) && !retries.take(gateway.clock.monotonicMs())) {
+      isSpent = true
       break
-    const choice = select(candidatesOf(gateway, want), tried)
-    slot = choice.kind === 'account' ? gateway.pool.take(choice.id, want) : null
+    }
+    // Overload passes within seconds, and the prompt is warm here: once more, before it is written elsewhere.
+    if (outcome.kind === 'overloaded' && seeker.isWarm && !isAgain) seeker.again = id
+    const sought = await seek(gateway, seeker, { onWait: waitWith(callOff) })
+    if (sought.kind === 'called_off') throw new CalledOff()
+    slot = sought.kind === 'slot' ? sought.slot : null
   }
 
   const last = refused.at(-1)
   if (last !== undefined && refused.length === seen.length)
     return { kind: 'answer', answer: last.answer, account: last.account }
-  const choice = select(candidatesOf(gateway, want), NONE_TRIED)
-  throw allFailed(choice, seen, gateway.clock.monotonicMs() - want.arrivedMs)
+  const waitedMs = Math.min(gateway.clock.monotonicMs(), seeker.deadlineMs) - want.arrivedMs
+  throw allFailed(whoCouldServe(gateway, seeker), seen, { waitedMs, isSpent })
 }
 
 /** The try was called off: the client is gone, or the daemon stops. */
@@ -226,6 +281,10 @@ export function observe(
   const { credentialVersion } = live.account
   const about = { credentialVersion, requestId, model, modelClass }
   gateway.pool.observe(live.account.id, { ...outcome, sentAtMs, keyId }, about)
+}
+
+function figuresOf({ cacheRead, cacheWrite5m, cacheWrite1h }: TokenCounts): CacheFigures {
+  return { cacheReadTokens: cacheRead, cacheWriteTokens: cacheWrite5m + cacheWrite1h }
 }
 
 /** That its answer has begun is all that a stream says for its account, until it breaks. */

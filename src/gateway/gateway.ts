@@ -10,6 +10,7 @@ import type { RequestDefaults } from '../providers/anthropic/request.ts'
 import type { Connections } from '../providers/http.ts'
 import type { Store } from '../store/store.ts'
 import type { RecordingSpace } from './recording.ts'
+import type { Routing } from './routing.ts'
 import type { Runs } from './runs.ts'
 
 /** Everything an exchange works with. Made once, by the daemon. */
@@ -18,6 +19,8 @@ export interface Gateway {
   readonly pool: Pool
   /** What our accounts may cost us, and have. */
   readonly caps: AccountCaps
+  /** What the choice of accounts remembers. */
+  readonly routing: Routing
   readonly connections: Connections
   /** As it is now; what was admitted keeps the table of its admission. */
   readonly prices: PriceTable

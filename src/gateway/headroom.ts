@@ -20,8 +20,16 @@ export function noteHeadroom(
   if (organizationId === null && requestsLimit === null) return
   const before = gateway.pool.headroom(live.account.id)
   const resetAtMs = Date.parse(text('anthropic-ratelimit-requests-reset') ?? '')
+  const workspaceId = text('anthropic-workspace-id')
+  // What was kept under the account's own id, until it told, is its workspace's and organisation's.
+  const { affinity } = gateway.routing
+  const { id } = live.account
+  if (before?.workspaceId == null && workspaceId !== null)
+    affinity.learned('workspace', id, workspaceId)
+  if (before?.organizationId == null && organizationId !== null)
+    affinity.learned('organization', id, organizationId)
   gateway.pool.noteHeadroom({
-    accountId: live.account.id,
+    accountId: id,
     requestsLimit: requestsLimit ?? before?.requestsLimit ?? null,
     requestsRemaining:
       count('anthropic-ratelimit-requests-remaining') ?? before?.requestsRemaining ?? null,
@@ -35,7 +43,7 @@ export function noteHeadroom(
       count('anthropic-ratelimit-output-tokens-remaining') ?? before?.outputTokensRemaining ?? null,
     resetAtMs: Number.isFinite(resetAtMs) ? resetAtMs : (before?.resetAtMs ?? null),
     organizationId: organizationId ?? before?.organizationId ?? null,
-    workspaceId: text('anthropic-workspace-id') ?? before?.workspaceId ?? null,
+    workspaceId: workspaceId ?? before?.workspaceId ?? null,
     updatedAtMs: gateway.clock.nowMs(),
   })
 }

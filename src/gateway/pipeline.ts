@@ -7,8 +7,8 @@ import { ClientPresence } from './client-presence.ts'
 import type { ClientSide } from './client-side.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { beginExchange } from './exchange.ts'
-import type { Forwarded, Forwarding } from './forward.ts'
-import { CalledOff, forward, resendRule, takeAccount } from './forward.ts'
+import type { CallOff, Forwarded, Forwarding } from './forward.ts'
+import { CalledOff, forward, resendRule, seekerOf, takeAccount } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { holdCredit, meterOf, needOf } from './hold.ts'
 import { admitModels, inspectBody, namedModel } from './inspect-body.ts'
@@ -17,6 +17,8 @@ import { cannotBegin } from './no-money.ts'
 import { closeAfterFailure } from './refusals.ts'
 import { startRelay } from './relay.ts'
 import { relayedHead } from './reply-head.ts'
+import { routeOf } from './route.ts'
+import type { Seeker } from './seek.ts'
 import { readyRequest } from './translation.ts'
 import { giveWholeAnswer } from './whole-answer.ts'
 
@@ -53,11 +55,11 @@ export async function runInference(
     presence.of(exchange)
 
     // 4. hold: an account's slot, then what it may cost, durably, before anything leaves.
-    const slot = await hold(gateway, exchange)
+    const { callOff } = presence
+    const found = await hold(gateway, exchange, callOff)
 
     // 5. forward: one account after another, while nothing has reached the client.
-    const { callOff } = presence
-    const forwarded = await forward(gateway, forwardingOf(gateway, exchange), slot, callOff)
+    const forwarded = await forward(gateway, forwardingOf(gateway, exchange), found, callOff)
     exchange.accountId = forwarded.account.account.id
 
     // 6. relay and 7. settle: the last byte waits for the settlement.
@@ -78,34 +80,53 @@ export async function runInference(
 }
 
 /** Takes an account's slot and opens the hold. */
-async function hold(gateway: Gateway, exchange: Exchange): Promise<Slot> {
+async function hold(
+  gateway: Gateway,
+  exchange: Exchange,
+  callOff: CallOff,
+): Promise<{ readonly seeker: Seeker; readonly first: Slot }> {
+  const { call, request, price, trail } = exchange
+  const route = await routeOf(gateway, call, request, { row: price, trail })
   const meter = await meterOf(gateway, exchange)
   exchange.meter = meter
-  const slot = await takeAccountOrSayWhatIsMissing(gateway, exchange)
-  reserve(gateway, exchange, slot.live.account.id)
+  const seeker = seekerOf(gateway, wantOf(exchange), route, call)
+  const first = await takeAccountOrSayWhatIsMissing(gateway, exchange, seeker, callOff)
+  reserve(gateway, exchange, first.live.account.id)
   try {
-    await holdCredit(gateway, exchange, meter, slot.live)
+    await holdCredit(gateway, exchange, meter, first.live)
   } catch (error) {
-    slot.cancel()
-    gateway.caps.release(exchange.call.requestId)
+    first.cancel()
+    gateway.caps.release(call.requestId)
     throw error
   }
-  return slot
+  return { seeker, first }
 }
 
-/** Credit is asked before accounts (ux 7.5): who could not pay anyway gets 402, not 503. */
-async function takeAccountOrSayWhatIsMissing(gateway: Gateway, exchange: Exchange): Promise<Slot> {
+/** Credit is asked before accounts (ux 7.5): who could not pay anyway gets 402, not 503, and does not wait for it. */
+async function takeAccountOrSayWhatIsMissing(
+  gateway: Gateway,
+  exchange: Exchange,
+  seeker: Seeker,
+  callOff: CallOff,
+): Promise<Slot> {
+  const requireCredit = () => requireSomeCredit(gateway, exchange)
   try {
-    return takeAccount(gateway, wantOf(exchange))
+    return await takeAccount(gateway, seeker, callOff, requireCredit)
   } catch (error) {
-    const { meter, call } = exchange
-    if (meter === null || !meter.bound.inputKnown) throw error
-    const wallet = await gateway.store.getWallet(call.live.key.userId)
-    const availableMicro = wallet === null ? 0 : availableMicroOf(wallet)
-    if (availableMicro >= meter.openMicro) throw error
-    const noRoom = { kind: 'insufficient_credit', availableMicro } as const
-    throw cannotBegin(gateway, exchange, needOf(meter, availableMicro), noRoom)
+    if (!(error instanceof CalledOff)) await requireCredit()
+    throw error
   }
+}
+
+/** Throws `insufficient_credit` where the wallet, as it is now, would not allow the hold. */
+async function requireSomeCredit(gateway: Gateway, exchange: Exchange): Promise<void> {
+  const { meter, call } = exchange
+  if (meter === null || !meter.bound.inputKnown) return
+  const wallet = await gateway.store.getWallet(call.live.key.userId)
+  const availableMicro = wallet === null ? 0 : availableMicroOf(wallet)
+  if (availableMicro >= meter.openMicro) return
+  const noRoom = { kind: 'insufficient_credit', availableMicro } as const
+  throw cannotBegin(gateway, exchange, needOf(meter, availableMicro), noRoom)
 }
 
 function wantOf({ call, price, meter }: Exchange): WantedAccount {

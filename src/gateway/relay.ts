@@ -9,7 +9,6 @@ import { policyOf } from './disconnect.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
 import type { Gateway, RunningExchange } from './gateway.ts'
-import { noteHeadroom } from './headroom.ts'
 import { HoldGrowth } from './hold-growth.ts'
 import { cannotGoOn, type NoRoom } from './no-money.ts'
 import { isStreamed } from './ready-request.ts'
@@ -56,7 +55,6 @@ type LastWords = ((closed: Closed, usage: Usage) => GatewayError) | null
 class Relay implements StreamSink, RunningExchange {
   readonly #gateway: Gateway
   readonly #exchange: Exchange
-  readonly #context: RelayContext
   readonly #stream: LiveStream
   readonly #brake: StreamBrake
   readonly #attempt: StreamAttempt
@@ -75,7 +73,6 @@ class Relay implements StreamSink, RunningExchange {
 
   constructor(context: RelayContext) {
     const { gateway, exchange, forwarded, run } = context
-    this.#context = context
     this.#gateway = gateway
     this.#exchange = exchange
     this.#stream = forwarded.stream
@@ -101,7 +98,6 @@ class Relay implements StreamSink, RunningExchange {
     const done = new Promise<void>((resolve) => {
       this.#done = resolve
     })
-    noteHeadroom(this.#gateway, this.#context.forwarded.account, this.#stream.headers)
     this.#gateway.running.add(this)
     this.#client.open()
     this.#stream.attach(this)

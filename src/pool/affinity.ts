@@ -11,7 +11,8 @@ const NEAR_ANSWERS = 256
 const TRUE_SHARE = 0.5
 /** Default slots: 2 MiB of prefixes and 2 MiB of bound conversations, each good for 10,000 conversations. */
 const SLOTS = 65_536
-const MOST_CHANGED = 100_000
+/** Bytes of an export before the prefixes: how long they are. */
+const HEADER = 4
 
 /** A prefix of a prompt that lives in a workspace's cache. */
 export interface WarmPrefix {
@@ -61,15 +62,6 @@ export interface CacheFigures {
   readonly cacheWriteTokens: number
 }
 
-/** A bound conversation as it is stored, so that its thinking finds home after a restart. */
-export interface BoundRow {
-  /** 32 hexadecimal digits. */
-  readonly hash: string
-  readonly organization: string
-  readonly owner: number
-  readonly endsAtMs: number
-}
-
 /** What the beginning of an answer taught. */
 export type Lesson = 'as_foretold' | 'colder' | 'warmer'
 
@@ -80,7 +72,6 @@ export type Lesson = 'as_foretold' | 'colder' | 'warmer'
 export class Affinity {
   readonly #prefixes: PrefixTable
   readonly #bound: PrefixTable
-  readonly #changed = new Map<string, BoundRow>()
 
   constructor(options: { readonly slots?: number; readonly boundSlots?: number } = {}) {
     this.#prefixes = new PrefixTable(options.slots ?? SLOTS)
@@ -126,30 +117,24 @@ export class Affinity {
     else this.#bound.rename(accountId, id)
   }
 
-  /** The live prefixes as bytes, to stay warm across a restart; bound conversations are rows of their own. */
+  /** Everything that is alive as bytes, to stay warm, and true to thinking, across a restart. */
   export(nowMs: number): Uint8Array {
-    return this.#prefixes.export(nowMs)
+    const prefixes = this.#prefixes.export(nowMs)
+    const bound = this.#bound.export(nowMs)
+    const bytes = new Uint8Array(HEADER + prefixes.length + bound.length)
+    new DataView(bytes.buffer).setUint32(0, prefixes.length, true)
+    bytes.set(prefixes, HEADER)
+    bytes.set(bound, HEADER + prefixes.length)
+    return bytes
   }
 
   /** Takes in what `export` gave, under the same hash key; answers how many entries, 0 for foreign bytes. */
   import(bytes: Uint8Array, nowMs: number): number {
-    return this.#prefixes.import(bytes, nowMs)
-  }
-
-  /** Hands over the bound conversations that are new or were renewed since the last call. */
-  takeBound(): readonly BoundRow[] {
-    const rows = [...this.#changed.values()]
-    this.#changed.clear()
-    return rows
-  }
-
-  /** Takes stored bound conversations back in, the oldest first. */
-  restoreBound(rows: readonly BoundRow[], nowMs: number): void {
-    for (const { hash, organization, owner, endsAtMs } of rows) {
-      const hashes = fromHex(hash)
-      if (hashes === null || endsAtMs <= nowMs) continue
-      this.#bound.put({ hashes, at: 0, place: organization, owner, tokens: 0, endsAtMs }, nowMs)
-    }
+    if (bytes.length < HEADER) return 0
+    const length = new DataView(bytes.buffer, bytes.byteOffset, HEADER).getUint32(0, true)
+    if (length > bytes.length - HEADER) return 0
+    const prefixes = this.#prefixes.import(bytes.subarray(HEADER, HEADER + length), nowMs)
+    return prefixes + this.#bound.import(bytes.subarray(HEADER + length), nowMs)
   }
 
   #write(sent: SentPrompt, figures: CacheFigures, match: WarmPrefix | null, nowMs: number): void {
@@ -204,10 +189,6 @@ export class Affinity {
     const hashes = ownHash(prompt.conversation, 0, owner)
     const endsAtMs = nowMs + BOUND_MS
     this.#bound.put({ hashes, at: 0, place: organization, owner, tokens: 0, endsAtMs }, nowMs)
-    const hash = toHex(hashes)
-    // Nobody may be taking them; memory stays bounded, and what is lost is found again by a miss.
-    if (this.#changed.size >= MOST_CHANGED) this.#changed.clear()
-    this.#changed.set(`${hash} ${organization}`, { hash, organization, owner, endsAtMs })
   }
 }
 
@@ -222,13 +203,4 @@ export function ownerNumber(userId: string): number {
 function ownHash(hashes: Int32Array, at: number, owner: number): Int32Array {
   const [a, b, c, d] = hashes.subarray(at, at + 4)
   return Int32Array.of(a ^ owner, b ^ Math.imul(owner, 0x9e3779b1), c ^ ~owner, d ^ owner)
-}
-
-function toHex(hashes: Int32Array): string {
-  return Array.from(hashes, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
-}
-
-function fromHex(hash: string): Int32Array | null {
-  if (!/^[0-9a-f]{32}$/.test(hash)) return null
-  return Int32Array.from([0, 8, 16, 24], (at) => Number.parseInt(hash.slice(at, at + 8), 16) | 0)
 }

@@ -62,6 +62,8 @@ export class Pool {
   readonly #book: HealthBook
   readonly #overload: ModelOverload
   readonly #dirtyHeadroom = new Set<string>()
+  #onRoom: () => void = () => {}
+  #isTold = true
 
   constructor(options: { clock: Clock; random: () => number; policy: CooldownPolicy }) {
     this.#clock = options.clock
@@ -80,6 +82,13 @@ export class Pool {
       else entry.live = live
       this.#book.admit(live.account, stored)
     }
+    this.#tellRoom()
+  }
+
+  /** Calls `listener` soon after any account may be able to serve more than before. */
+  whenRoom(listener: () => void): void {
+    this.#onRoom = listener
+    this.#isTold = false
   }
 
   get size(): number {
@@ -147,6 +156,7 @@ export class Pool {
       isOpen = false
       entry.inFlight--
       for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 1) - 1)
+      this.#tellRoom()
       return true
     }
     return {
@@ -163,12 +173,21 @@ export class Pool {
     const nowMs = this.#clock.monotonicMs()
     const agoMs = this.#book.nowMs() - evidence.sentAtMs
     const monotonic = { ...evidence, sentAtMs: nowMs - agoMs }
-    if (evidence.kind === 'ok') this.#overload.succeeded(about.modelClass, monotonic, nowMs)
+    if (evidence.kind === 'ok') {
+      this.#overload.succeeded(about.modelClass, monotonic, nowMs)
+      this.#tellRoom()
+    }
     if (evidence.kind === 'overloaded') {
       const organization = this.headroom(id)?.organizationId ?? id
       if (this.#overload.overloaded(about.modelClass, organization, monotonic, nowMs)) return
     }
     this.#book.observe(id, evidence, about)
+  }
+
+  /** What earlier runs knew of the rate limits, the organisation and the workspace of an account. */
+  restoreHeadroom(row: HeadroomRow): void {
+    const entry = this.#entries.get(row.accountId)
+    if (entry !== undefined) entry.headroom ??= row
   }
 
   /** What upstream said of its rate limits; null parts keep what was known. */
@@ -196,6 +215,7 @@ export class Pool {
   /** A probe succeeded: the account-wide rest ends. */
   recovered(id: string): void {
     this.#book.recovered(id)
+    this.#tellRoom()
   }
 
   /** Accounts for people: `resting` where any part of one rests, the free count aside. */
@@ -231,6 +251,16 @@ export class Pool {
     this.#dirtyHeadroom.clear()
     if (changes === null && headroom.length === 0) return null
     return { health: [], events: [], ...changes, headroom }
+  }
+
+  /** Once per turn, and only when all that belongs to the event has been noted. */
+  #tellRoom(): void {
+    if (this.#isTold) return
+    this.#isTold = true
+    queueMicrotask(() => {
+      this.#isTold = false
+      this.#onRoom()
+    })
   }
 
   /** The parts of the account's health that this attempt puts to the test. */

@@ -137,7 +137,7 @@ function retryHeaders(error: GatewayError, dialect: Dialect): string[] {
     headers.push('retry-after', String(seconds), 'retry-after-ms', String(exactMs))
   }
   const tooLong = waitMs !== null && waitMs > MAX_RETRY_AFTER_S * 1_000
-  if (!retryable || tooLong) headers.push('x-should-retry', 'false')
+  if (!retryable || tooLong || !error.shouldRetry) headers.push('x-should-retry', 'false')
   else if (dialect.name === 'openai' && (status === 500 || status === 502))
     headers.push('x-should-retry', 'true')
   return headers

@@ -89,6 +89,15 @@ export function createVault(setup: {
   }
 }
 
+/**
+ * The secret of the hashes that routing keeps of prompts: 16 bytes, the same as long as the pepper is. Derived,
+ * so that whoever reads one of the two knows nothing of the other.
+ */
+export function routingSecret(pepper: Uint8Array): Uint8Array {
+  const bytes = createHmac('sha256', pepper).update('ccgate routing prefixes').digest()
+  return new Uint8Array(bytes.subarray(0, 16))
+}
+
 /** HMAC-SHA-256 of a key's secret under the pepper: what the store keeps instead of the secret. */
 export function keyDigest(pepper: Uint8Array, secret: string): Uint8Array {
   return createHmac('sha256', pepper).update(secret).digest()

@@ -76,6 +76,7 @@ async function finish(world: World, hold: NewHold, costMicro: number): Promise<v
     holdSteps: [],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: 'exact',
     anomalies: 0,
     accountId: null,

@@ -95,6 +95,7 @@ async function write(
     holdSteps: [],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: 'exact',
     anomalies: 0,
     upstreamRequestId: 'req_011CSaP2',

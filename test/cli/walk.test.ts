@@ -262,6 +262,7 @@ async function record(
     holdSteps: [{ kind: 'opened', amountMicro: 42_000, afterMs: 3 }],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: 'exact',
     anomalies: 0,
     upstreamRequestId: 'req_011CSaP2',

@@ -32,6 +32,7 @@ const CONTRACT: Readonly<Record<ErrorCode, readonly [status: number, type: strin
   model_not_allowed: [403, 'permission_error'],
   model_not_found: [404, 'not_found_error'],
   route_not_found: [404, 'not_found_error'],
+  thread_not_found: [404, 'not_found_error'],
   usage_not_found: [404, 'not_found_error'],
   method_not_allowed: [405, 'invalid_request_error'],
   body_timeout: [408, 'timeout_error'],

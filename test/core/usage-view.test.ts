@@ -26,6 +26,7 @@ const RECORD: UsageRecord = {
   holdSteps: [],
   onDisconnect: null,
   joinedRequestId: null,
+  trail: [],
   source: 'exact',
   anomalies: 0,
   accountId: 'acct_1',

@@ -37,6 +37,12 @@ test('tries that never got a connection are a time-out too', () => {
     restMs: null,
   } as const
   const choice = { kind: 'account', id: 'a' } as const
-  assert.equal(allFailed(choice, [{ outcome, timedOut: true }], 60_000).code, 'upstream_timeout')
-  assert.equal(allFailed(choice, [{ outcome, timedOut: false }], 60_000).code, 'no_healthy_account')
+  assert.equal(
+    allFailed(choice, [{ outcome, timedOut: true }], { waitedMs: 60_000, isSpent: false }).code,
+    'upstream_timeout',
+  )
+  assert.equal(
+    allFailed(choice, [{ outcome, timedOut: false }], { waitedMs: 60_000, isSpent: false }).code,
+    'no_healthy_account',
+  )
 })

@@ -144,6 +144,8 @@ function impatient(config: Config, models: readonly string[], firstByteMs: numbe
   assert.ok(prices.kind === 'ok')
   return {
     ...config,
+    // Half of all requests here are tried twice.
+    retry: { ...config.retry, budgetPercent: 100 },
     upstream: {
       ...config.upstream,
       timeouts: {

@@ -331,14 +331,3 @@ test('an answer without usable figures is charged by its content, within the hol
   }
   await assertClean(w)
 })
-
-test('a thread that goes on is held at a whole context window, and not counted', async (t) => {
-  const w = await world(t, { creditMicro: 100_000_000 })
-  const thread = { type: 'continue', previous_message_id: 'msg_01abc' }
-  const headers = { 'anthropic-beta': 'threads-2026-08-01' }
-  const response = await w.post({ model: 'claude-sonnet-5', thread }, headers)
-  await response.text()
-  const { holdMicro } = await w.usage(response.headers.get('x-cc-request-id') ?? '')
-  assert.ok(holdMicro >= 4_000_000, `${holdMicro}`)
-  assert.equal(w.sandbox.counters.countTokens, 0)
-})

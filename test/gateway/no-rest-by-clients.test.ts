@@ -56,7 +56,8 @@ test('an account that is silent for its whole time still rests', async (t) => {
     accounts: ['one'],
     config: (config) => {
       const timeouts = { ...config.upstream.timeouts, firstByteUnaryMs: 60 }
-      return { ...config, upstream: { ...config.upstream, timeouts } }
+      const queue = { ...config.queue, maxWaitMs: 100 }
+      return { ...config, queue, upstream: { ...config.upstream, timeouts } }
     },
   })
   const slow = { 'x-stainless-timeout': '600', 'x-sandbox': 'first_byte_ms=400' }

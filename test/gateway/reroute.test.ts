@@ -8,6 +8,7 @@ import { MODELS } from '../../src/sandbox/models.ts'
 import { assertClean, codeOf, eventsOf } from '../support/bills.ts'
 import { type World, type WorldOptions, world } from '../support/world.ts'
 
+const THREADS = { 'anthropic-beta': 'message-threads-2026-11-02' }
 const BY = { actor: 'test', nowMs: 0 }
 
 /** Accounts are asked in the order of their names' priority: the first one is the faulty one. */
@@ -180,7 +181,8 @@ describe('rerouting', { concurrency: 4 }, () => {
   })
 
   test('529s of two organisations are the model: no third is asked, and only the first rests', async (t) => {
-    const w = await ranked(t, { accounts: ['a', 'b', 'c'] })
+    const hasty = (config: Config) => ({ ...config, queue: { ...config.queue, maxWaitMs: 100 } })
+    const w = await ranked(t, { accounts: ['a', 'b', 'c'], config: hasty })
     w.sandbox.setFault('*', 'status=529')
     const { status, text, response } = await ask(w)
     assert.equal(status, 502)
@@ -300,11 +302,15 @@ describe('rerouting', { concurrency: 4 }, () => {
 
   test('a thread is never continued on another account', async (t) => {
     const w = await ranked(t, { creditMicro: 1_000_000_000 })
-    const body = { thread: { type: 'continue', previous_message_id: 'msg_011' } }
+    const begun = { model: 'claude-sonnet-5', thread: { type: 'create' } }
     for (const fault of ['status=429,retry_after=1', 'status=529', 'status=500', 'status=401']) {
+      const first = await ask(w, begun, THREADS)
+      assert.equal(first.status, 200, first.text)
+      const { id } = JSON.parse(first.text)
       w.sandbox.forget()
       w.sandbox.setFault('bad', fault, { times: 1 })
-      const { status } = await ask(w, body)
+      const body = { ...begun, thread: { type: 'continue', previous_message_id: id } }
+      const { status } = await ask(w, body, THREADS)
       assert.notEqual(status, 200, fault)
       assert.deepEqual(asked(w), ['bad'], fault)
       await clearCooldowns(w)

@@ -43,18 +43,26 @@ for (const stream of [false, true]) {
   })
 }
 
-test('a thread of another user, or an unknown one, is held at a whole window', async (t) => {
+test('a thread of another user, an unknown one, and one whose account is gone are the same 404', async (t) => {
   const w = await world(t, { accounts: ['one'], creditMicro: 100_000_000 })
   const messages = [{ role: 'user', content: LONG }]
   const { message } = await turn(w, { messages, thread: { type: 'create' } })
   const mallory = await w.newKey('mallory', 'k', { creditMicro: 100_000_000 })
   const news = [{ role: 'user', content: 'Go on.' }]
-  for (const [id, key] of [
-    [message, mallory],
-    ['msg_01abc', w.key],
-  ]) {
+  w.sandbox.forget()
+  const refused = async (id: string, key: string) => {
     const thread = { type: 'continue', previous_message_id: id }
-    const row = await w.usage((await turn(w, { messages: news, thread }, key)).id)
-    assert.ok(row.holdSteps[0].amountMicro > 3_000_000, `${row.holdSteps[0].amountMicro}`)
+    const { status, text } = await turn(w, { messages: news, thread }, key)
+    assert.equal(status, 404)
+    return text.replaceAll(id, 'ID').replace(/ccr_\w+/, 'REQUEST')
   }
+  const foreign = await refused(message, mallory)
+  // Clients know it by this code, and send the whole conversation again.
+  assert.equal(JSON.parse(foreign).error.type, 'not_found_error')
+  assert.equal(JSON.parse(foreign).error.details.error_code, 'thread_not_found')
+  assert.equal(await refused('msg_01abc', w.key), foreign)
+  assert.equal(w.sandbox.requests.length, 0)
+  const by = { actor: 'test', nowMs: Date.now() }
+  await w.store.setAccountDisabled(w.accountIds.one, { reason: null }, by)
+  assert.equal(await refused(message, w.key), foreign)
 })

@@ -189,14 +189,9 @@ test('thinking leads back to its organisation after weeks, over a restart, throu
   const asked = [user('one')]
   const more = { bindsThinking: true, organization: 'org_9' }
   affinity.began(sent(affinity, printOf(asked), more), wrote(0), NOW_MS)
-  const rows = affinity.takeBound()
-  assert.equal(rows.length, 1)
-  assert.equal(affinity.takeBound().length, 0)
-  assert.equal(rows[0].endsAtMs, NOW_MS + 30 * DAY_MS)
-
   const later = [...asked, thought('1'), user('two'), thought('2'), user('three')]
   const next = new Affinity()
-  next.restoreBound([...rows, { ...rows[0], hash: 'not hexadecimal' }], NOW_MS + DAY_MS)
+  next.import(affinity.export(NOW_MS + DAY_MS), NOW_MS + DAY_MS)
   for (const memory of [affinity, next]) {
     const { bound } = memory.find(printOf(later), ANN, NOW_MS + 29 * DAY_MS)
     assert.equal(bound?.organization, 'org_9')
@@ -207,7 +202,7 @@ test('thinking leads back to its organisation after weeks, over a restart, throu
   }
 })
 
-test('one stored row per conversation, a new one when it moves or a day has passed', () => {
+test('one entry per conversation, another when it moves, a later end when a day has passed', () => {
   const affinity = new Affinity()
   const more = { bindsThinking: true }
   const history = [user('one')]
@@ -218,12 +213,14 @@ test('one stored row per conversation, a new one when it moves or a day has pass
       atMs,
     )
     history.push(thought(`${history.length}`), user('go on'))
-    return affinity.takeBound().length
+    return affinity.figures.bound
   }
-  assert.deepEqual([turn(NOW_MS), turn(NOW_MS), turn(NOW_MS)], [1, 0, 0])
-  assert.equal(turn(NOW_MS, 'org_2'), 1)
+  assert.deepEqual([turn(NOW_MS), turn(NOW_MS), turn(NOW_MS)], [1, 1, 1])
+  assert.equal(turn(NOW_MS, 'org_2'), 2)
   assert.equal(affinity.find(printOf(history), ANN, NOW_MS).bound?.organization, 'org_2')
-  assert.deepEqual([turn(NOW_MS, 'org_2'), turn(NOW_MS + 2 * DAY_MS, 'org_2')], [0, 1])
+  assert.deepEqual([turn(NOW_MS, 'org_2'), turn(NOW_MS + 2 * DAY_MS, 'org_2')], [2, 3])
+  const { bound } = affinity.find(printOf(history), ANN, NOW_MS + 31 * DAY_MS)
+  assert.equal(bound?.organization, 'org_2')
 })
 
 test('two conversations of one beginning are told apart from their second turn on', () => {

@@ -9,6 +9,7 @@ import { anthropic } from '../../src/dialects/anthropic/index.ts'
 import type { Gateway } from '../../src/gateway/gateway.ts'
 import { runInference } from '../../src/gateway/pipeline.ts'
 import { RecordingSpace } from '../../src/gateway/recording.ts'
+import { createRouting } from '../../src/gateway/routing.ts'
 import { Runs } from '../../src/gateway/runs.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { AccountCaps } from '../../src/pool/account-caps.ts'
@@ -251,9 +252,13 @@ export class SimulatedWorld {
   #gatewayOf(bootId: string): Gateway {
     const clock = { nowMs: () => this.#time.nowMs(), monotonicMs: () => this.#time.monotonicMs }
     const config = defaultConfig()
+    const pool = new Pool({ clock, random: this.#random, policy: config.cooldown })
+    const { queue, retry } = config
+    const hashSecret = new Uint8Array(16)
     return {
       store: this.disk.over(this.store),
-      pool: new Pool({ clock, random: this.#random, policy: config.cooldown }),
+      pool,
+      routing: createRouting({ hashSecret, random: this.#random, pool, queue, retry }),
       caps: new AccountCaps({ timeZone: 'UTC', nowMs: clock.nowMs() }),
       connections: this.upstream.connections,
       prices: BUILT_IN_PRICES,

@@ -156,6 +156,7 @@ export function recordOf(hold: NewHold, fields: Partial<UsageRecord> = {}): Usag
     holdSteps: [],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: 'exact',
     anomalies: 0,
     accountId: hold.accountId,

@@ -126,6 +126,7 @@ export async function seededDatabase(
         holdSteps: [],
         onDisconnect: null,
         joinedRequestId: null,
+        trail: [],
         source: isOk ? ('exact' as const) : ('none' as const),
         anomalies: 0,
         upstreamRequestId: null,

@@ -124,6 +124,7 @@ export function row(change: Partial<UsageRow> = {}): UsageRow {
     holdSteps: [],
     onDisconnect: null,
     joinedRequestId: null,
+    trail: [],
     source: 'exact',
     anomalies: 0,
     accountId: MAIN.id,

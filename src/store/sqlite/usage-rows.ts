@@ -1,5 +1,6 @@
 // The two hot records as flat tuples in the order of their columns: what is bound to the statements is
 // also what crosses the thread border, so nothing is taken apart and put together again on the way.
+import { type PackedTrail, packTrail, unpackTrail } from '../../core/decision-trail.ts'
 import type { Hold, HoldProgress, UsageRecord } from '../../core/model.ts'
 import type { Micro } from '../../core/money.ts'
 import type { NewHold } from '../store.ts'
@@ -76,10 +77,11 @@ const DETAILS = [
   'holdSteps',
   'onDisconnect',
   'joinedRequestId',
+  'trail',
 ] as const satisfies readonly (keyof UsageRecord)[]
 
 /** What rows have that were written before a field was. */
-const BEFORE = { holdSteps: [], onDisconnect: null, joinedRequestId: null }
+const BEFORE = { holdSteps: [], onDisconnect: null, joinedRequestId: null, trail: [] }
 
 type Details = Pick<UsageRecord, (typeof DETAILS)[number]>
 
@@ -127,6 +129,7 @@ export function usageTuple(record: UsageRecord): Tuple {
       record.holdSteps,
       record.onDisconnect,
       record.joinedRequestId,
+      record.trail.map(packTrail),
     ]),
     record.createdAtMs,
     record.durationMs,
@@ -210,6 +213,7 @@ export function toUsageRecord(row: UsageDetails): UsageRecord {
   return {
     ...BEFORE,
     ...details,
+    trail: trailOf(cells),
     requestId: row.request_id,
     userId: row.user_id,
     keyId: row.key_id,
@@ -226,6 +230,13 @@ export function toUsageRecord(row: UsageDetails): UsageRecord {
       cacheWrite1h: row.cache_write_1h_tokens,
     },
   }
+}
+
+/** Why it went where it went; rows of the first two schemas do not know. */
+function trailOf(cells: readonly unknown[]): UsageRecord['trail'] {
+  const packed = cells[detailAt('trail')]
+  // What `usageTuple` put there.
+  return Array.isArray(packed) ? (packed as readonly PackedTrail[]).map(unpackTrail) : []
 }
 
 /** A row of `holds`. */

@@ -1,0 +1,138 @@
+import type { PriceRow } from '../billing/price-table.ts'
+import { bindsThinking } from '../core/bound-thinking.ts'
+import type { DecisionTrail } from '../core/decision-trail.ts'
+import { GatewayError } from '../core/errors.ts'
+import { type Fingerprint, NO_FINGERPRINT } from '../core/fingerprint.ts'
+import type { InferenceRequest } from '../dialects/dialect.ts'
+import { type CacheFigures, ownerNumber, type Warmth } from '../pool/affinity.ts'
+import type { LiveAccount } from '../pool/pool.ts'
+import { type Bound, type Demand, thinkingBond } from '../pool/weigh.ts'
+import { fingerprint } from '../wire/fingerprint.ts'
+import type { Call } from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+import { continuesThread, textOf } from './scalars.ts'
+
+/** What the choice of an account goes by besides the accounts; made once per request. */
+export interface Route {
+  readonly prompt: Fingerprint
+  /** A number for whoever pays; see `ownerNumber`. */
+  readonly owner: number
+  /** Where something upstream is that the body names by its id. */
+  readonly state: Bound | null
+  readonly model: {
+    readonly bindsThinking: boolean
+    readonly minimumCacheTokens: number
+    readonly rewriteMicroPerMTok: number
+  }
+  /** As the last choice saw it. */
+  warmth: Warmth
+  /** Why each attempt went where it went. */
+  readonly trail: DecisionTrail[]
+}
+
+/** About how many bytes of a prompt make a token: only shares of prompts are told by it. */
+const BYTES_PER_TOKEN = 4
+const NOTHING_KNOWN: Warmth = { warm: [], bound: null }
+
+/** The route of a request that is free and short, such as a count: wherever there is room. */
+export function plainRoute(): Route {
+  return {
+    prompt: NO_FINGERPRINT,
+    owner: 0,
+    state: null,
+    model: { bindsThinking: false, minimumCacheTokens: 0, rewriteMicroPerMTok: 0 },
+    warmth: NOTHING_KNOWN,
+    trail: [],
+  }
+}
+
+/**
+ * Reads of a request where it belongs. Throws `thread_not_found` for the continuation of a thread that is not
+ * this user's or not known here: both are the same to whoever asks (reliability K8).
+ */
+export async function routeOf(
+  gateway: Gateway,
+  call: Call,
+  request: InferenceRequest,
+  { row, trail }: { readonly row: PriceRow; readonly trail: DecisionTrail[] },
+): Promise<Route> {
+  const { facts, body } = request
+  return {
+    prompt: fingerprint(asBuffer(body), facts, gateway.routing.hashKey),
+    owner: ownerNumber(call.live.key.userId),
+    state: continuesThread(facts) ? await threadBond(gateway, call, request) : null,
+    model: {
+      bindsThinking: bindsThinking(row.id),
+      minimumCacheTokens: row.minimumCacheTokens,
+      rewriteMicroPerMTok: Math.max(0, row.rates.cacheWrite5m - row.rates.cacheRead),
+    },
+    warmth: NOTHING_KNOWN,
+    trail,
+  }
+}
+
+/** What a choice is told of the request; looks up what is warm now. */
+export function demandOf(
+  gateway: Gateway,
+  route: Route,
+  so: Pick<Demand, 'tried' | 'again' | 'waitedMs' | 'longestWaitMs'>,
+): Demand {
+  const { prompt, owner, model } = route
+  if (prompt.positions > 0)
+    route.warmth = gateway.routing.affinity.find(prompt, owner, gateway.clock.nowMs())
+  return {
+    ...so,
+    tags: null,
+    bound: route.state ?? thinkingBond(route.warmth.bound, model.bindsThinking),
+    warm: route.warmth.warm,
+    promptTokens: (prompt.sizes.at(-1) ?? 0) / BYTES_PER_TOKEN,
+    rewriteMicroPerMTok: model.rewriteMicroPerMTok,
+  }
+}
+
+/** An answer has begun: what upstream has cached of the prompt now. */
+export function noteBegan(
+  gateway: Gateway,
+  route: Route,
+  live: LiveAccount,
+  how: { readonly figures: CacheFigures; readonly sentAtMs: number },
+): void {
+  const { prompt, owner, warmth, model } = route
+  if (prompt.positions === 0) return
+  const { id } = live.account
+  const known = gateway.pool.headroom(id)
+  const sent = {
+    prompt,
+    warmth,
+    workspace: known?.workspaceId ?? id,
+    organization: known?.organizationId ?? id,
+    owner,
+    sentAtMs: how.sentAtMs,
+    minimumTokens: model.minimumCacheTokens,
+    bindsThinking: model.bindsThinking,
+  }
+  gateway.routing.affinity.began(sent, how.figures, gateway.clock.nowMs())
+}
+
+async function threadBond(gateway: Gateway, call: Call, { facts }: InferenceRequest) {
+  const messageId = textOf(facts.thread.previousMessageId)
+  // What is no id at all is upstream's to refuse.
+  if (messageId === null) return null
+  const thread = await gateway.store.getThread(messageId)
+  const live = thread === null ? null : gateway.pool.account(thread.accountId)
+  const isOwn = thread?.userId === call.live.key.userId
+  // Where its account is gone the thread is gone as well, and the client can still send all of it.
+  if (thread === null || !isOwn || live === null || live.account.disabledAtMs !== null) {
+    throw new GatewayError('thread_not_found', {
+      facts: { message: messageId.slice(0, 100) },
+      details: { error_code: 'thread_not_found' },
+    })
+  }
+  return { scope: 'credential', id: thread.accountId, strength: 'hard' } satisfies Bound
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

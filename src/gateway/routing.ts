@@ -1,0 +1,43 @@
+import { Affinity } from '../pool/affinity.ts'
+import type { Pool } from '../pool/pool.ts'
+import { RetryBudget, type RetryPolicy } from '../pool/retry-budget.ts'
+import { type RoomLimits, WaitingRoom } from '../pool/waiting-room.ts'
+import { type HashKey, hashKey } from '../wire/keyed-hash.ts'
+
+/** What the choice of accounts remembers between requests. */
+export interface Routing {
+  readonly affinity: Affinity
+  /** Of the fingerprints: the same after a restart, or nothing would be warm. */
+  readonly hashKey: HashKey
+  readonly room: WaitingRoom
+  readonly retries: RetryBudget
+  /** Numbers in [0, 1). */
+  readonly random: () => number
+  /** The longest that one request waits for accounts. */
+  readonly maxWaitMs: number
+}
+
+/** How long and how many may wait for an account. */
+export interface QueuePolicy extends RoomLimits {
+  readonly maxWaitMs: number
+}
+
+/** The memory of a gateway that begins; `hashSecret`: 16 random bytes of this installation. */
+export function createRouting(options: {
+  readonly hashSecret: Uint8Array
+  readonly random: () => number
+  readonly pool: Pool
+  readonly queue: QueuePolicy
+  readonly retry: RetryPolicy
+}): Routing {
+  const room = new WaitingRoom(options.queue)
+  options.pool.whenRoom(() => room.serve())
+  return {
+    affinity: new Affinity(),
+    hashKey: hashKey(options.hashSecret),
+    room,
+    retries: new RetryBudget(options.retry),
+    random: options.random,
+    maxWaitMs: options.queue.maxWaitMs,
+  }
+}

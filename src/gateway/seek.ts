@@ -1,0 +1,171 @@
+import { choose, type Decision } from '../pool/choose.ts'
+import type { Slot } from '../pool/pool.ts'
+import type { Choice } from '../pool/select.ts'
+import { candidatesOf, type WantedAccount } from './candidates.ts'
+import type { Gateway } from './gateway.ts'
+import { demandOf, type Route } from './route.ts'
+
+/** A request's way through the accounts: what it has tried, and how long it has waited. */
+export interface Seeker {
+  readonly want: WantedAccount
+  readonly route: Route
+  readonly tried: Set<string>
+  /** The account that may have a second try after its 529, for the prompt is warm there. */
+  again: string | null
+  /** The account that it got last holds a part of its prompt. */
+  isWarm: boolean
+  /** In the line, altogether. */
+  waitedMs: number
+  /** On the monotonic clock: nothing is sent after it. */
+  readonly deadlineMs: number
+}
+
+/** How looking for an account ended. */
+export type Sought =
+  | { readonly kind: 'slot'; readonly slot: Slot }
+  | { readonly kind: 'none'; readonly choice: Extract<Choice, { kind: 'none' }> }
+  /** It was called off in the line. */
+  | { readonly kind: 'called_off' }
+
+/** A timer that is due a little early would look in vain. */
+const EARLY_MS = 1
+
+/**
+ * Looks for the account of the next attempt and takes its slot. Where one is worth waiting for, it waits in line,
+ * at most as long as the queue allows. `leave` is told how to call that off; `beforeWaiting` may throw.
+ */
+export async function seek(
+  gateway: Gateway,
+  seeker: Seeker,
+  line: {
+    readonly onWait: (leave: () => void) => void
+    readonly beforeWaiting?: () => Promise<void>
+  },
+): Promise<Sought> {
+  const { room } = gateway.routing
+  const { keyId } = seeker.want
+  if (room.size > 0) room.serve()
+  let decision = decide(gateway, seeker)
+  const isBehind = room.size > 0 && room.isAhead(keyId, scopeOf(decision))
+  if (!isBehind) {
+    const taken = take(gateway, seeker, decision)
+    if (taken !== null) return taken
+  }
+  const longestMs = longestWaitMs(gateway, seeker)
+  const neededMs = isBehind ? 0 : (waitOf(decision) ?? Number.POSITIVE_INFINITY)
+  if (longestMs <= 0 || neededMs > longestMs) return { kind: 'none', choice: noneOf(decision) }
+  if (line.beforeWaiting !== undefined) {
+    await line.beforeWaiting()
+    decision = decide(gateway, seeker)
+    const taken = isBehind ? null : take(gateway, seeker, decision)
+    if (taken !== null) return taken
+  }
+  return waitInLine(gateway, seeker, decision, line.onWait)
+}
+
+/** The last word on who could serve, for whoever is told that none did. */
+export function whoCouldServe(gateway: Gateway, seeker: Seeker): Choice {
+  const decision = decide(gateway, { ...seeker, tried: new Set(), again: null })
+  return decision.kind === 'account' ? { kind: 'account', id: decision.id } : noneOf(decision)
+}
+
+function waitInLine(
+  gateway: Gateway,
+  seeker: Seeker,
+  first: Decision,
+  onWait: (leave: () => void) => void,
+): Promise<Sought> {
+  const { routing, clock } = gateway
+  const beganMs = clock.monotonicMs()
+  const untilMs = beganMs + longestWaitMs(gateway, seeker)
+  return new Promise((resolve) => {
+    let decision = first
+    let timer: NodeJS.Timeout | null = null
+    let isOver = false
+    const end = (sought: Sought) => {
+      if (isOver) return
+      isOver = true
+      if (timer !== null) clearTimeout(timer)
+      place?.leave()
+      seeker.waitedMs += clock.monotonicMs() - beganMs
+      onWait(() => {})
+      resolve(sought)
+    }
+    const attempt = (): boolean => {
+      if (isOver) return false
+      // What it has waited so far counts when the worth of waiting on is weighed.
+      const waitedMs = seeker.waitedMs + clock.monotonicMs() - beganMs
+      decision = decide(gateway, { ...seeker, waitedMs })
+      const taken = take(gateway, seeker, decision)
+      if (taken === null) return false
+      end(taken)
+      return true
+    }
+    const place = routing.room.join({
+      keyId: seeker.want.keyId,
+      scope: scopeOf(first),
+      attempt,
+    })
+    const look = () => {
+      if (isOver) return
+      const leftMs = untilMs - clock.monotonicMs()
+      if (leftMs <= 0) {
+        end({ kind: 'none', choice: noneOf(decision) })
+        return
+      }
+      timer = setTimeout(
+        () => {
+          routing.room.serve()
+          look()
+        },
+        Math.min(leftMs, (waitOf(decision) ?? leftMs) + EARLY_MS),
+      )
+    }
+    if (place === null) end({ kind: 'none', choice: noneOf(decision) })
+    else {
+      onWait(() => end({ kind: 'called_off' }))
+      look()
+    }
+  })
+}
+
+function decide(gateway: Gateway, seeker: Seeker): Decision {
+  const { want, route, tried, again, waitedMs } = seeker
+  const longest = waitedMs + longestWaitMs(gateway, seeker)
+  const demand = demandOf(gateway, route, { tried, again, waitedMs, longestWaitMs: longest })
+  return choose(candidatesOf(gateway, want), demand, gateway.routing.random)
+}
+
+function take(gateway: Gateway, seeker: Seeker, decision: Decision): Sought | null {
+  if (decision.kind !== 'account') return null
+  const slot = gateway.pool.take(decision.id, seeker.want)
+  if (slot === null) return null
+  const { trail } = decision
+  seeker.route.trail.push(trail)
+  const chosen = trail.candidates.find(({ accountId }) => accountId === decision.id)
+  seeker.isWarm = (chosen?.warmTokens ?? 0) > 0
+  return { kind: 'slot', slot }
+}
+
+/** How long this request may still wait: the queue's patience and the client's. */
+function longestWaitMs({ routing, clock }: Gateway, { waitedMs, deadlineMs }: Seeker): number {
+  return Math.max(0, Math.min(routing.maxWaitMs - waitedMs, deadlineMs - clock.monotonicMs()))
+}
+
+/** Until it is worth looking again; null: no wait will help. */
+function waitOf(decision: Decision): number | null {
+  if (decision.kind === 'wait') return decision.forMs
+  return decision.kind === 'none' ? decision.retryAfterMs : 0
+}
+
+function noneOf(decision: Decision): Extract<Choice, { kind: 'none' }> {
+  if (decision.kind === 'none') return decision
+  const isLimited = decision.trail.candidates[0]?.state === 'full'
+  const because = isLimited ? 'limited' : 'unhealthy'
+  return { kind: 'none', because, retryAfterMs: waitOf(decision) }
+}
+
+/** What it waits for: requests for one and the same are served in their order. */
+function scopeOf({ trail }: Decision): string {
+  return trail.bound === null ? '' : `${trail.bound.scope} ${trail.bound.id}`
+}
