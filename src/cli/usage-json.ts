@@ -21,6 +21,34 @@ export function usageJson(row: UsageRow): Json {
       // Records of the first schema did not keep it.
       list_cost_micro: attempt.listCostMicro ?? null,
     })),
+    routing: row.trail.map((choice) => ({
+      because: choice.because,
+      account_id: choice.accountId,
+      bound:
+        choice.bound === null
+          ? null
+          : { scope: choice.bound.scope, id: choice.bound.id, left: choice.bound.isLeft },
+      left:
+        choice.left === null
+          ? null
+          : {
+              account_id: choice.left.accountId,
+              warm_tokens: choice.left.warmTokens,
+              because: choice.left.because,
+            },
+      candidates: choice.candidates.map((one) => ({
+        account_id: one.accountId,
+        account: row.accountNames[one.accountId] ?? null,
+        state: one.state,
+        wait_ms: one.waitMs,
+        in_flight: one.inFlight,
+        load_limit: one.loadLimit,
+        warm_tokens: one.warmTokens,
+        headroom: one.headroom,
+        score: one.score,
+      })),
+      others: choice.others,
+    })),
     list_cost_micro:
       row.receipt === null ? null : (row.receipt.listCostMicro ?? row.receipt.costMicro),
     anomalies: row.anomalies,

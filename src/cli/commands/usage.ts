@@ -9,6 +9,7 @@ import { CliError, EXIT, usageError } from '../errors.ts'
 import { formatAgo, formatCount, formatMs } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { costText, priceTexts } from '../receipt-text.ts'
+import { routingLines } from '../routing-text.ts'
 import { pendingJson, usageJson } from '../usage-json.ts'
 
 /** `ccgate usage show`: the receipt of one request. */
@@ -69,6 +70,7 @@ function usageLines(context: Context, row: UsageRow): readonly string[] {
     ...identityLines(context, row),
     ...moneyLines(context, row),
     ...attemptLines(row),
+    ...choiceLines(row),
     ...endLines(row),
   ]
   // All of it may hold words of clients and upstream; our own colours come last.
@@ -137,6 +139,14 @@ function attemptLines(row: UsageRow): readonly string[] {
   return row.attempts.map(
     (attempt, i) => `${i === 0 ? 'Attempts   ' : '           '}${attemptText(row, attempt)}`,
   )
+}
+
+/** Why it went where it went; one account that was there alone explains itself. */
+function choiceLines(row: UsageRow): readonly string[] {
+  const { trail } = row
+  if (trail.every(({ candidates, others }) => candidates.length + others < 2)) return []
+  const lines = routingLines(trail, (id) => row.accountNames[id] ?? id)
+  return lines.map((line, i) => `${i === 0 ? 'Routing    ' : '           '}${line}`)
 }
 
 /** `spare answered 529 (overloaded) in 210 ms · our list cost $0.00`. */

@@ -27,7 +27,9 @@ export function usageOperations(context: Context) {
     const refunds = refundsOf(rows)
     return rows.map((row) => {
       const record = toUsageRecord(row)
-      const tried = record.attempts.map((attempt) => attempt.accountId)
+      const told = new Set(record.attempts.map((attempt) => attempt.accountId))
+      for (const { candidates } of record.trail)
+        for (const { accountId } of candidates) told.add(accountId)
       return {
         kind: 'usage',
         ...record,
@@ -35,7 +37,7 @@ export function usageOperations(context: Context) {
         keyName: row.key_name,
         keyLast4: row.key_last4,
         accountName: row.account_id === null ? null : (names.get(row.account_id) ?? null),
-        accountNames: Object.fromEntries(tried.map((id) => [id, names.get(id) ?? id])),
+        accountNames: Object.fromEntries([...told].map((id) => [id, names.get(id) ?? id])),
         balanceAfterMicro: row.balance_after_micro,
         refunds: refunds.get(record.requestId) ?? [],
       }
