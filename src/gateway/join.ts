@@ -8,7 +8,7 @@ import { logExchange } from './exchange-log.ts'
 import type { Gateway } from './gateway.ts'
 import { isStreamed, type ReadyRequest } from './ready-request.ts'
 import { relayedHead } from './reply-head.ts'
-import type { AbandonedRun, Joined, WholeAnswer } from './runs.ts'
+import type { AbandonedRun, Adopt, Joined, WholeAnswer } from './runs.ts'
 
 /** A request that may join, and the run that it joins. */
 interface Joining {
@@ -32,13 +32,15 @@ export async function joinRun(
   const run = gateway.runs.find(call, ready.identity)
   if (run === null) return false
   const joining = { gateway, call, ready, run, side }
-  return (await joinStream(joining)) || (await joinWhole(joining))
+  if (run.adopt === null) return joinWhole(joining, run.whole)
+  if (await joinStream(joining, run.adopt)) return true
+  // A stream that cannot be had from its beginning will not be kept whole either: only one that has ended is.
+  return joinWhole(joining, Promise.race([run.whole, Promise.resolve(null)]))
 }
 
 /** Takes over an answer that still runs. */
-async function joinStream(joining: Joining): Promise<boolean> {
-  const { call, run } = joining
-  if (run.adopt === null) return false
+async function joinStream(joining: Joining, adopt: Adopt): Promise<boolean> {
+  const { call } = joining
   const told = { accountId: null as string | null, firstByteMs: null as number | null }
   const client: StreamClient = {
     response: call.response,
@@ -49,21 +51,21 @@ async function joinStream(joining: Joining): Promise<boolean> {
     },
     replyError: joining.side.replyError,
   }
-  const how = await run.adopt(client)
+  const how = await adopt(client)
   if (how === null) return false
   writeUsage(joining, how, told)
   return true
 }
 
 /** Waits for an answer that comes whole, or came lately. */
-async function joinWhole(joining: Joining): Promise<boolean> {
-  const { call, run, gateway } = joining
+async function joinWhole(joining: Joining, whole: Promise<WholeAnswer | null>): Promise<boolean> {
+  const { call, gateway } = joining
   const { response } = call
   const gone = new Promise<'gone'>((resolve) => {
     if (response.destroyed) resolve('gone')
     else response.once('close', () => resolve('gone'))
   })
-  const answer = await Promise.race([run.whole, gone])
+  const answer = await Promise.race([whole, gone])
   if (answer === null) return false
   if (answer === 'gone' || response.destroyed) {
     writeUsage(joining, { status: 'left', errorCode: null }, { accountId: null, firstByteMs: null })

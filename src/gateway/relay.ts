@@ -106,6 +106,8 @@ class Relay implements StreamSink, RunningExchange {
 
   adopt(client: StreamClient): Promise<Joined> | null {
     if (this.#isFinished || !this.#client.isRecorded || !this.#client.isGone) return null
+    // What has been stopped ends without a word to anybody.
+    if (this.#isClosing && !this.#isWhole) return null
     const joined = this.#absence.end()
     this.#client.adopt(client)
     return joined

@@ -251,3 +251,46 @@ test('a stream that is cancelled is not joined', async (t) => {
   assert.equal(w.sandbox.requests.length, 2)
   await assertClean(w)
 })
+
+test('a retry does not wait for a stream that got too long to be kept', async (t) => {
+  const w = await onDisconnect(t, { kind: 'finish' })
+  const fault = 'first_byte_ms=300,oversize=2200000,output_tokens=300,token_rate=100'
+  await leave(w, { stream: true }, fault, () => w.sandbox.counters.inFlight === 1)
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  const { text, headers } = await retry(w, { stream: true }, { 'x-sandbox': 'output_tokens=20' })
+  assert.equal(headers.get('x-cc-joined-request-id'), null)
+  assert.equal(eventsOf(text).at(-1)?.event, 'message_stop')
+  assert.equal((await w.store.listOpenHolds()).length, 1, 'the other one runs yet')
+  await w.settled()
+  await assertClean(w)
+})
+
+test('a stream that was stopped for want of a client is not joined while it is settled', async (t) => {
+  let settle = () => {}
+  const gate = new Promise<void>((resolve) => (settle = resolve))
+  let settling = 0
+  const w = await onDisconnect(
+    t,
+    { kind: 'finish_up_to', tokens: 20, ms: null },
+    {
+      daemonStore: (store) => ({
+        ...store,
+        async settleHold(record) {
+          if (settling++ === 0) await gate
+          return store.settleHold(record)
+        },
+      }),
+    },
+  )
+  const fault = 'output_tokens=450,token_rate=400'
+  await leave(w, { stream: true }, fault, (text) => /content_block_delta/.test(text))
+  await until(() => settling === 1, 'it is stopped')
+  const timer = setTimeout(settle, 1_000)
+  t.after(() => clearTimeout(timer))
+  const { text, headers } = await retry(w, { stream: true }, { 'x-sandbox': 'output_tokens=20' })
+  settle()
+  assert.equal(eventsOf(text).at(-1)?.event, 'message_stop')
+  assert.equal(headers.get('x-cc-joined-request-id'), null)
+  await w.settled()
+  await assertClean(w)
+})

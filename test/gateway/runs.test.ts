@@ -27,6 +27,12 @@ test('a run is found by a retry of the same key and bytes, and not before its cl
   assert.equal(runs.find(call('b'), body('x')), run)
   assert.equal(runs.find(call('b', 'key_1', false), body('x')), null)
   assert.equal(runs.find(call('b', 'key_2'), body('x')), null)
+  runs.abandon(call('z', 'key_2'), body('z'), null)
+  assert.equal(
+    runs.find(call('b', 'key_2'), body('x')),
+    null,
+    'that key has runs, but not this one',
+  )
   assert.equal(runs.find(call('b'), body('y')), null)
   run.end(answer(10))
   run.end(null)
