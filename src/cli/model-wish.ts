@@ -1,19 +1,27 @@
 import { isSameJson } from '../billing/config-changes.ts'
 import { isModelPattern, isPlainName } from '../billing/model-names.ts'
+import { inForce } from '../billing/model-policy.ts'
 import { priceValue } from '../billing/price-changes.ts'
 import { modelOf, priceOfEntry, RATE_NAMES, readDollarRate } from '../billing/price-entry.ts'
-import { aliasesOf, aliasTarget, findPrice, type PriceRow } from '../billing/price-table.ts'
+import {
+  aliasesOf,
+  aliasTarget,
+  findPrice,
+  listModels,
+  type PriceRow,
+} from '../billing/price-table.ts'
 import { RATE_CLASSES } from '../billing/price-value.ts'
 import { BUILT_IN_PRICES } from '../billing/prices.ts'
 import { parseMarkup } from '../core/markup.ts'
 import type { Fraction } from '../core/model.ts'
+import { matchesModel } from '../core/model-glob.ts'
 import type { Micro } from '../core/money.ts'
 import { nearest } from '../core/nearest.ts'
 import type { Parsed } from '../core/quantity.ts'
 import type { Rates } from '../core/usage.ts'
 import type { NewPriceChange, PriceChange } from '../store/store.ts'
 import type { Context } from './context.ts'
-import { SEE_HELP, usageError } from './errors.ts'
+import { CliError, EXIT, SEE_HELP, usageError } from './errors.ts'
 import type { Invocation } from './invocation.ts'
 import { expectModel, type ModelFacts } from './model-table.ts'
 import { parseTime } from './parse/time.ts'
@@ -118,7 +126,38 @@ export function findTarget(facts: ModelFacts, name: string, wish: Wish): Target 
       'bad_value',
     )
   }
-  return { kind: 'glob', glob: name }
+  const target: Target = { kind: 'glob', glob: name }
+  if (modelsOf(facts, target, 'retired too').length === 0) {
+    throw new CliError({
+      code: 'model_not_found',
+      message: `No model matches "${name}".`,
+      hint: 'List them with: ccgate models list',
+      exitCode: EXIT.notFound,
+    })
+  }
+  return target
+}
+
+/** What people typed for it. */
+export function nameOf(target: Target): string {
+  return target.kind === 'glob' ? target.glob : target.id
+}
+
+/** The models that a target means, as of `facts.nowMs`; a glob means those that upstream still has. */
+export function modelsOf(
+  { table, nowMs }: ModelFacts,
+  target: Target,
+  which: 'current' | 'retired too' = 'current',
+): readonly PriceRow[] {
+  const includeRetired = target.kind === 'model' || which === 'retired too'
+  return listModels(table, nowMs, { includeRetired }).filter(({ id }) =>
+    target.kind === 'glob' ? matchesModel([target.glob], id) : id === target.id,
+  )
+}
+
+/** Whether somebody enabled it by its id: no glob changes that. */
+export function isEnabledByName({ table, nowMs }: ModelFacts, row: PriceRow): boolean {
+  return inForce(table.policy.served.get(row.id), nowMs) === true
 }
 
 function policyOf(wish: Wish, subject: string): Wanted[] {

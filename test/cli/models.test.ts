@@ -42,7 +42,8 @@ test('models are listed without a database: the built-in prices and what the con
 
 test('a mark-up shows what is billed, and says how to take it back', async (t) => {
   const w = await world(t)
-  const out = await w.ok('models set claude-opus-5-5 --markup 1.20')
+  assert.equal((await w.run('models set claude-opus-5-5 --markup 1.20')).code, 10)
+  const out = await w.ok('models set claude-opus-5-5 --markup 1.20 --yes')
   assert.match(out, /^claude-opus-5-5 {3}input \$4\.00 → \$4\.80 · output \$20\.00 → \$24\.00/)
   assert.match(out, /Undo: ccgate models set claude-opus-5-5 --markup default/)
   assert.match(await w.ok('models list --prices'), /claude-opus-5-5 .*\$4\.00.* × 1\.20/)
@@ -51,7 +52,7 @@ test('a mark-up shows what is billed, and says how to take it back', async (t) =
     /claude-opus-5-5 .*\$4\.80.*built-in.* × 1\.20/,
   )
   assert.equal((await w.json('models set claude-opus-5-5 --markup 1.2')).changed, false)
-  await w.ok('models set claude-opus-5-5 --markup default')
+  await w.ok('models set claude-opus-5-5 --markup default --yes')
   assert.equal((await model(w, 'claude-opus-5-5')).markup, null)
 })
 
@@ -79,9 +80,93 @@ test('a price of a time to come waits for it; one of the past is refused', async
   await w.ok('models set claude-sonnet-4-6 --output 14 --from 2027-01-01 --yes')
   const shown = await w.ok('models show claude-sonnet-4-6')
   assert.match(shown, /output \$15\.00/)
-  assert.match(shown, /From Fri 1 Jan 2027 00:00: output \$15\.00 → \$14\.00/)
+  assert.match(shown, /From Fri 1 Jan 2027 00:00 \(UTC\): output \$15\.00 → \$14\.00/)
   const past = await w.run('models set claude-sonnet-4-6 --output 14 --from 2026-01-01 --yes')
   assert.deepEqual([past.code, /lies in the past/.test(past.err)], [2, true])
+})
+
+test('what is undone from a later time on is as if it had never been planned', async (t) => {
+  const w = await world(t)
+  const undoIn = (out: string) => (/Undo: ccgate (.*)$/m.exec(out)?.[1] ?? '').split(' && ccgate ')
+  const before = await w.ok('models show claude-sonnet-4-6')
+  for (const wish of ['--output 20', '--markup 1.5', '--disable', '--alias sonnet,mine']) {
+    const set = await w.ok(`models set claude-sonnet-4-6 ${wish} --from 30d --yes`)
+    assert.match(await w.ok('models show claude-sonnet-4-6'), /^From Tue 22 Dec 12:04 \(UTC\): \S/m)
+    for (const line of undoIn(set)) {
+      assert.match(line, / --from 2026-12-22T12:04:\d\dZ$/)
+      await w.ok(`${line} --yes`)
+    }
+    assert.equal(await w.ok('models show claude-sonnet-4-6'), before, wish)
+  }
+})
+
+test('the undo of a later price brings back what was planned before it', async (t) => {
+  const w = await world(t)
+  await w.ok('models set claude-sonnet-4-6 --input 4 --from 2027-01-01 --yes')
+  const set = await w.ok('models set claude-sonnet-4-6 --output 20 --from 2027-02-01 --yes')
+  assert.match(set, /output \$15\.00 → \$20\.00/)
+  assert.match(
+    set,
+    /Undo: ccgate models set claude-sonnet-4-6 --output 15\.00 --from 2027-02-01T00:00:00Z/,
+  )
+  const shown = await w.ok('models show claude-sonnet-4-6')
+  assert.match(shown, /Feb 2027 00:00 \(UTC\): output \$15\.00 → \$20\.00$/m, 'input stays at $4')
+})
+
+test('the undo of an alias gives back every name that was there', async (t) => {
+  const w = await world(t)
+  await w.ok('models set claude-haiku-5-5 --alias fast,cheap --yes')
+  const names = async (id: string) => (await model(w, id)).own_aliases
+  const undo = async (line: string) => {
+    const out = await w.ok(`${line} --yes`)
+    for (const one of (/Undo: ccgate (.*)$/m.exec(out)?.[1] ?? '').split(' && ccgate '))
+      await w.ok(`${one} --yes`)
+  }
+  for (const line of [
+    'models set claude-opus-5 --alias fast',
+    'models set claude-opus-5 --alias best',
+    'models set claude-haiku-5-5 --alias tiny',
+    'models set claude-haiku-5-5 --alias none',
+  ]) {
+    await undo(line)
+    assert.deepEqual(await names('claude-haiku-5-5'), ['cheap', 'fast'], line)
+    assert.deepEqual(await names('claude-opus-5'), [], line)
+  }
+})
+
+test('stopping a glob counts what stops, and names what somebody enabled by name', async (t) => {
+  const w = await world(t)
+  const all = (await w.json('models list')).data as readonly ModelRecord[]
+  const fable = all.map(({ id }) => id).filter((id) => id.startsWith('claude-fable-'))
+  await w.ok(`models set ${fable[0]} --enable`)
+  const asked = await w.run('models set claude-fable-* --disable')
+  const count = fable.length === 2 ? '1 model' : `${fable.length - 1} models`
+  assert.ok(
+    asked.err.includes(
+      `Stop serving ${count} (claude-fable-*)? ${fable[0]} stays: it was enabled by name.`,
+    ),
+    asked.err,
+  )
+  const done = await w.ok('models set claude-fable-* --disable --yes')
+  assert.ok(done.includes(`${fable[0]}   still served: enabled by its own name`), done)
+  assert.equal((await model(w, fable[0])).status, 'served')
+  assert.equal((await model(w, fable[1])).status, 'disabled')
+  for (const wish of ['--disable', '--markup 1.2']) {
+    const none = await w.run(`models set gpt-* ${wish} --yes --json`)
+    assert.deepEqual([none.code, JSON.parse(none.err).error.code], [3, 'model_not_found'])
+  }
+})
+
+test('a rehearsal of a change of models says that it would apply, and has no undo', async (t) => {
+  const w = await world(t)
+  const shown = await w.ok('models set claude-opus-5 --markup 2 --dry-run')
+  assert.match(shown, /^Would apply to requests from now on; past costs do not change\.$/m)
+})
+
+test('the list says which models are served, and their other names', async (t) => {
+  const w = await world(t)
+  await w.ok('models set claude-haiku-5-5 --alias fast --disable --yes')
+  assert.match(await w.ok('models list'), /^claude-haiku-5-5 +disabled .* fast\b/m)
 })
 
 test('a glob is disabled and enabled as a whole, and takes no prices', async (t) => {
@@ -99,14 +184,14 @@ test('a glob is disabled and enabled as a whole, and takes no prices', async (t)
   assert.deepEqual([refused.code, /is a glob/.test(refused.err)], [2, true])
 })
 
-test('an alias of our own is a name for one model, and moves only when asked', async (t) => {
+test('an alias of our own is a name for one model, and is made and moved only when asked', async (t) => {
   const w = await world(t)
-  await w.ok('models set claude-haiku-5-5 --alias fast,cheap')
+  await w.ok('models set claude-haiku-5-5 --alias fast,cheap --yes')
   assert.deepEqual((await model(w, 'fast')).own_aliases, ['cheap', 'fast'])
   assert.equal((await w.run('models set claude-opus-5 --alias fast')).code, 10)
   await w.ok('models set claude-opus-5 --alias fast --yes')
   assert.equal((await model(w, 'fast')).id, 'claude-opus-5')
-  await w.ok('models set claude-haiku-5-5 --alias none')
+  await w.ok('models set claude-haiku-5-5 --alias none --yes')
   assert.equal((await w.run('models show cheap')).code, 3)
   const shadow = await w.run('models set claude-opus-5 --alias claude-opus-4-5')
   assert.match(shadow.err, /is the name of claude-opus-4-5-20251101 itself/)
@@ -277,7 +362,7 @@ test('a key may be confined to a model of yours, or to an alias', async (t) => {
   const w = await world(t)
   const unknown = await w.run('keys create alice/a --create-user --models fast')
   assert.deepEqual([unknown.code, /no model named "fast"/.test(unknown.err)], [2, true])
-  await w.ok('models set claude-haiku-5-5 --alias fast')
+  await w.ok('models set claude-haiku-5-5 --alias fast --yes')
   const key = await w.json('keys create alice/a --create-user --models fast,claude-opus-5')
   assert.deepEqual(key.models, ['fast', 'claude-opus-5'])
 })

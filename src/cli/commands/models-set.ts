@@ -1,31 +1,22 @@
-import { isSameJson } from '../../billing/config-changes.ts'
 import { priceTableWith } from '../../billing/price-changes.ts'
-import { RATE_NAMES } from '../../billing/price-entry.ts'
-import {
-  aliasesOf,
-  aliasTarget,
-  findPrice,
-  isServed,
-  listModels,
-  type PriceRow,
-} from '../../billing/price-table.ts'
-import { RATE_CLASSES } from '../../billing/price-value.ts'
+import { aliasTarget, findPrice, isServed } from '../../billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../../billing/prices.ts'
-import { markupText } from '../../core/markup.ts'
-import type { Fraction } from '../../core/model.ts'
-import { matchesModel } from '../../core/model-glob.ts'
 import { formatUsdFull } from '../../core/money.ts'
 import type { Context } from '../context.ts'
 import { isoTime } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
-import { expectModel, type ModelFacts, markupOf, modelFacts } from '../model-table.ts'
-import { markedUp, modelJson, RATE_WORDS, ratesChange } from '../model-text.ts'
+import { changeLine, undoOf } from '../model-change-text.ts'
+import { expectModel, type ModelFacts, modelFacts } from '../model-table.ts'
+import { modelJson } from '../model-text.ts'
 import {
   changesOf,
   findTarget,
   hasRates,
   inThePast,
+  isEnabledByName,
   isInForce,
+  modelsOf,
+  nameOf,
   readFrom,
   readWish,
   type Target,
@@ -36,58 +27,86 @@ import { listJson } from '../records.ts'
 
 export async function setModel(context: Context, call: Invocation): Promise<void> {
   const wish = readWish(call)
-  const facts = await modelFacts(context, 'write')
+  const now = await modelFacts(context, 'write')
   const fromMs = readFrom(context, call)
+  // A change of later changes what will be in force then.
+  const facts = fromMs === null ? now : { ...now, nowMs: fromMs }
   const target = findTarget(facts, call.arg(0), wish)
   const changed = changesOf(facts, target, wish).filter(
-    (change) => !isInForce(facts.changes, change, fromMs ?? facts.nowMs),
+    (change) => !isInForce(facts.changes, change, facts.nowMs),
   )
-  await confirmSet(context, facts, target, changed)
   if (changed.length === 0) return printSame(context, facts, target)
+  const { lists } = (await context.config()).config.models
+  const lastSeq = facts.changes.at(-1)?.seq ?? 0
+  const planned = changed.map((change, i) => ({
+    ...change,
+    seq: lastSeq + 1 + i,
+    effectiveAtMs: facts.nowMs,
+    source: 'set' as const,
+  }))
+  const changes = [
+    ...facts.changes,
+    ...planned.map((change) => ({ ...change, actor: '', createdAtMs: now.nowMs })),
+  ]
+  const after = { ...facts, changes, table: priceTableWith(BUILT_IN_PRICES, changes, lists) }
+  await confirmSet(context, { facts, after, target, changed })
   const by = context.by()
-  const effectiveAtMs = fromMs ?? by.nowMs
-  const store = await context.store()
-  const result = await store.addPriceChanges(
-    changed.map((change) => ({ ...change, effectiveAtMs, source: 'set' })),
+  const result = await (await context.store()).addPriceChanges(
+    planned.map(({ seq: _seq, ...change }) => ({
+      ...change,
+      effectiveAtMs: fromMs ?? by.nowMs,
+    })),
     by,
   )
   if (result.kind === 'in_the_past') throw inThePast()
-  const all = [...facts.changes, ...result.changes]
-  const { lists } = (await context.config()).config.models
-  const after: ModelFacts = {
-    ...facts,
-    changes: all,
-    table: priceTableWith(BUILT_IN_PRICES, all, lists),
-    nowMs: effectiveAtMs,
-  }
   printSet(context, { facts, after, target, wish, fromMs })
 }
 
+/** Everything that is asked about; enabling a model is not. */
 async function confirmSet(
   context: Context,
-  facts: ModelFacts,
-  target: Target,
-  changed: readonly Wanted[],
+  plan: Pick<Said, 'facts' | 'after' | 'target'> & { readonly changed: readonly Wanted[] },
 ): Promise<void> {
+  const { facts, target, changed } = plan
+  const stop = stopQuestion(plan)
+  if (stop !== null) await context.ask.confirm(stop)
+  if (changed.some(({ kind }) => kind === 'price' || kind === 'markup')) {
+    const count = modelsOf(facts, target).length
+    const what =
+      target.kind === 'model'
+        ? target.id
+        : count === 1
+          ? `1 model (${target.glob})`
+          : `${count} models (${target.glob})`
+    await context.ask.confirm(
+      `Change what ${what} ${count === 1 || target.kind === 'model' ? 'costs' : 'cost'}?`,
+    )
+  }
   for (const { kind, subject, value } of changed) {
-    if (kind === 'served' && value === false) {
-      const count = matching(facts, target).length
-      const what = target.kind === 'glob' ? `${count} models (${target.glob})` : target.id
-      await context.ask.confirm(`Stop serving ${what}?`)
-    }
-    if (kind === 'price') await context.ask.confirm(`Change what ${subject} costs?`)
-    const owner = kind === 'alias' ? aliasTarget(facts.table, subject, facts.nowMs) : null
-    if (owner !== null && value !== null && owner !== value) {
-      await context.ask.confirm(`"${subject}" stands for ${owner}. Let it stand for ${value}?`)
-    }
+    if (kind !== 'alias') continue
+    const owner = aliasTarget(facts.table, subject, facts.nowMs)
+    const is = owner === null ? '' : `"${subject}" stands for ${owner}. `
+    await context.ask.confirm(
+      value === null
+        ? `${is}Take that name away?`
+        : `${is}Let ${owner === null ? `"${subject}"` : 'it'} stand for ${value}?`,
+    )
   }
 }
 
-function matching(facts: ModelFacts, target: Target): readonly PriceRow[] {
-  const rows = listModels(facts.table, facts.nowMs)
-  return rows.filter(({ id }) =>
-    target.kind === 'glob' ? matchesModel([target.glob], id) : id === target.id,
-  )
+/** `Stop serving 2 models (claude-fable-*)?`, counting what really stops; null when nothing does. */
+function stopQuestion({ facts, after, target }: Pick<Said, 'facts' | 'after' | 'target'>) {
+  const served = modelsOf(facts, target).filter((row) => isServed(facts.table, row, facts.nowMs))
+  const left = served.filter((row) => isServed(after.table, row, after.nowMs))
+  const count = served.length - left.length
+  if (count === 0) return null
+  if (target.kind === 'model') return `Stop serving ${target.id}?`
+  const named = left.filter((row) => isEnabledByName(facts, row)).map(({ id }) => id)
+  const stays =
+    named.length === 0
+      ? ''
+      : ` ${named.join(', ')} ${named.length === 1 ? 'stays: it was' : 'stay: they were'} enabled by name.`
+  return `Stop serving ${count === 1 ? '1 model' : `${count} models`} (${target.glob})?${stays}`
 }
 
 /** What there is to say of a change that was made. */
@@ -107,14 +126,10 @@ function printSame(context: Context, facts: ModelFacts, target: Target): void {
 }
 
 function setJson(facts: ModelFacts, target: Target, fields: object): object {
-  const rows = matching(facts, target)
+  const rows = modelsOf(facts, target)
   return target.kind === 'glob'
     ? { ...listJson(rows.map((row) => modelJson(facts, row))), ...fields }
     : { ...modelJson(facts, expectModel(facts, target.id)), ...fields }
-}
-
-function nameOf(target: Target): string {
-  return target.kind === 'glob' ? target.glob : target.id
 }
 
 function printSet(context: Context, said: Said): void {
@@ -134,67 +149,18 @@ function printSet(context: Context, said: Said): void {
 }
 
 function printChange(context: Context, { facts, after, target, wish, fromMs }: Said): void {
-  const { print } = context
-  for (const row of matching(after, target)) print.out(changeLine(facts, after, row))
+  const { print, globals } = context
+  for (const row of modelsOf(after, target)) print.out(changeLine(facts, after, row, wish))
   const when =
     fromMs === null
-      ? 'Applies to requests from now on'
-      : `Applies to requests from ${context.calendar().stamp(fromMs, context.nowMs)} on`
-  const undo = undoOf(facts, target, wish)
-  print.out(`${when}; past costs do not change.${undo === '' ? '' : ` Undo: ${undo}`}`)
+      ? 'now on'
+      : `${context.calendar().stamp(fromMs, context.nowMs)} (${context.calendar().zone}) on`
+  const verb = globals.dryRun ? 'Would apply' : 'Applies'
+  const undo = globals.dryRun ? '' : undoOf(facts, target, wish, fromMs)
+  print.out(
+    `${verb} to requests from ${when}; past costs do not change.${undo === '' ? '' : ` Undo: ${undo}`}`,
+  )
   if (target.kind === 'model') noteOtherTiers(context, after, target.id, wish)
-}
-
-function changeLine(facts: ModelFacts, after: ModelFacts, row: PriceRow): string {
-  const old = findPrice(facts.table, row.id, facts.nowMs)
-  const now = markedUp(row.rates, markupOf(after, row))
-  const change =
-    old === null
-      ? RATE_CLASSES.map((name) => `${RATE_WORDS[name]} ${formatUsdFull(now[name])}`).join(' · ')
-      : ratesChange(markedUp(old.rates, markupOf(facts, old)), now)
-  const parts = [
-    ...(change === '' ? [] : [`${change} (per million tokens)`]),
-    ...servedChange(facts, after, row),
-    ...aliasChange(facts, after, row),
-  ]
-  return `${row.id}   ${parts.length === 0 ? 'prices as before' : parts.join(' · ')}`
-}
-
-function servedChange(facts: ModelFacts, after: ModelFacts, row: PriceRow): string[] {
-  const was = isServed(facts.table, row, facts.nowMs)
-  const is = isServed(after.table, row, after.nowMs)
-  if (was === is) return []
-  return [is ? 'served' : 'not served any more']
-}
-
-function aliasChange(facts: ModelFacts, after: ModelFacts, row: PriceRow): string[] {
-  const was = aliasesOf(facts.table, row, facts.nowMs)
-  const is = aliasesOf(after.table, row, after.nowMs)
-  if (isSameJson(was, is)) return []
-  return [`own names ${is.length === 0 ? 'none' : is.join(', ')}`]
-}
-
-/** The command that brings back what was in force; '' where none does. */
-function undoOf(facts: ModelFacts, target: Target, wish: Wish): string {
-  const words: string[] = []
-  const row = target.kind === 'model' ? target.row : null
-  for (const tokenClass of RATE_CLASSES) {
-    if (wish.rates[tokenClass] === undefined || row === null) continue
-    const option = RATE_NAMES[tokenClass].replaceAll('_', '-')
-    words.push(
-      `--${option} ${formatUsdFull(row.rates[tokenClass]).replace('$', '').replaceAll(',', '')}`,
-    )
-  }
-  if (wish.markup !== undefined) {
-    const last = facts.changes.findLast(
-      ({ kind, subject }) => kind === 'markup' && subject === nameOf(target),
-    )
-    words.push(`--markup ${last?.value ? markupText(last.value as Fraction) : 'default'}`)
-  }
-  if (wish.isServed !== undefined) words.push(wish.isServed ? '--disable' : '--enable')
-  const name = nameOf(target)
-  const quoted = name.includes('*') ? `"${name}"` : name
-  return words.length === 0 ? '' : `ccgate models set ${quoted} ${words.join(' ')}`
 }
 
 /** Fast and long-prompt prices are rows of their own: who changes the plain ones should know. */

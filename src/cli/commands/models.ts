@@ -5,15 +5,9 @@ import type { Rates } from '../../core/usage.ts'
 import type { Context } from '../context.ts'
 import { formatCount } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
+import { comingChanges } from '../model-change-text.ts'
 import { expectModel, type ModelFacts, markupOf, modelFacts } from '../model-table.ts'
-import {
-  markedUp,
-  modelJson,
-  ratesChange,
-  ratesText,
-  sourceText,
-  statusWord,
-} from '../model-text.ts'
+import { markedUp, modelJson, ratesText, sourceText, statusWord } from '../model-text.ts'
 import type { Column } from '../print.ts'
 import { listJson } from '../records.ts'
 
@@ -29,7 +23,7 @@ export async function listModels(context: Context, call: Invocation): Promise<vo
   }
   if (print.quiet) return print.outAll(rows.map((row) => row.id))
   const withPrices = call.flag('prices') || isEffective
-  print.table(withPrices ? priceColumns(facts, rows, isEffective) : sizeColumns(facts), rows)
+  print.table(withPrices ? priceColumns(facts, rows, isEffective) : sizeColumns(facts, rows), rows)
   notePending(context, facts)
 }
 
@@ -86,10 +80,22 @@ function markupSuffix(facts: ModelFacts, row: PriceRow): string {
   return cell === '–' ? '' : ` ${cell}`
 }
 
-function sizeColumns(facts: ModelFacts): readonly Column<PriceRow>[] {
+function sizeColumns(facts: ModelFacts, rows: readonly PriceRow[]): readonly Column<PriceRow>[] {
+  const namesOf = (row: PriceRow) =>
+    [...aliasesOf(facts.table, row, facts.nowMs), ...row.aliases].join(', ')
   return [
     ...nameColumns(facts),
     { header: 'NAME', cell: (row) => row.displayName, dropOrder: 3 },
+    ...(rows.some((row) => namesOf(row) !== '')
+      ? [
+          {
+            header: 'ALSO',
+            cell: (row: PriceRow) => namesOf(row) || '–',
+            dropOrder: 5,
+            mayCut: true,
+          },
+        ]
+      : []),
     {
       header: 'WINDOW',
       cell: (row) => formatCount(row.contextWindow),
@@ -135,21 +141,11 @@ export async function showModel(context: Context, call: Invocation): Promise<voi
     ...(row.retiresOn === null ? [] : [`retires ${row.retiresOn}`]),
   ]
   if (dates.length > 0) print.out(`Dates     ${dates.join(' · ')}`)
-  for (const line of comingPrices(context, facts, row)) print.out(line)
+  const calendar = context.calendar()
+  for (const { atMs, text } of comingChanges(facts, row.id)) {
+    print.out(`From ${calendar.stamp(atMs, facts.nowMs)} (${calendar.zone}): ${text}`)
+  }
   notePending(context, facts)
-}
-
-/** What the model will cost from a later time on. */
-function comingPrices(context: Context, { table, nowMs }: ModelFacts, row: PriceRow) {
-  const rows = table.rows.filter(({ id }) => id === row.id)
-  return rows
-    .filter(({ effectiveAtMs }) => effectiveAtMs > nowMs)
-    .map((later, i, all) => {
-      const before = all[i - 1] ?? row
-      const change = ratesChange(before.rates, later.rates)
-      const what = change === '' ? later.status : change
-      return `From ${context.calendar().stamp(later.effectiveAtMs, nowMs)}: ${what}`
-    })
 }
 
 function notePending(context: Context, facts: ModelFacts): void {

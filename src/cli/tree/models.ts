@@ -7,7 +7,7 @@ export function addModels(
 ): void {
   add(models, {
     usage: 'list',
-    summary: 'models that are served',
+    summary: 'all models, and which of them are served',
     examples: [
       'ccgate models list',
       'ccgate models list --prices --effective',
@@ -48,7 +48,7 @@ export function addModels(
       ['--disable', 'do not serve it; a glob is possible'],
       [
         '--alias <name>',
-        'a name of your own for it, repeat or comma; none = take them away',
+        'a name of your own for it, repeat or comma; none = take them all away',
         'list',
       ],
       ['--from <time>', 'from then on: 30d, 2030-01-01; without it at once'],
