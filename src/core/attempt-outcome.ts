@@ -31,3 +31,16 @@ export interface AttemptOutcome {
   /** For `rate_limited` and `out_of_credit`: how long upstream wants us to wait, in ms; null when it did not say. */
   readonly restMs: number | null
 }
+
+/** True where the end of an attempt counts as an error of its account in lists and shares. */
+export function isAccountError(outcome: string): boolean {
+  return !NO_ACCOUNT_ERRORS.has(outcome)
+}
+
+// `forbidden` rests the account for that model, and is as often a model or a beta that nobody has.
+const NO_ACCOUNT_ERRORS: ReadonlySet<string> = new Set<OutcomeKind>([
+  'ok',
+  'client_fault',
+  'forbidden',
+  'abandoned',
+])

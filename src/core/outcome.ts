@@ -2,20 +2,26 @@ import type { UsageRecord } from './model.ts'
 
 /**
  * How a request ended for the one who counts errors: `failed` is ours or upstream's (5xx, or an answer that
- * broke off), `refused` is the client's own (4xx), `left` is a client that went away.
+ * broke off), `refused` is the client's own (4xx, or an answer that ended with the customer's money), `left`
+ * is a client that went away.
  */
 export type Outcome = 'ok' | 'failed' | 'refused' | 'left'
 
-/** The outcome of a closed request. */
+/** The outcome of a closed request: roll-ups, reports and the monitor all count by it. */
 export function outcomeOf({
   httpStatus,
   status,
-}: Pick<UsageRecord, 'httpStatus' | 'status'>): Outcome {
+  errorCode,
+}: Pick<UsageRecord, 'httpStatus' | 'status' | 'errorCode'>): Outcome {
   if (httpStatus === 499) return 'left'
   if (httpStatus >= 500) return 'failed'
   if (httpStatus >= 400) return 'refused'
-  return status === 'interrupted' ? 'failed' : 'ok'
+  if (status !== 'interrupted') return 'ok'
+  return errorCode !== null && OUT_OF_MONEY.has(errorCode) ? 'refused' : 'failed'
 }
+
+/** Why a stream ends that its customer can no longer pay for. */
+const OUT_OF_MONEY: ReadonlySet<string> = new Set(['insufficient_credit', 'key_spend_limit'])
 
 /** True when the request was open as its gateway died, and another one closed it. */
 export function wasKilled({

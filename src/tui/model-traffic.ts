@@ -43,9 +43,7 @@ export function ratesOf(
     spendLastHourMicro: spendMicro.reduce((sum, micro) => sum + micro, 0),
     errorShare: seen === 0 ? null : failed / seen,
     refused: recent.reduce((sum, minute) => sum + minute.refusals, 0),
-    statuses: sumStatuses(recent.map((minute) => minute.statuses)).filter(
-      ([label]) => !label.startsWith('4'),
-    ),
+    statuses: sumStatuses(recent.map((minute) => minute.statuses)),
     gatewayUs: percentiles(
       recent.map((minute) => minute.gatewayUs),
       shares,

@@ -1,3 +1,4 @@
+import { isAccountError } from '../core/attempt-outcome.ts'
 import type { Micro } from '../core/money.ts'
 import { firstTokenOf, modelText, outcomeOf } from '../core/outcome.ts'
 import type { UsageRow } from '../store/store.ts'
@@ -6,9 +7,6 @@ const MINUTE_MS = 60_000
 /** How much of the past the monitor keeps. */
 export const KEPT_MINUTES = 60
 const KEPT_ROWS = 60
-
-/** Outcomes of an attempt that say nothing against its account (`providers/provider.ts`). */
-const NO_FAULT = new Set(['ok', 'client_fault', 'abandoned'])
 
 /** Counts of values in steps of 2 %, so that an hour of percentiles needs some hundred numbers. */
 export class Histogram {
@@ -76,10 +74,10 @@ export class Minute {
   requests = 0
   /** Ours or upstream's: 5xx, or an answer that broke off. */
   errors = 0
-  /** The clients' own: 4xx. */
+  /** The clients' own: 4xx, and answers that ended with the customer's money. */
   refusals = 0
   costMicro: Micro = 0
-  /** Of errors and refusals: `529`, `402`, `cut`. */
+  /** Of errors: `529`, `cut`. */
   readonly statuses = new Map<string, number>()
   readonly gatewayUs = new Histogram()
   readonly firstByteMs = new Histogram()
@@ -147,9 +145,10 @@ export class Traffic {
     this.seconds.set(second, (this.seconds.get(second) ?? 0) + 1)
     minute.requests += 1
     minute.costMicro += row.costMicro
-    if (isError(row)) {
-      if (outcomeOf(row) === 'failed') minute.errors += 1
-      else minute.refusals += 1
+    const outcome = outcomeOf(row)
+    if (outcome === 'refused') minute.refusals += 1
+    else if (outcome === 'failed') {
+      minute.errors += 1
       const label = row.httpStatus >= 400 ? String(row.httpStatus) : 'cut'
       minute.statuses.set(label, (minute.statuses.get(label) ?? 0) + 1)
     }
@@ -214,7 +213,7 @@ function countAttempts(minute: Minute, row: UsageRow): void {
       firstByteMs: new Histogram(),
     }))
     account.requests += 1
-    if (!NO_FAULT.has(attempt.outcome)) account.failures += 1
+    if (isAccountError(attempt.outcome)) account.failures += 1
     const isLast = i === row.attempts.length - 1
     if (!isLast) account.rerouted += 1
     else {

@@ -12,16 +12,22 @@ const DONE = { httpStatus: 200, status: 'complete', errorCode: null, source: 'ex
 const CUT = { ...DONE, status: 'interrupted', source: 'partial' } as const
 const KILLED = { ...CUT, errorCode: 'internal_error', source: 'recovered' } as const
 
-test('5xx and broken answers are failures, 4xx the client’s own, 499 a client that left', () => {
+test('5xx and broken answers are failures, 4xx and spent money the client’s own, 499 a client that left', () => {
   assert.equal(outcomeOf(DONE), 'ok')
   assert.equal(outcomeOf(CUT), 'failed')
   for (const httpStatus of [500, 502, 503, 529]) {
-    assert.equal(outcomeOf({ httpStatus, status: 'rejected' }), 'failed')
+    assert.equal(outcomeOf({ ...DONE, httpStatus, status: 'rejected' }), 'failed')
   }
   for (const httpStatus of [400, 402, 404, 429]) {
-    assert.equal(outcomeOf({ httpStatus, status: 'rejected' }), 'refused')
+    assert.equal(outcomeOf({ ...DONE, httpStatus, status: 'rejected' }), 'refused')
   }
-  assert.equal(outcomeOf({ httpStatus: 499, status: 'interrupted' }), 'left')
+  for (const status of ['complete', 'interrupted', 'rejected'] as const) {
+    assert.equal(outcomeOf({ ...DONE, httpStatus: 499, status }), 'left')
+  }
+  for (const errorCode of ['insufficient_credit', 'key_spend_limit']) {
+    assert.equal(outcomeOf({ ...CUT, errorCode }), 'refused')
+    assert.equal(outcomeOf({ ...CUT, httpStatus: 502, errorCode }), 'failed')
+  }
 })
 
 test('a status says whether the answer broke off, and whether the gateway died under it', () => {

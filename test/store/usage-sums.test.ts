@@ -108,7 +108,12 @@ function recordFor(
     case 1:
       return voidOf(hold, { accountId, attempts: [{ ...attempt, httpStatus: 529 }] })
     case 2:
-      return recordOf(hold, { ...paid, status: 'interrupted', httpStatus: [200, 499][random(2)] })
+      return recordOf(hold, {
+        ...paid,
+        status: ['interrupted', 'complete'][random(2)] as UsageRecord['status'],
+        httpStatus: [200, 499][random(2)],
+        errorCode: ['insufficient_credit', 'key_spend_limit', 'upstream_interrupted'][random(3)],
+      })
     case 3:
       return recordOf(hold, { ...paid, attempts: [attempt, attempt] })
     default:
@@ -119,7 +124,13 @@ function recordFor(
 const sum = (seen: readonly Seen[], of: (record: UsageRecord) => number) =>
   seen.reduce((total, { record }) => total + of(record), 0)
 
-const isError = (record: UsageRecord) => record.httpStatus >= 500 || record.status === 'interrupted'
+const isCut = ({ httpStatus, status }: UsageRecord) => httpStatus < 400 && status === 'interrupted'
+const isUnpaid = (record: UsageRecord) =>
+  isCut(record) && record.errorCode !== 'upstream_interrupted' && record.errorCode !== null
+const isError = (record: UsageRecord) =>
+  record.httpStatus >= 500 || (isCut(record) && !isUnpaid(record))
+const isRefused = (record: UsageRecord) =>
+  isUnpaid(record) || [429, 402, 404, 403].includes(record.httpStatus)
 
 /** The sums as one adds them up by hand. */
 function totals(seen: readonly Seen[]) {
@@ -294,7 +305,7 @@ async function reportsAgree({ store, seen, owners }: World): Promise<void> {
         group: group.split('|'),
         ...totals(found),
         errors: found.filter(({ record }) => isError(record)).length,
-        refused: found.filter(({ record }) => !isError(record) && record.httpStatus >= 400).length,
+        refused: found.filter(({ record }) => isRefused(record)).length,
         listCostMicro: sum(found, ({ attempts }) =>
           attempts.reduce((total, attempt) => total + attempt.listCostMicro, 0),
         ),

@@ -1,3 +1,4 @@
+import { isAccountError } from '../../core/attempt-outcome.ts'
 import { idFloor, idTimeMs } from '../../core/ids.ts'
 import type { Attempt, HeadroomRow, HealthRow } from '../../core/model.ts'
 import type { AccountSummary } from '../store.ts'
@@ -44,8 +45,6 @@ interface NewRow {
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
-/** Outcomes that say nothing bad about the account. */
-const NO_FAILURE: ReadonlySet<string> = new Set(['ok', 'client_fault', 'abandoned'])
 const NEW_ROW = `
   SELECT request_id, account_id, cost_micro,
     CASE WHEN attempt_count <> 1 OR http_status >= 400 THEN details -> ${detailAt('attempts')} END AS attempts
@@ -191,6 +190,6 @@ function attemptsOf(row: NewRow): readonly RecentAttempt[] {
   return attempts.map(({ accountId, outcome }) => ({
     accountId,
     atMs,
-    isFailure: !NO_FAILURE.has(outcome),
+    isFailure: isAccountError(outcome),
   }))
 }

@@ -2,14 +2,17 @@
 import type { Database, Statement } from 'better-sqlite3'
 import type { UsageRecord } from '../../core/model.ts'
 import type { Micro } from '../../core/money.ts'
+import { type Outcome, outcomeOf } from '../../core/outcome.ts'
 import type { TokenCounts } from '../../core/usage.ts'
 import { ROLLUP_MS } from '../store.ts'
 import {
+  detailAt,
   type ListCost,
   listCostsOf,
   type Tuple,
   toUsageRecord,
   USAGE_AT,
+  USAGE_COLUMN_COUNT,
   type UsageDetails,
 } from './usage-rows.ts'
 
@@ -21,7 +24,7 @@ export interface RollupFacts {
   readonly accountId: string
   readonly httpStatus: number
   readonly attemptCount: number
-  readonly isInterrupted: boolean
+  readonly outcome: Outcome
   readonly tokens: TokenCounts
   readonly costMicro: Micro
   readonly listCosts: readonly ListCost[]
@@ -84,7 +87,7 @@ export function factsOf(record: UsageRecord): RollupFacts {
     accountId: record.accountId ?? '',
     httpStatus: record.httpStatus,
     attemptCount: record.attempts.length,
-    isInterrupted: record.status === 'interrupted',
+    outcome: outcomeOf(record),
     tokens: record.tokens,
     costMicro: record.costMicro,
     listCosts: listCostsOf(record),
@@ -100,10 +103,11 @@ export function factsOfTuple(usage: Tuple): RollupFacts {
     requestId: usage[USAGE_AT.requestId] as string,
     keyId: usage[USAGE_AT.keyId] as string,
     model: usage[USAGE_AT.model] as string,
+  const httpStatus = usage[USAGE_AT.httpStatus] as number
     accountId,
-    httpStatus: usage[USAGE_AT.httpStatus] as number,
+    httpStatus,
     attemptCount: usage[USAGE_AT.attemptCount] as number,
-    isInterrupted: usage[USAGE_AT.isInterrupted] === 1,
+    outcome: outcomeOfTuple(usage, httpStatus),
     tokens: {
       input: count(0),
       output: count(1),
@@ -124,6 +128,18 @@ export function createRollupSums() {
   const rows = new Map<string, RollupCells>()
 
   function rowOf(quarter: number, facts: RollupFacts, accountId: string): RollupCells {
+/** Only an answer that broke off is taken apart for its reason: there are few. */
+function outcomeOfTuple(usage: Tuple, httpStatus: number): Outcome {
+  const isInterrupted = usage[USAGE_AT.isInterrupted] === 1
+  const status = isInterrupted ? 'interrupted' : 'complete'
+  return outcomeOf({ httpStatus, status, errorCode: isInterrupted ? errorCodeOf(usage) : null })
+}
+
+function errorCodeOf(usage: Tuple): string | null {
+  const details = JSON.parse(usage[USAGE_COLUMN_COUNT - 1] as string) as readonly unknown[]
+  return details[detailAt('errorCode')] as string | null
+}
+
     const { keyId } = facts
     const model = modelOf(facts)
     const statusClass = Math.min(5, Math.max(2, Math.floor(facts.httpStatus / 100)))
@@ -141,10 +157,9 @@ export function createRollupSums() {
       const quarter = quarterOf(facts.requestId)
       const row = rowOf(quarter, facts, facts.accountId)
       const { tokens } = facts
-      const isError = facts.httpStatus >= 500 || facts.isInterrupted
       row[5] += 1
-      if (isError) row[6] += 1
-      else if (facts.httpStatus >= 400) row[7] += 1
+      if (facts.outcome === 'failed') row[6] += 1
+      else if (facts.outcome === 'refused') row[7] += 1
       row[8] += tokens.input
       row[9] += tokens.output
       row[10] += tokens.cacheRead
@@ -172,12 +187,11 @@ export function createRollupSums() {
 
 const NONE: readonly RollupCells[] = []
 
-// Sums are kept for good, so nobody may fill them with names of his own: what was refused before anything
-// was sent, for what it asked, has no model here.
-function modelOf(facts: RollupFacts): string {
-  const { httpStatus } = facts
-  const isRefused = httpStatus === 400 || httpStatus === 403 || httpStatus === 404
-  return isRefused && facts.attemptCount === 0 ? '' : facts.model
+// Sums are kept for good, so nobody may fill them with names of his own: what was refused, by us or upstream,
+// has no model here. Where unknown models have a price, any name comes as far as upstream.
+function modelOf({ httpStatus, attemptCount, costMicro, model }: RollupFacts): string {
+  const isRefused = httpStatus >= 400 && (httpStatus < 500 || attemptCount === 0)
+  return isRefused && costMicro === 0 ? '' : model
 }
 
 /** Adds sums to the stored ones. */
