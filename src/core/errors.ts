@@ -277,7 +277,7 @@ export const ERRORS = {
     openai: 'rate_limit_error',
     retryable: true,
     message:
-      'This key spends faster than {limit} per minute, the rate at which it is stopped. Try again in {seconds} s.',
+      'This key spent {limit} within a minute, the most that it may. Try again in {seconds} s.',
     hint: 'ccgate keys limit <key> --burn-limit <dollars>',
   },
   account_rpm_exceeded: {
@@ -318,7 +318,7 @@ export const ERRORS = {
     openai: 'server_error',
     retryable: true,
     message:
-      'Anthropic answered with an error ({upstream}) on {accounts}. They are cooling down and traffic is rerouted; please retry.',
+      'Anthropic answered with an error ({upstream}) on {accounts}. Please retry in a moment.',
     hint: 'ccgate accounts list',
   },
   no_healthy_account: {
@@ -328,6 +328,14 @@ export const ERRORS = {
     retryable: true,
     message: 'No healthy upstream account right now{returns}.',
     hint: 'ccgate accounts list',
+  },
+  account_cap_reached: {
+    status: 503,
+    anthropic: 'overloaded_error',
+    openai: 'server_error',
+    retryable: true,
+    message: 'The capacity of this server is used up for now{returns}.',
+    hint: 'ccgate accounts update <account> --day-cap <dollars>',
   },
   no_accounts_configured: {
     status: 503,

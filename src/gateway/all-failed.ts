@@ -22,6 +22,7 @@ export function nothingTried(
 ): GatewayError {
   if (accounts === 0) return new GatewayError('no_accounts_configured')
   if (choice.because === 'limited') return allLimited(choice.retryAfterMs)
+  if (choice.because === 'capped') return allCapped(choice.retryAfterMs)
   return noHealthyAccount(choice.retryAfterMs)
 }
 
@@ -67,6 +68,15 @@ function allLimited(retryAfterMs: number | null): GatewayError {
   })
 }
 
+/** The day or month of a cap always ends: `retryAfterMs` is never null then. */
+function allCapped(retryAfterMs: number | null): GatewayError {
+  const waitMs = retryAfterMs ?? SHORT_WAIT_MS
+  return new GatewayError('account_cap_reached', {
+    facts: { returns: `; there is room again in about ${spanText(waitMs)}` },
+    retryAfterMs: waitMs,
+  })
+}
+
 function noHealthyAccount(retryAfterMs: number | null): GatewayError {
   return new GatewayError('no_healthy_account', {
     facts: { returns: returnsIn(retryAfterMs) },
@@ -77,15 +87,14 @@ function noHealthyAccount(retryAfterMs: number | null): GatewayError {
 
 function returnsIn(ms: number | null): string {
   if (ms === null) return ''
-  if (ms <= SHORT_WAIT_MS)
-    return `; the next one returns in about ${secondsUp(ms)} s. Please retry shortly`
+  const shortly = ms <= SHORT_WAIT_MS ? '. Please retry shortly' : ''
+  return `; the next one returns in about ${spanText(ms)}${shortly}`
+}
+
+function spanText(ms: number): string {
+  if (ms <= SHORT_WAIT_MS) return `${secondsUp(ms)} s`
   const minutes = Math.ceil(ms / 60_000)
   const hours = Math.ceil(minutes / 60)
-  const time =
-    minutes < 120
-      ? `${minutes} minutes`
-      : hours < 48
-        ? `${hours} hours`
-        : `${Math.ceil(hours / 24)} days`
-  return `; the next one returns in about ${time}`
+  if (minutes < 120) return `${minutes} minutes`
+  return hours < 48 ? `${hours} hours` : `${Math.ceil(hours / 24)} days`
 }

@@ -10,7 +10,7 @@ export interface WantedAccount extends Taker {
   readonly listMicro: Micro
 }
 
-/** The accounts that may serve a request; those whose own cap it would break are limited until that ends. */
+/** The accounts that may serve a request; those whose own cap it would break rest until that ends. */
 export function candidatesOf(gateway: Gateway, want: WantedAccount): readonly Candidate[] {
   const { pool, caps, clock } = gateway
   const candidates = pool.candidates(want.model, want.modelClass)
@@ -28,6 +28,6 @@ export function candidatesOf(gateway: Gateway, want: WantedAccount): readonly Ca
     }
     const { rest } = candidate
     const restsLonger = rest !== null && (rest.forMs === null || rest.forMs >= forMs)
-    return restsLonger ? candidate : { ...candidate, rest: { kind: 'limited', forMs } }
+    return restsLonger ? candidate : { ...candidate, rest: { kind: 'capped', forMs } }
   })
 }

@@ -1,5 +1,5 @@
 import type { DecisionTrail } from '../core/decision-trail.ts'
-import type { Candidate, Choice } from './select.ts'
+import { becauseOf, type Candidate, type Choice } from './select.ts'
 import { leftOf, type Reasons, trailOf } from './trail.ts'
 import {
   type Demand,
@@ -153,10 +153,6 @@ function waitFor(
 function none(options: readonly Option[], open: readonly Option[], demand: Demand): Decision {
   const reasons = { because: 'none', left: null, options, demand, isBoundLeft: false } as const
   const trail = trailOf(null, reasons)
-  if (open.length === 0) return { kind: 'none', because: 'no_accounts', retryAfterMs: null, trail }
-  const isLimited = open.every(
-    ({ candidate: { rest } }) => rest === null || rest.kind === 'limited',
-  )
-  const retryAfterMs = soonestOf(open)?.waitMs ?? null
-  return { kind: 'none', because: isLimited ? 'limited' : 'unhealthy', retryAfterMs, trail }
+  const because = becauseOf(open.map(({ candidate }) => candidate))
+  return { kind: 'none', because, retryAfterMs: soonestOf(open)?.waitMs ?? null, trail }
 }

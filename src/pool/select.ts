@@ -1,6 +1,7 @@
 /** Why an account may not serve, and for how long; null: no end by itself. */
 export interface Rest {
-  readonly kind: 'limited' | 'unhealthy'
+  /** `capped`: what the operator wants to spend there is spent. */
+  readonly kind: 'limited' | 'capped' | 'unhealthy'
   readonly forMs: number | null
   /** It is a guess of ours, and no fact that upstream or a person stated. */
   readonly isSoft?: boolean
@@ -35,10 +36,10 @@ export interface Candidate {
 
 export type Choice =
   | { readonly kind: 'account'; readonly id: string }
-  /** Nothing can serve: `limited` when all that could are at a limit; `retryAfterMs` null when no end is known. */
+  /** Nothing can serve; see `becauseOf`. `retryAfterMs` null when no end is known. */
   | {
       readonly kind: 'none'
-      readonly because: 'no_accounts' | 'limited' | 'unhealthy'
+      readonly because: 'no_accounts' | 'limited' | 'capped' | 'unhealthy'
       readonly retryAfterMs: number | null
     }
 
@@ -52,23 +53,33 @@ const SLOT_WAIT_MS = 1_000
 export function select(candidates: readonly Candidate[], tried: ReadonlySet<string>): Choice {
   let best: Candidate | null = null
   let soonestMs: number | null = null
-  let limited = 0
-  let usable = 0
+  const waiting: Candidate[] = []
   for (const candidate of candidates) {
     if (!candidate.servesModel || tried.has(candidate.id)) continue
-    usable++
     const waitMs = waitOf(candidate)
     if (waitMs === 0) {
       if (best === null || isBetter(candidate, best)) best = candidate
       continue
     }
-    if (candidate.rest === null || candidate.rest.kind === 'limited') limited++
+    waiting.push(candidate)
     if (waitMs !== null && (soonestMs === null || waitMs < soonestMs)) soonestMs = waitMs
   }
   if (best !== null) return { kind: 'account', id: best.id }
-  if (usable === 0) return { kind: 'none', because: 'no_accounts', retryAfterMs: null }
-  const because = limited === usable ? 'limited' : 'unhealthy'
-  return { kind: 'none', because, retryAfterMs: soonestMs }
+  return { kind: 'none', because: becauseOf(waiting), retryAfterMs: soonestMs }
+}
+
+/**
+ * Why none of these can serve: `capped` when the operator's caps keep all of them away, `limited` when every one
+ * that a cap leaves is at a limit (reliability R11).
+ */
+export function becauseOf(
+  waiting: readonly Candidate[],
+): Extract<Choice, { kind: 'none' }>['because'] {
+  if (waiting.length === 0) return 'no_accounts'
+  const uncapped = waiting.filter(({ rest }) => rest?.kind !== 'capped')
+  if (uncapped.length === 0) return 'capped'
+  const isLimited = uncapped.every(({ rest }) => rest === null || rest.kind === 'limited')
+  return isLimited ? 'limited' : 'unhealthy'
 }
 
 /** Whether it carries one of these tags; null: none is asked for. */

@@ -46,6 +46,7 @@ const CONTRACT: Readonly<Record<ErrorCode, readonly [status: number, type: strin
   internal_error: [500, 'api_error'],
   upstream_error: [502, 'api_error'],
   no_healthy_account: [503, 'overloaded_error'],
+  account_cap_reached: [503, 'overloaded_error'],
   no_accounts_configured: [503, 'api_error'],
   draining: [503, 'overloaded_error'],
   overloaded: [503, 'overloaded_error'],

@@ -19,6 +19,17 @@ test('how long until an account returns is told as people say it', () => {
   assert.equal(unhealthyFor(2_364_340_000), `${start}; the next one returns in about 28 days.`)
 })
 
+test('where all accounts are at their caps nobody is blamed, and the end is told', () => {
+  const capped = (retryAfterMs: number) => {
+    const error = nothingTried({ kind: 'none', because: 'capped', retryAfterMs }, 2)
+    assert.deepEqual([error.code, error.retryAfterMs], ['account_cap_reached', retryAfterMs])
+    return errorMessage(error.code, error.facts)
+  }
+  const start = 'The capacity of this server is used up for now; there is room again in about'
+  assert.equal(capped(19_986_000), `${start} 6 hours.`)
+  assert.equal(capped(40_000), `${start} 40 s.`)
+})
+
 test('a time-out names the seconds there were', () => {
   for (const [waitedMs, seconds] of [
     [30, 0.03],

@@ -123,7 +123,7 @@ test('a key that burns too fast rests; no other key does, and it is told once', 
   assert.equal(refused.code, 'key_burn_rate_exceeded')
   const wait = Number(refused.headers.get('retry-after'))
   assert.ok(wait > 50 && wait <= 60, `${wait}`)
-  assert.match(refused.text, /faster than \$0\.\d+ per minute/)
+  assert.match(refused.text, /spent \$0\.\d+ within a minute/)
   assert.equal((await ask(w, w.key)).status, 200)
   // Counting is free, and goes on.
   const count = await fetch(`${w.url}/v1/messages/count_tokens`, {
@@ -174,7 +174,9 @@ test('an account at its cap gets no new request, and keeps the streams it has', 
     { actor: 't', nowMs: Date.now() },
   )
   const none = await ask(w, w.key)
-  assert.deepEqual([none.status, none.headers.get('x-should-retry')], [429, 'false'])
+  assert.deepEqual([none.status, none.code], [503, 'account_cap_reached'])
+  const told = ['retry-after', 'x-should-retry'].map((name) => none.headers.get(name))
+  assert.deepEqual(told, ['60', 'false'])
   await assertClean(w)
 })
 

@@ -179,6 +179,20 @@ test('a lower priority number serves alone until it is full', () => {
   assert.deepEqual(select([second, full], new Set()), { kind: 'account', id: 'second' })
 })
 
+test('caps are a reason of their own; beside other reasons they only say when', () => {
+  const capped = candidate('capped', { rest: { kind: 'capped', forMs: 7_200_000 } })
+  const other = candidate('other', { rest: { kind: 'capped', forMs: 3_600_000 } })
+  const limited = candidate('limited', { rest: { kind: 'limited', forMs: 9_000 } })
+  const ill = candidate('ill', { rest: { kind: 'unhealthy', forMs: null } })
+  const none = (...list: Candidate[]) => {
+    const choice = select(list, new Set())
+    return choice.kind === 'none' ? [choice.because, choice.retryAfterMs] : choice
+  }
+  assert.deepEqual(none(capped, other), ['capped', 3_600_000])
+  assert.deepEqual(none(capped, limited), ['limited', 9_000])
+  assert.deepEqual(none(capped, ill), ['unhealthy', 7_200_000])
+})
+
 test('full accounts are a limit, resting ones an illness; a mix is an illness', () => {
   const full = candidate('full', { inFlight: 2, concurrencyLimit: 2 })
   const paced = candidate('paced', { rpmWaitMs: 400 })

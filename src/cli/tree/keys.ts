@@ -5,7 +5,7 @@ const LIMITS = [
   ['--rpm <n>', 'requests per minute; none = unlimited, default = from the config'],
   ['--concurrency <n>', 'requests at the same time; none = unlimited, default = from the config'],
   ['--spend-limit <limit>', '200/month, 20/day or 500/total, in dollars; none, default'],
-  ['--burn-limit <amount>', 'dollars per minute; more, and it rests for that minute; none'],
+  ['--burn-limit <amount>', 'dollars per minute; at that it rests until a minute has less; none'],
   ['--markup <factor>', '1.2 or +20%, instead of that of model and server; default'],
   [
     '--on-disconnect <policy>',
