@@ -16,6 +16,7 @@ import { joinRun } from './join.ts'
 import { cannotBegin } from './no-money.ts'
 import { closeAfterFailure } from './refusals.ts'
 import { startRelay } from './relay.ts'
+import { withRepairs } from './repair.ts'
 import { relayedHead } from './reply-head.ts'
 import { routeOf } from './route.ts'
 import type { Seeker } from './seek.ts'
@@ -59,7 +60,16 @@ export async function runInference(
     const found = await hold(gateway, exchange, callOff)
 
     // 5. forward: one account after another, while nothing has reached the client.
-    const forwarded = await forward(gateway, forwardingOf(gateway, exchange), found, callOff)
+    const forwarding = forwardingOf(gateway, exchange)
+    const forwarded = await withRepairs(
+      exchange,
+      await forward(gateway, forwarding, found, callOff),
+      async (body, { account }) => {
+        const first = gateway.pool.take(account.id, forwarding)
+        if (first === null) return null
+        return forward(gateway, { ...forwarding, body }, { ...found, first }, callOff)
+      },
+    )
     exchange.accountId = forwarded.account.account.id
 
     // 6. relay and 7. settle: the last byte waits for the settlement.

@@ -1,35 +1,40 @@
-import type { PriceRow, PriceTable } from '../../billing/price-table.ts'
-import {
-  aliasesOf,
-  aliasTarget,
-  allowsModel,
-  findPrice,
-  findServedPrice,
-  servedModels,
-} from '../../billing/price-table.ts'
 import { GatewayError } from '../../core/errors.ts'
-import { modelNotFound } from '../../gateway/inspect-body.ts'
 import { identify } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { ownHeaders } from '../own-headers.ts'
 import { replyJson } from '../reply.ts'
+import {
+  decodedId,
+  mappedModels,
+  type NamedModel,
+  namedModel,
+  namedModels,
+} from './named-models.ts'
 
 const DEFAULT_LIMIT = 20
 const MAX_LIMIT = 1_000
 
-/** A model under the name it is called by: its id, or one of our own aliases. */
-interface Named {
-  readonly id: string
-  readonly row: PriceRow
+/** `GET /v1/models`: the models this key may use, in the shape of the caller's format. */
+export async function serveModels(incoming: Incoming): Promise<void> {
+  await identify(incoming)
+  if (incoming.dialect.name === 'openai') {
+    const models = [...namedModels(incoming), ...mappedModels(incoming)]
+    reply(incoming, { object: 'list', data: models.map(openAiModel) })
+  } else reply(incoming, anthropicPage(incoming))
 }
 
-/** `GET /v1/models`: the models this key may use, our own aliases behind each, in Anthropic's shape and paging. */
-export async function serveModels(incoming: Incoming): Promise<void> {
-  const live = await identify(incoming)
-  const { gateway } = incoming.context
+/** `GET /v1/models/{id}`: one of them. */
+export async function serveModel(incoming: Incoming, id: string): Promise<void> {
+  await identify(incoming)
+  if (incoming.dialect.name === 'openai')
+    reply(incoming, openAiModel(namedModel(incoming, decodedId(id))))
+  else reply(incoming, anthropicModel(namedModel(incoming, id)))
+}
+
+function anthropicPage(incoming: Incoming) {
   const query = new URLSearchParams((incoming.request.url ?? '').slice(incoming.path.length + 1))
   const limit = limitOf(query.get('limit'))
-  const models = namedModels(gateway.prices, live.key.models, incoming.arrivedAtMs)
+  const models = namedModels(incoming)
   const afterId = query.get('after_id')
   const beforeId = query.get('before_id')
   let start = 0
@@ -41,40 +46,16 @@ export async function serveModels(incoming: Incoming): Promise<void> {
     start = Math.max(start, end - limit)
   }
   const page = models.slice(start, Math.min(end, start + limit))
-  reply(incoming, {
-    data: page.map(modelInfo),
+  return {
+    data: page.map(anthropicModel),
     has_more: beforeId === null ? start + page.length < models.length : start > 0,
     first_id: page[0]?.id ?? null,
     last_id: page.at(-1)?.id ?? null,
-  })
-}
-
-/** `GET /v1/models/{id}`: one of them; aliases of upstream resolve, our own keep their name. */
-export async function serveModel(incoming: Incoming, id: string): Promise<void> {
-  const live = await identify(incoming)
-  const { prices } = incoming.context.gateway
-  const atMs = incoming.arrivedAtMs
-  const target = findPrice(prices, id, atMs) === null ? aliasTarget(prices, id, atMs) : null
-  const known = findPrice(prices, target ?? id, atMs)
-  const row = known === null ? null : findServedPrice(prices, known.id, atMs)
-  if (row === null || !allowsModel(prices, live.key.models, row, atMs)) {
-    throw modelNotFound(prices, id, atMs)
   }
-  reply(incoming, modelInfo({ id: target === null ? row.id : id, row }))
 }
 
-function namedModels(
-  prices: PriceTable,
-  patterns: readonly string[],
-  atMs: number,
-): readonly Named[] {
-  return servedModels(prices, atMs)
-    .filter((row) => allowsModel(prices, patterns, row, atMs))
-    .flatMap((row) => [row.id, ...aliasesOf(prices, row, atMs)].map((id) => ({ id, row })))
-}
-
-/** A price row as the Models API shows it; what the table does not know is null. */
-function modelInfo({ id, row }: Named) {
+/** A price row as Anthropic's Models API shows it; what the table does not know is null. */
+function anthropicModel({ id, row }: NamedModel) {
   const dayStart = (day: string | null) => (day === null ? null : `${day}T00:00:00Z`)
   return {
     type: 'model',
@@ -92,6 +73,19 @@ function modelInfo({ id, row }: Named) {
   }
 }
 
+/** The same as OpenAI shows it, and two figures that its clients like to know. */
+function openAiModel({ id, row }: NamedModel) {
+  return {
+    id,
+    object: 'model',
+    created: row.releasedOn === null ? 0 : Date.parse(`${row.releasedOn}T00:00:00Z`) / 1_000,
+    owned_by: 'anthropic',
+    shutdown_date: row.retiresOn,
+    context_window: row.contextWindow,
+    max_output_tokens: row.maxOutput,
+  }
+}
+
 function limitOf(text: string | null): number {
   if (text === null) return DEFAULT_LIMIT
   const limit = Number(text)
@@ -105,8 +99,6 @@ function limitOf(text: string | null): number {
 }
 
 function reply(incoming: Incoming, body: unknown): void {
-  replyJson(incoming.response, body, {
-    requestId: incoming.requestId,
-    extraHeaders: ownHeaders(incoming),
-  })
+  const { requestId, response } = incoming
+  replyJson(response, body, { requestId, extraHeaders: ownHeaders(incoming) })
 }
