@@ -7,7 +7,8 @@ type Wanted = Pick<StoredChange, 'kind' | 'subject' | 'value'>
 
 /**
  * What must be written down so that the config's changes are in force from now on: those that are not what
- * the config last said, and `null` for those it no longer names. What a person set after the config's own
+ * the config last said, and `null` for those it no longer names. What it said while the clock was ahead is not
+ * in force yet, and counts for nothing. What a person set after the config's own
  * change stays until the config says something new: the newest change counts, whoever made it.
  */
 export function changesOfConfig(
@@ -17,28 +18,42 @@ export function changesOfConfig(
 ): readonly (Wanted & { readonly effectiveAtMs: number; readonly source: 'config' })[] {
   const lastOfConfig = new Map<string, SourcedChange>()
   const inForce = new Map<string, SourcedChange>()
+  /** What an earlier start wrote while the clock was ahead: the last word of each instant to come. */
+  const ahead = new Map<string, SourcedChange>()
   const inOrder = [...stored].sort((a, b) => a.effectiveAtMs - b.effectiveAtMs || a.seq - b.seq)
   for (const change of inOrder) {
-    if (change.source === 'config') lastOfConfig.set(nameOf(change), change)
-    if (change.effectiveAtMs <= nowMs) inForce.set(nameOf(change), change)
+    const isOfConfig = change.source === 'config'
+    if (change.effectiveAtMs <= nowMs) {
+      inForce.set(nameOf(change), change)
+      if (isOfConfig) lastOfConfig.set(nameOf(change), change)
+    } else if (isOfConfig) {
+      ahead.set(`${change.effectiveAtMs} ${nameOf(change)}`, change)
+    }
   }
   const changed = wanted.filter((change) => {
     const last = lastOfConfig.get(nameOf(change))
     return last === undefined || !isSameJson(last.value, change.value)
   })
-  const names = new Set(wanted.map(nameOf))
+  const values = new Map(wanted.map((change) => [nameOf(change), change.value]))
   const dropped = [...inForce.values()].filter(
-    (change) => change.source === 'config' && change.value !== null && !names.has(nameOf(change)),
+    (change) => change.source === 'config' && change.value !== null && !values.has(nameOf(change)),
   )
-  return [...changed, ...dropped.map((change) => ({ ...change, value: null }))].map(
-    ({ kind, subject, value }) => ({
-      kind,
-      subject,
-      value,
-      effectiveAtMs: nowMs,
-      source: 'config',
-    }),
-  )
+  // Rows are never altered: what would come into force later is overruled at that instant.
+  const overruled = [...ahead.values()].flatMap((change) => {
+    const value = values.get(nameOf(change)) ?? null
+    return isSameJson(change.value, value) ? [] : [{ ...change, value }]
+  })
+  return [
+    ...changed.map((change) => ({ ...change, effectiveAtMs: nowMs })),
+    ...dropped.map((change) => ({ ...change, value: null, effectiveAtMs: nowMs })),
+    ...overruled,
+  ].map(({ kind, subject, value, effectiveAtMs }) => ({
+    kind,
+    subject,
+    value,
+    effectiveAtMs,
+    source: 'config',
+  }))
 }
 
 /** Whether two values are the same JSON, whatever the order of their members. */

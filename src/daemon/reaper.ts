@@ -125,13 +125,18 @@ export class Reaper {
   }
 }
 
-/** Whether the money adds up (M22): at start, after a recovery, once a day. If not, admission ends. */
+/**
+ * Whether the money adds up (M22): at start, after a recovery, once a day. If not, admission ends. Stale holds
+ * are only told: when the wall clock jumps, every running request is one.
+ */
 export async function checkLedger(
-  gateway: Pick<Gateway, 'store' | 'clock' | 'stopAdmission'>,
+  gateway: Pick<Gateway, 'store' | 'clock' | 'log' | 'stopAdmission'>,
 ): Promise<void> {
-  const { violations } = await gateway.store.checkLedger(gateway.clock.nowMs())
-  if (violations.length === 0) return
-  gateway.stopAdmission(new Error(`ledger check: ${violations.slice(0, 5).join('; ')}`))
+  const { violations, stale } = await gateway.store.checkLedger(gateway.clock.nowMs())
+  if (stale.length > 0) gateway.log.error({ holds: stale.slice(0, 5) }, 'ledger.stale_holds')
+  const broken = violations.filter((violation) => !stale.includes(violation))
+  if (broken.length === 0) return
+  gateway.stopAdmission(new Error(`ledger check: ${broken.slice(0, 5).join('; ')}`))
 }
 
 /** Settles or voids the holds of runs that are dead (M18, M19). Safe to repeat; a living run is never touched. */

@@ -1,5 +1,7 @@
 import { hourLabel, windowOf } from '../core/calendar.ts'
 import { GatewayError } from '../core/errors.ts'
+import { idTimeMs } from '../core/ids.ts'
+import { invariant } from '../core/invariant.ts'
 import type { SpendPeriod } from '../core/model.ts'
 import { formatUsdExact, formatUsdFull, type Micro } from '../core/money.ts'
 import type { KeyLimitReached, Window } from '../store/store.ts'
@@ -63,10 +65,13 @@ export function cannotGoOn(
     : limitRanOut(delivered, limitOf(gateway, call, noRoom))
 }
 
-/** The window that the key's spend limit counted when the call arrived; null without a limit. */
-export function limitWindow({ policy }: Gateway, { live, arrivedAtMs }: Call): Window | null {
+/** The window of the key's spend limit that the call was made in, by its id; null without a limit. */
+export function limitWindow({ policy }: Gateway, { live, requestId }: Call): Window | null {
   const { spendLimit } = live.key
-  return spendLimit === null ? null : windowOf(spendLimit.period, arrivedAtMs, policy.timeZone)
+  if (spendLimit === null) return null
+  const madeAtMs = idTimeMs(requestId)
+  invariant(madeAtMs !== null, 'a request has an id of ours')
+  return windowOf(spendLimit.period, madeAtMs, policy.timeZone)
 }
 
 function limitOf(gateway: Gateway, call: Call, reached: KeyLimitReached): ReachedLimit {

@@ -79,6 +79,8 @@ export interface UserStore {
   findUser(ref: string): Promise<Found<UserSummary>>
   /** Sorted by name. */
   listUsers(filter: { search?: string; state?: User['state'] }): Promise<readonly UserSummary[]>
+  /** Ids of all users who have or had a wallet, also deleted ones. */
+  listWalletIds(): Promise<readonly string[]>
   /** Absent fields stay as they are. */
   updateUser(userId: string, change: UserUpdate, by: By): Promise<UserChange>
   /** The reason is kept in the audit log. */
@@ -355,14 +357,21 @@ export interface CreditStore {
   /** The same for one user's wallet, holds, entries and usage. */
   checkWallet(userId: string, nowMs: number): Promise<WalletReport | null>
   /**
-   * Sets balance and held of a wallet to what its ledger entries and its open holds say. Only where the
-   * entries themselves are sound, one after another (`broken_ledger` otherwise): they are the evidence.
+   * Sets balance and held of a wallet to what its ledger entries and its open holds say, and the counters of
+   * its keys' spend limits to what their requests say. Only where the entries themselves are sound, one after
+   * another (`broken_ledger` otherwise): they are the evidence.
    */
   repairWallet(userId: string, by: By): Promise<WalletRepair>
 }
 
 export type WalletRepair =
-  | { readonly kind: 'repaired' | 'unchanged'; readonly before: Wallet; readonly after: Wallet }
+  | {
+      readonly kind: 'repaired' | 'unchanged'
+      readonly before: Wallet
+      readonly after: Wallet
+      /** How many counters of spend limits were wrong. */
+      readonly limits: number
+    }
   | { readonly kind: 'broken_ledger' | 'no_user' }
 
 /** What a request cost its user. */
@@ -448,6 +457,8 @@ export interface LedgerReport {
   readonly freeRatio: number
   /** One sentence each, with ids and amounts. */
   readonly violations: readonly string[]
+  /** Those of them that only say of stale holds: a clock that jumps makes every running request one. */
+  readonly stale: readonly string[]
 }
 
 export interface Page<T> {
@@ -496,7 +507,7 @@ export interface NewHold {
   readonly stream: boolean
   readonly amountMicro: Micro
   readonly markup: Fraction
-  /** The current window of the key's spend limit; null: the key has none. */
+  /** The window of the key's spend limit that the request's id was made in; null: the key has none. */
   readonly limitWindow: Window | null
   readonly openedAtMs: number
 }

@@ -46,3 +46,22 @@ test('a change that is yet to come does not hide what is in force', () => {
   const rows = [stored('config', [6, 5]), stored('set', [2, 1], NOW + 1)]
   assert.deepEqual(written([], rows), [null])
 })
+
+test('what the config said while the clock was ahead is in force now, and never again another', () => {
+  const early = stored('config', [6, 5], NOW + 100)
+  assert.deepEqual(written([wanted([6, 5])], [early]), [[6, 5]])
+  assert.deepEqual(written([wanted([6, 5])], [early, stored('config', [6, 5], NOW)]), [])
+  // Another value than then: from now on, and also when the early one would have begun.
+  const rows = [...changesOfConfig([wanted([7, 5])], [early], NOW)]
+  assert.deepEqual(
+    rows.map(({ value, effectiveAtMs }) => [value, effectiveAtMs - NOW]),
+    [
+      [[7, 5], 0],
+      [[7, 5], 100],
+    ],
+  )
+  const kept = [early, ...rows.map((row) => ({ ...row, seq: ++lastSeq }))]
+  assert.deepEqual(written([wanted([7, 5])], kept), [])
+  assert.deepEqual(changesOfConfig([wanted([7, 5])], kept, NOW + 200), [])
+  assert.deepEqual(written([], [early]), [null])
+})

@@ -14,7 +14,7 @@ import {
 } from '../../src/billing/ledger.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
 import { windowOf } from '../../src/core/calendar.ts'
-import { createIdMaker, type IdMaker } from '../../src/core/ids.ts'
+import { createIdMaker, type IdMaker, idTimeMs } from '../../src/core/ids.ts'
 import type { Fraction, HoldProgress, SpendLimit } from '../../src/core/model.ts'
 import type { KeyLimitReached, NewHold, Store } from '../../src/store/store.ts'
 import { addUser, by, newHold, recordOf, voidOf } from './world.ts'
@@ -99,20 +99,23 @@ const holds = fc.tuple(pick, amount, markups).map(([who, amountMicro, markup]) =
   command(`hold(${who}, ${amountMicro}, ${markup})`, async (model, real) => {
     const someone = userOf(real, who)
     const limit = model.limits.get(someone.keyId) ?? null
+    const requestId = model.makeId('request')
+    // Ids never go back, whatever the clock does: by them a request is of a day.
+    const atMs = madeAtMs(requestId)
     const hold = newHold(
       { ...someone, bootId: model.bootId },
       {
-        requestId: model.makeId('request'),
+        requestId,
         amountMicro,
         markup,
         openedAtMs: model.nowMs,
-        limitWindow: limit && windowOf(limit.period, model.nowMs, TIME_ZONE),
+        limitWindow: limit && windowOf(limit.period, atMs, TIME_ZONE),
       },
     )
     const admission = admit(walletOf(model, someone.userId), amountMicro)
-    const reached = limitReached(model, { ...someone, atMs: model.nowMs, amountMicro })
+    const reached = limitReached(model, { ...someone, atMs, amountMicro })
     const result = await real.store.openHold(hold)
-    if (admission.kind === 'held') begin(model, someone.keyId)
+    if (admission.kind === 'held') begin(model, someone.keyId, atMs)
     if (admission.kind === 'held' && reached) return assert.deepEqual(result, reached)
     assert.equal(result.kind, admission.kind)
     if (admission.kind !== 'held') return
@@ -126,12 +129,12 @@ const resizes = fc.tuple(pick, fc.integer({ min: -3_000, max: 400_000 })).map(([
   command(`resize(${which}, ${byMicro})`, async (model, real) => {
     const life = openOf(model, which)
     if (!life) return
-    const { requestId, userId, keyId, openedAtMs } = life.hold
+    const { requestId, userId, keyId } = life.hold
     const deltaMicro = Math.max(byMicro, 0 - life.amountMicro)
     const change = { holdMicro: life.amountMicro, deltaMicro }
     const expected = resize(walletOf(model, userId), change)
     const reached = life.isCounted
-      ? limitReached(model, { keyId, atMs: openedAtMs, amountMicro: deltaMicro })
+      ? limitReached(model, { keyId, atMs: madeAtMs(requestId), amountMicro: deltaMicro })
       : null
     const result = await real.store.resizeHold(requestId, deltaMicro)
     if (expected.kind !== 'resized') return assert.deepEqual(result, expected)
@@ -226,7 +229,7 @@ const limitChanges = fc.tuple(pick, limits).map(([who, limit]) =>
     model.limits.set(keyId, limit)
     if (JSON.stringify(before) === JSON.stringify(limit)) return
     for (const life of model.lives) if (life.hold.keyId === keyId) life.isCounted = false
-    begin(model, keyId)
+    begin(model, keyId, model.nowMs)
   }),
 )
 
@@ -300,7 +303,8 @@ function limitReached(
   const { sinceMs, untilMs } = windowOf(limit.period, atMs, TIME_ZONE)
   let [spentMicro, heldMicro] = [0, 0]
   for (const { hold, costMicro, amountMicro: held } of model.lives) {
-    if (hold.keyId !== keyId || hold.openedAtMs < sinceMs || hold.openedAtMs >= untilMs) continue
+    const madeMs = madeAtMs(hold.requestId)
+    if (hold.keyId !== keyId || madeMs < sinceMs || madeMs >= untilMs) continue
     if (costMicro === null) heldMicro += held
     else spentMicro += costMicro
   }
@@ -309,17 +313,23 @@ function limitReached(
   return { kind: 'key_limit', limitMicro, spentMicro, heldMicro }
 }
 
-/** The key's window of now begins, if it has not: what was opened in it counts there. */
-function begin(model: Model, keyId: string): void {
+/** The key's window of that time begins, if it has not: what was opened in it counts there. */
+function begin(model: Model, keyId: string, atMs: number): void {
   const limit = model.limits.get(keyId) ?? null
   if (limit === null) return
-  const { sinceMs, untilMs } = windowOf(limit.period, model.nowMs, TIME_ZONE)
+  const { sinceMs, untilMs } = windowOf(limit.period, atMs, TIME_ZONE)
   for (const life of model.lives) {
-    const { openedAtMs } = life.hold
-    if (life.hold.keyId === keyId && sinceMs <= openedAtMs && openedAtMs < untilMs) {
+    const madeMs = madeAtMs(life.hold.requestId)
+    if (life.hold.keyId === keyId && sinceMs <= madeMs && madeMs < untilMs) {
       life.isCounted = true
     }
   }
+}
+
+function madeAtMs(requestId: string): number {
+  const atMs = idTimeMs(requestId)
+  assert.ok(atMs !== null)
+  return atMs
 }
 
 function progressOf(input: number, output: number): HoldProgress {

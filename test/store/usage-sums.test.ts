@@ -279,7 +279,9 @@ async function reportsAgree({ store, seen, owners }: World): Promise<void> {
     account: ({ account }) => account ?? '–',
     status: ({ record }) => `${Math.floor(record.httpStatus / 100)}xx`,
     model: ({ record }) =>
-      record.attempts.length === 0 && [400, 403, 404].includes(record.httpStatus)
+      record.costMicro === 0 &&
+      (Math.floor(record.httpStatus / 100) === 4 ||
+        (record.httpStatus >= 400 && record.attempts.length === 0))
         ? '–'
         : record.model,
   }

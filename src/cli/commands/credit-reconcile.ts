@@ -1,5 +1,6 @@
 import { formatUsdExact } from '../../core/money.ts'
 import { safeText } from '../../core/text.ts'
+import type { Store } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../errors.ts'
 import { formatCount } from '../format.ts'
@@ -12,6 +13,14 @@ interface Subject {
   readonly name: string
 }
 
+/** Also deleted users, by their ids: their wallets must add up like all others. */
+async function everybody(
+  store: Pick<Store, 'listUsers' | 'listWalletIds'>,
+): Promise<readonly Subject[]> {
+  const names = new Map((await store.listUsers({})).map(({ id, name }) => [id, name]))
+  return (await store.listWalletIds()).map((id) => ({ id, name: names.get(id) ?? id }))
+}
+
 /** Compares balances with the ledger; exit 9 when they disagree, also when `--fix` could not mend it. */
 export async function reconcileCredit(context: Context, call: Invocation): Promise<number> {
   const { print } = context
@@ -22,9 +31,9 @@ export async function reconcileCredit(context: Context, call: Invocation): Promi
   let found = await check(context, only)
   const fixed: Fixed[] = []
   if (isFix && found.violations.length > 0) {
-    const users = only === null ? await store.listUsers({}) : [only]
+    const users = only === null ? await everybody(store) : [only]
     await context.ask.confirm(
-      `Set ${only === null ? 'the wallets that disagree' : `the wallet of ${only.name}`} to what the ledger and the open holds say?`,
+      `Set ${only === null ? 'the wallets that disagree' : `the wallet of ${only.name}`} to what the ledger and the open holds say, and count spend limits again?`,
     )
     for (const user of users) fixed.push(...(await fix(context, user)))
     found = await check(context, only)
@@ -43,17 +52,19 @@ export async function reconcileCredit(context: Context, call: Invocation): Promi
           command: null,
         })),
       ],
-      fixed: fixed.map(({ user, before, after }) => ({
+      fixed: fixed.map(({ user, before, after, limits }) => ({
         user: user.name,
         before: { balance_micro: before.balanceMicro, held_micro: before.heldMicro },
         after: { balance_micro: after.balanceMicro, held_micro: after.heldMicro },
+        limits,
       })),
       changed: fixed.length > 0,
     })
   } else if (!print.quiet) {
-    for (const { user, before, after } of fixed) {
+    for (const { user, before, after, limits } of fixed) {
+      const counted = limits === 0 ? '' : ', spend limits counted again'
       print.out(
-        `Fixed ${user.name}: balance ${formatUsdExact(before.balanceMicro)} → ${formatUsdExact(after.balanceMicro)}, held ${formatUsdExact(before.heldMicro)} → ${formatUsdExact(after.heldMicro)}.`,
+        `Fixed ${user.name}: balance ${formatUsdExact(before.balanceMicro)} → ${formatUsdExact(after.balanceMicro)}, held ${formatUsdExact(before.heldMicro)} → ${formatUsdExact(after.heldMicro)}${counted}.`,
       )
     }
     if (ok) print.out(found.summary)
@@ -93,13 +104,14 @@ type Fixed = {
   readonly user: Subject
   readonly before: { readonly balanceMicro: number; readonly heldMicro: number }
   readonly after: { readonly balanceMicro: number; readonly heldMicro: number }
+  readonly limits: number
 }
 
 async function fix(context: Context, user: Subject): Promise<readonly Fixed[]> {
   const result = await (await context.store()).repairWallet(user.id, context.by())
   switch (result.kind) {
     case 'repaired':
-      return [{ user, before: result.before, after: result.after }]
+      return [{ user, before: result.before, after: result.after, limits: result.limits }]
     case 'broken_ledger':
       context.print.warn(
         `The entries of ${user.name} do not follow from each other: there is no balance to set. Keep the file and go back to a backup.`,

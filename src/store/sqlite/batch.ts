@@ -93,6 +93,7 @@ export function createBatchRunner(db: Database, operations: Operations) {
         break
       case OP.cold: {
         const [name, args] = payload as readonly [ColdWrite, readonly unknown[]]
+        operations.endTransaction()
         reply.values.push([index, callWrite(operations, name, args)])
         operations.forgetRead()
       }

@@ -1,47 +1,76 @@
+import type { Database } from 'better-sqlite3'
+import { idFloor } from '../../core/ids.ts'
 import { ROLLUP_MS } from '../store.ts'
 import type { Sql } from './connection.ts'
+import { snapshot } from './context.ts'
 import {
   quarterOf,
   ROLLUP_COLUMNS,
   ROLLUP_DIMENSIONS,
   type RollupCells,
-  rollupsOfDetails,
+  rollupsOfQuarter,
 } from './rollups.ts'
 
 /**
  * Compares the roll-ups with the sums of the details, both ways, and says in a sentence each where they
- * differ. Older roll-ups than the oldest detail are kept for good and prove nothing. Memory stays flat.
+ * differ. What is older than the oldest detail is compared with the charges. Each quarter of an hour is a read
+ * of its own; memory stays flat.
  */
-export function rollupViolations(sql: Sql, most: number): readonly string[] {
-  const oldest = sql('SELECT min(request_id) AS id FROM usage').get() as { id: string | null }
-  if (oldest.id === null) return []
+export function rollupViolations(
+  { db, sql }: { readonly db: Database; readonly sql: Sql },
+  most: number,
+): readonly string[] {
   const stored = sql(
     `SELECT ${ROLLUP_COLUMNS.join(', ')} FROM usage_rollups WHERE quarter = ?`,
   ).raw()
-  const storedOf = (quarter: number) => stored.all(quarter) as RollupCells[]
-  const quarters = sql(
-    'SELECT DISTINCT quarter FROM usage_rollups WHERE quarter >= ? AND quarter < ?',
-  )
-  const found: string[] = []
-  /** Quarters before this one are compared. */
-  let done = quarterOf(oldest.id)
+  const nextDetail = sql('SELECT min(request_id) FROM usage WHERE request_id >= ?').pluck()
+  const nextStored = sql('SELECT min(quarter) FROM usage_rollups WHERE quarter >= ?').pluck()
 
-  /** Roll-ups of quarters in which there is no detail at all. */
-  function withoutDetails(until: number): void {
-    const rows = quarters.all(done, until) as { quarter: number }[]
-    for (const { quarter } of rows) differences(storedOf(quarter), [], found)
+  const first = snapshot(db, () => {
+    const oldestId = nextDetail.get('') as string | null
+    const quarter = oldestId === null ? Number.MAX_SAFE_INTEGER : quarterOf(oldestId)
+    return { quarter, violations: olderViolations(sql, quarter, most) }
+  })
+  const found = [...first.violations]
+
+  /** The next quarter of which there is anything; null when there is none. */
+  function quarterFrom(quarter: number): number | null {
+    const id = nextDetail.get(idFloor('request', quarter * ROLLUP_MS)) as string | null
+    const next = nextStored.get(quarter) as number | null
+    if (id === null) return next
+    if (quarterOf(id) < quarter) {
+      found.push(`Request ${id} has an id that no clock makes.`)
+      return next
+    }
+    return next === null ? quarterOf(id) : Math.min(next, quarterOf(id))
   }
 
-  for (const made of rollupsOfDetails(sql)) {
-    if (made.length === 0) continue
-    const [[quarter]] = made
-    withoutDetails(quarter)
-    differences(storedOf(quarter), made, found)
-    done = quarter + 1
-    if (found.length >= most) return found.slice(0, most)
+  let quarter = first.quarter === Number.MAX_SAFE_INTEGER ? null : first.quarter
+  while (quarter !== null && found.length < most) {
+    const now = quarter
+    snapshot(db, () =>
+      differences(stored.all(now) as RollupCells[], rollupsOfQuarter(sql, now), found),
+    )
+    quarter = quarterFrom(now + 1)
   }
-  withoutDetails(Number.MAX_SAFE_INTEGER)
   return found.slice(0, most)
+}
+
+/** Before the oldest detail: what each user's keys cost is what the user was charged. */
+function olderViolations(sql: Sql, quarter: number, most: number): readonly string[] {
+  const end = idFloor('entry', Math.min(quarter * ROLLUP_MS, Number.MAX_SAFE_INTEGER))
+  return sql(
+    `SELECT 'Roll-ups of ' || w.user_id || ' before the oldest details sum to ' || coalesce(r.sum, 0)
+       || ' micro, its charges of that time to ' || coalesce(c.sum, 0) || '.'
+     FROM wallets w
+     LEFT JOIN (SELECT k.user_id, sum(cost_micro) AS sum FROM usage_rollups JOIN keys k ON k.id = key_id
+       WHERE quarter < @quarter GROUP BY k.user_id) r ON r.user_id = w.user_id
+     LEFT JOIN (SELECT user_id, 0 - sum(amount_micro) AS sum FROM ledger
+       WHERE id < @end AND type = 'charge' GROUP BY user_id) c ON c.user_id = w.user_id
+     WHERE coalesce(r.sum, 0) <> coalesce(c.sum, 0) LIMIT @most`,
+  )
+    .pluck()
+    .all({ quarter, end, most }) as string[]
 }
 
 function differences(

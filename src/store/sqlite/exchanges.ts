@@ -11,7 +11,7 @@ import type { Hold } from '../../core/model.ts'
 import type { HoldResult, ResizeResult, SettleResult, Window } from '../store.ts'
 import type { Context } from './context.ts'
 import { keySpending } from './key-spending.ts'
-import { createRollupSums, factsOfTuple, rollupWriter } from './rollups.ts'
+import { createRollupSums, factsOfTuple, madeAtMs, rollupWriter } from './rollups.ts'
 import {
   type Cell,
   HOLD_AT,
@@ -102,13 +102,17 @@ export function exchangeOperations({ db, sql }: Context) {
     'INSERT OR REPLACE INTO key_activity (key_id, last_used_at_ms, last_ip) VALUES (?, ?, ?)',
   )
   const touchedAtMs = new Map<string, number>()
-  const spending = keySpending(db)
   // One write per group and transaction, however many of its requests end in it.
   const rollups = createRollupSums()
   const writeRollups = rollupWriter(db)
+  const spending = keySpending(db, writeCollected)
   // Wallets as this transaction has left them: nobody else can change them while it holds the lock. What
   // they say decides no admission; it saves reading back what was just written.
   const wallets = new Map<string, WalletState>()
+
+  function writeCollected(): void {
+    writeRollups(rollups.take())
+  }
 
   function walletOf(userId: string): WalletState {
     const known = wallets.get(userId)
@@ -202,10 +206,11 @@ export function exchangeOperations({ db, sql }: Context) {
       rollups.forget()
     },
 
-    /** Call before a transaction or a savepoint is committed: what was collected for it is written. */
-    endTransaction(): void {
-      writeRollups(rollups.take())
-    },
+    /**
+     * Writes what was collected for a transaction. Call before it or a savepoint is committed, and before
+     * anything else reads or writes in it.
+     */
+    endTransaction: writeCollected,
 
     /** Call when anything else may have changed wallets or limits within a transaction. */
     forgetRead(): void {
@@ -224,7 +229,7 @@ export function exchangeOperations({ db, sql }: Context) {
       }
       const counted = spending.count(hold[HOLD_AT.keyId] as string, {
         amountMicro,
-        openedAtMs: hold[HOLD_AT.openedAtMs] as number,
+        atMs: madeAtMs(hold[HOLD_AT.requestId] as string),
         window: windowOf(hold),
       })
       if (counted.kind === 'key_limit') {

@@ -4,7 +4,7 @@ import { idFloor } from '../../core/ids.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Micro } from '../../core/money.ts'
 import type { KeyLimitReached, Window } from '../store.ts'
-import { ROLLUP_MS } from '../store.ts'
+import { keySpent } from './key-spent.ts'
 
 type WindowCells = readonly [sinceMs: number, untilMs: number]
 type UseCells = readonly [limitMicro: number | null, spentMicro: number, heldMicro: number]
@@ -15,12 +15,13 @@ export type Counted =
   | { readonly kind: 'unlimited' }
   | KeyLimitReached
 
-/** How long before its hold a request's id may have been made, by two looks at a clock that was set back. */
-const BEFORE_HOLD_MS = 2 * 3_600_000
 const NONE: readonly WindowCells[] = []
 
-/** Keeps `key_spending`. Call everything inside a write transaction. */
-export function keySpending(db: Database) {
+/**
+ * Keeps `key_spending`. Call everything inside a write transaction. `beforeSums` writes the roll-ups that the
+ * caller has collected and not written yet: sums are made from them.
+ */
+export function keySpending(db: Database, beforeSums: () => void = () => {}) {
   const readWindows = db
     .prepare<[string], WindowCells>('SELECT since_ms, until_ms FROM key_spending WHERE key_id = ?')
     .raw()
@@ -44,15 +45,16 @@ export function keySpending(db: Database) {
        spent_micro = spent_micro + CAST(? AS INTEGER) WHERE key_id = ? AND since_ms = ?`,
   )
   const endAll = db.prepare<[string]>('DELETE FROM key_spending WHERE key_id = ?')
-  // What no open hold is counted in any more, and what the new window overlaps.
+  // What the new window overlaps, and what came before it and has no open hold any more. A later window stays:
+  // the new one may be that of a straggler.
   const endOthers = db.prepare<{ keyId: string; sinceMs: number; untilMs: number }>(
-    `DELETE FROM key_spending WHERE key_id = @keyId AND (since_ms < @untilMs AND until_ms > @sinceMs
+    `DELETE FROM key_spending WHERE key_id = @keyId AND since_ms < @untilMs AND (until_ms > @sinceMs
        OR NOT EXISTS (SELECT 1 FROM holds h INDEXED BY holds_open WHERE h.state = 'open'
          AND h.key_id = @keyId AND h.limit_since_ms = key_spending.since_ms))`,
   )
-  const stamp = db.prepare<{ keyId: string; sinceMs: number; untilMs: number }>(
+  const stamp = db.prepare<{ keyId: string; sinceMs: number; first: string; end: string }>(
     `UPDATE holds INDEXED BY holds_open SET limit_since_ms = CASE
-         WHEN opened_at_ms >= @sinceMs AND opened_at_ms < @untilMs THEN CAST(@sinceMs AS INTEGER)
+         WHEN request_id >= @first AND request_id < @end THEN CAST(@sinceMs AS INTEGER)
          ELSE (SELECT since_ms FROM key_spending WHERE key_id = @keyId AND since_ms = limit_since_ms) END
      WHERE state = 'open' AND key_id = @keyId`,
   )
@@ -64,18 +66,7 @@ export function keySpending(db: Database) {
        (SELECT coalesce(sum(amount_micro), 0) FROM holds INDEXED BY holds_open
         WHERE state = 'open' AND key_id = ? AND limit_since_ms = ?))`,
   )
-  const sumSpent = db
-    .prepare<[string, string, number, number], number>(
-      `SELECT coalesce(sum(u.cost_micro), 0) FROM usage u
-       CROSS JOIN holds h ON h.request_id = u.request_id
-       WHERE u.request_id >= ? AND u.key_id = ? AND h.opened_at_ms >= ? AND h.opened_at_ms < ?`,
-    )
-    .pluck()
-  const hasSpent = db
-    .prepare<[number, string], number>(
-      `SELECT EXISTS (SELECT 1 FROM usage_rollups WHERE quarter >= ? AND key_id = ? AND cost_micro > 0)`,
-    )
-    .pluck()
+  const spentIn = keySpent(db)
   // Windows as this transaction has left them. Most keys have none, and then this is all that limits cost.
   const known = new Map<string, readonly WindowCells[]>()
 
@@ -89,24 +80,14 @@ export function keySpending(db: Database) {
     return windows
   }
 
-  function spentIn(keyId: string, { sinceMs, untilMs }: Window): Micro {
-    const floor = idFloor('request', Math.max(0, sinceMs - BEFORE_HOLD_MS))
-    return sumSpent.get(floor, keyId, sinceMs, untilMs) ?? 0
-  }
-
-  function start(keyId: string, window: Window, spentMicro: Micro): void {
+  function start(keyId: string, window: Window): void {
     const { sinceMs, untilMs } = window
     endOthers.run({ keyId, sinceMs, untilMs })
-    stamp.run({ keyId, sinceMs, untilMs })
-    begin.run(keyId, sinceMs, untilMs, spentMicro, keyId, sinceMs)
+    const [first, end] = [idFloor('request', sinceMs), idFloor('request', untilMs)]
+    stamp.run({ keyId, sinceMs, first, end })
+    beforeSums()
+    begin.run(keyId, sinceMs, untilMs, spentIn(keyId, window), keyId, sinceMs)
     known.delete(keyId)
-  }
-
-  /** The next window of a key: nearly always nothing was spent in it, which the few newest roll-ups show. */
-  function startNext(keyId: string, window: Window): void {
-    const isNext = windowsOf(keyId).some(([, untilMs]) => untilMs <= window.sinceMs)
-    const isNew = isNext && hasSpent.get(Math.floor(window.sinceMs / ROLLUP_MS), keyId) === 0
-    start(keyId, window, isNew ? 0 : spentIn(keyId, window))
   }
 
   /** Reserves in the window that began at `sinceMs`; null when there was room. */
@@ -123,22 +104,22 @@ export function keySpending(db: Database) {
       if (known.size > 0) known.clear()
     },
 
-    /** Reserves room for a new hold. `window` is what the caller takes for the current one. */
+    /** Reserves room for a new hold of a request made at `atMs`; `window` is what the caller takes for its. */
     count(
       keyId: string,
-      opening: { amountMicro: Micro; openedAtMs: number; window: Window | null },
+      opening: { amountMicro: Micro; atMs: number; window: Window | null },
     ): Counted {
-      const { amountMicro, openedAtMs, window } = opening
+      const { amountMicro, atMs, window } = opening
       const current = windowsOf(keyId).find(
-        ([sinceMs, untilMs]) => sinceMs <= openedAtMs && openedAtMs < untilMs,
+        ([sinceMs, untilMs]) => sinceMs <= atMs && atMs < untilMs,
       )
       if (current === undefined) {
         // A limit that was just taken away; or one that the caller does not know yet: then no window is
         // missing, because whoever sets a limit starts the current one.
         if (window === null || (readLimit.get(keyId) ?? null) === null) return { kind: 'unlimited' }
-        const isInside = window.sinceMs <= openedAtMs && openedAtMs < window.untilMs
-        invariant(isInside, 'the window of a hold is that of its opening')
-        startNext(keyId, window)
+        const isInside = window.sinceMs <= atMs && atMs < window.untilMs
+        invariant(isInside, 'the window of a hold is the one that its request was made in')
+        start(keyId, window)
       }
       const sinceMs = current?.[0] ?? window?.sinceMs ?? 0
       return more(keyId, sinceMs, amountMicro) ?? { kind: 'counted', sinceMs }
@@ -162,7 +143,7 @@ export function keySpending(db: Database) {
       endAll.run(keyId)
       known.delete(keyId)
       if (window === null) unstamp.run(keyId)
-      else start(keyId, window, spentIn(keyId, window))
+      else start(keyId, window)
     },
   }
 }

@@ -12,6 +12,7 @@ import { holdTuple, usageTuple } from './usage-rows.ts'
 export const READS = [
   'findUser',
   'listUsers',
+  'listWalletIds',
   'findKey',
   'listKeys',
   'loadKeys',

@@ -1,5 +1,7 @@
 // Sums of usage by quarter of an hour, kept as rows are written: no report has to scan the details.
 import type { Database, Statement } from 'better-sqlite3'
+import { idFloor } from '../../core/ids.ts'
+import { invariant } from '../../core/invariant.ts'
 import type { UsageRecord } from '../../core/model.ts'
 import type { Micro } from '../../core/money.ts'
 import { type Outcome, outcomeOf } from '../../core/outcome.ts'
@@ -62,15 +64,18 @@ const SUMS = [
 ] as const
 /** The columns of `usage_rollups`, in the order of `RollupCells`. */
 export const ROLLUP_COLUMNS = [...ROLLUP_DIMENSIONS, ...SUMS]
-/** Rows of details read at a time. */
-const PAGE = 5_000
 
-/** The quarter of an hour in which an id was made; any text has one, so that nothing is left out. */
-export function quarterOf(requestId: string): number {
+/** When a request's id was made; any text has such a time, so that nothing is left out. */
+export function madeAtMs(requestId: string): number {
   // As `idTimeMs`, which is made for people's input and ten times slower.
   let timeMs = 0
   for (let i = 4; i < 14; i++) timeMs = timeMs * 32 + (DIGITS[requestId.charCodeAt(i)] ?? 0)
-  return Math.floor(timeMs / ROLLUP_MS)
+  return timeMs
+}
+
+/** The quarter of an hour in which an id was made. */
+export function quarterOf(requestId: string): number {
+  return Math.floor(madeAtMs(requestId) / ROLLUP_MS)
 }
 
 const DIGITS = new Uint8Array(128)
@@ -98,12 +103,12 @@ export function factsOf(record: UsageRecord): RollupFacts {
 export function factsOfTuple(usage: Tuple): RollupFacts {
   const accountId = (usage[USAGE_AT.accountId] as string | null) ?? ''
   const listCosts = usage[USAGE_AT.listCosts] as number | string
+  const httpStatus = usage[USAGE_AT.httpStatus] as number
   const count = (index: number) => usage[USAGE_AT.tokens + index] as number
   return {
     requestId: usage[USAGE_AT.requestId] as string,
     keyId: usage[USAGE_AT.keyId] as string,
     model: usage[USAGE_AT.model] as string,
-  const httpStatus = usage[USAGE_AT.httpStatus] as number
     accountId,
     httpStatus,
     attemptCount: usage[USAGE_AT.attemptCount] as number,
@@ -123,11 +128,6 @@ export function factsOfTuple(usage: Tuple): RollupFacts {
   }
 }
 
-/** Sums in memory, by their dimensions; `take` empties them. */
-export function createRollupSums() {
-  const rows = new Map<string, RollupCells>()
-
-  function rowOf(quarter: number, facts: RollupFacts, accountId: string): RollupCells {
 /** Only an answer that broke off is taken apart for its reason: there are few. */
 function outcomeOfTuple(usage: Tuple, httpStatus: number): Outcome {
   const isInterrupted = usage[USAGE_AT.isInterrupted] === 1
@@ -140,6 +140,11 @@ function errorCodeOf(usage: Tuple): string | null {
   return details[detailAt('errorCode')] as string | null
 }
 
+/** Sums in memory, by their dimensions; `take` empties them. */
+export function createRollupSums() {
+  const rows = new Map<string, RollupCells>()
+
+  function rowOf(quarter: number, facts: RollupFacts, accountId: string): RollupCells {
     const { keyId } = facts
     const model = modelOf(facts)
     const statusClass = Math.min(5, Math.max(2, Math.floor(facts.httpStatus / 100)))
@@ -208,27 +213,31 @@ export function rollupWriter(db: Database) {
 /** Makes the sums of all details there are, for a schema that had none. */
 export function fillRollups(db: Database): void {
   const write = rollupWriter(db)
-  for (const rows of rollupsOfDetails((text) => db.prepare<unknown[]>(text))) write(rows)
+  const sql = (text: string) => db.prepare<unknown[]>(text)
+  const next = sql('SELECT min(request_id) FROM usage WHERE request_id >= ?').pluck()
+  for (let floor = ''; ; ) {
+    const id = next.get(floor) as string | null
+    if (id === null) return
+    const quarter = quarterOf(id)
+    write(rollupsOfQuarter(sql, quarter))
+    floor = floorOf(quarter + 1)
+    invariant(floor > id, 'the ids of requests are made of times')
+  }
 }
 
-/** The sums that the details make, in the order of quarters, some at a time. */
-export function* rollupsOfDetails(
+/** The sums that the details of a quarter make. */
+export function rollupsOfQuarter(
   sql: (text: string) => Statement<unknown[]>,
-): Generator<readonly RollupCells[]> {
-  const read = sql('SELECT * FROM usage WHERE request_id > ? ORDER BY request_id LIMIT ?')
+  quarter: number,
+): readonly RollupCells[] {
   const sums = createRollupSums()
-  let last = ''
-  let quarter = -1
-  for (;;) {
-    const page = read.all(last, PAGE) as UsageDetails[]
-    for (const row of page) {
-      const next = quarterOf(row.request_id)
-      if (next !== quarter) yield sums.take()
-      quarter = next
-      sums.add(factsOf(toUsageRecord(row)))
-    }
-    if (page.length < PAGE) break
-    last = page[page.length - 1].request_id
-  }
-  yield sums.take()
+  const rows = sql(
+    'SELECT * FROM usage WHERE request_id >= ? AND request_id < ? ORDER BY request_id',
+  ).iterate(floorOf(quarter), floorOf(quarter + 1)) as IterableIterator<UsageDetails>
+  for (const row of rows) sums.add(factsOf(toUsageRecord(row)))
+  return sums.take()
+}
+
+function floorOf(quarter: number): string {
+  return idFloor('request', quarter * ROLLUP_MS)
 }

@@ -56,6 +56,8 @@ CREATE TABLE usage_rollups (
   list_cost_micro INTEGER NOT NULL CHECK (${money('list_cost_micro')}),
   PRIMARY KEY (quarter, key_id, model, account_id, status_class)
 ) STRICT, WITHOUT ROWID;
+-- What one key has spent, without reading everybody's; written only when a row is new.
+CREATE INDEX usage_rollups_by_key ON usage_rollups (key_id, quarter);
 
 -- Refunds are few, and a charge must be able to name its own.
 CREATE INDEX ledger_refunds ON ledger (request_id) WHERE type = 'refund';

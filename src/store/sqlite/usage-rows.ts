@@ -40,7 +40,6 @@ export const HOLD_AT = {
   userId: 1,
   keyId: 2,
   amountMicro: 7,
-  openedAtMs: 8,
   limitSinceMs: 11,
   limitUntilMs: 12,
 } as const

@@ -145,6 +145,10 @@ export function userOperations(context: Context) {
       )
     },
 
+    listWalletIds(): readonly string[] {
+      return sql('SELECT user_id FROM wallets ORDER BY user_id').pluck().all() as string[]
+    },
+
     updateUser(userId: string, update: UserUpdate, by: By): UserChange {
       const given = Object.entries(update).filter(([, value]) => value !== undefined)
       const result = change(userId, Object.fromEntries(given))

@@ -1,5 +1,6 @@
 import type { Wallet } from '../../core/model.ts'
 import type { By, WalletRepair, WalletReport } from '../store.ts'
+import { limitChecks } from './check-limits.ts'
 import { type Context, snapshot } from './context.ts'
 import { differenceOf } from './keys.ts'
 import { toWallet, type WalletRow } from './ledger-rows.ts'
@@ -28,18 +29,6 @@ const RULES: readonly string[] = [
   `SELECT 'Hold ' || h.request_id || ' is ' || h.state || ' and has no usage row.' FROM holds h
    WHERE h.user_id = @userId AND h.state <> 'open'
      AND NOT EXISTS (SELECT 1 FROM usage u WHERE u.request_id = h.request_id)`,
-  `SELECT 'Key ' || s.key_id || ': ' || s.spent_micro || ' micro counted in its window, its requests in it '
-     || 'cost ' || coalesce(sum(u.cost_micro), 0) || '.'
-   FROM keys k CROSS JOIN key_spending s ON s.key_id = k.id
-   LEFT JOIN holds h ON h.key_id = s.key_id AND h.opened_at_ms >= s.since_ms AND h.opened_at_ms < s.until_ms
-   LEFT JOIN usage u ON u.request_id = h.request_id
-   WHERE k.user_id = @userId GROUP BY s.key_id, s.since_ms HAVING s.spent_micro <> coalesce(sum(u.cost_micro), 0)`,
-  `SELECT 'Key ' || s.key_id || ': ' || s.held_micro || ' micro held in its window, its open holds in it '
-     || 'sum to ' || coalesce(sum(h.amount_micro), 0) || '.'
-   FROM keys k CROSS JOIN key_spending s ON s.key_id = k.id
-   LEFT JOIN holds h INDEXED BY holds_open
-     ON h.state = 'open' AND h.key_id = s.key_id AND h.limit_since_ms = s.since_ms
-   WHERE k.user_id = @userId GROUP BY s.key_id, s.since_ms HAVING s.held_micro <> coalesce(sum(h.amount_micro), 0)`,
   `SELECT 'Refunds of ' || r.request_id || ' sum to ' || sum(r.amount_micro) || ' micro, its charge is '
      || coalesce(l.amount_micro, 'missing') || '.'
    FROM ledger r LEFT JOIN ledger l ON l.id = 'led_' || substr(r.request_id, 5)
@@ -67,6 +56,8 @@ interface Facts {
 
 /** The money check for one wallet, and its repair from the entries. */
 export function walletCheckOperations({ db, sql, audit }: Context) {
+  const { limitViolations, repairLimits } = limitChecks({ db, sql })
+
   function factsOf(userId: string): Facts | null {
     const row = sql('SELECT * FROM wallets WHERE user_id = ?').get(userId) as WalletRow | undefined
     if (!row) return null
@@ -113,7 +104,7 @@ export function walletCheckOperations({ db, sql, audit }: Context) {
     for (const rule of RULES) {
       found.push(...(sql(`${rule} LIMIT ${MOST_PER_RULE}`).pluck().all({ userId }) as string[]))
     }
-    return found
+    return [...found, ...limitViolations(userId, MOST_PER_RULE)]
   }
 
   return {
@@ -151,10 +142,17 @@ export function walletCheckOperations({ db, sql, audit }: Context) {
          WHERE user_id = @userId
            AND (balance_micro <> @balance OR held_micro <> @held OR last_entry_id IS NOT @headId)`,
       ).run({ userId, balance: after.balanceMicro, held: after.heldMicro, headId })
-      if (changes === 0) return { kind: 'unchanged', before, after }
+      const limits = repairLimits(userId)
+      if (changes === 0 && limits === 0) return { kind: 'unchanged', before, after, limits }
       const name = sql('SELECT name FROM users WHERE id = ?').pluck().get(userId) as string
-      audit(by, { action: 'credit.fix', target: name, ...differenceOf(before, after) })
-      return { kind: 'repaired', before, after }
+      const difference = differenceOf(before, after)
+      audit(by, {
+        action: 'credit.fix',
+        target: name,
+        before: difference.before,
+        after: { ...difference.after, limits },
+      })
+      return { kind: 'repaired', before, after, limits }
     },
   }
 }
