@@ -99,6 +99,8 @@ const PURE = [
   'pool/suspicion.ts',
   'pool/retry-budget.ts',
   'pool/model-overload.ts',
+  'pool/upstream-limits.ts',
+  'pool/waiting-room.ts',
   'access/admit.ts',
 ]
 

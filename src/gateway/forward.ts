@@ -1,6 +1,6 @@
 import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import type { Attempt } from '../core/model.ts'
-import type { TokenCounts } from '../core/usage.ts'
+import { NO_TOKENS, type TokenCounts } from '../core/usage.ts'
 import type { CacheFigures } from '../pool/affinity.ts'
 import type { LiveAccount, Slot } from '../pool/pool.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
@@ -198,8 +198,9 @@ export async function forward(
       settleForbidden(gateway, want, refused)
       // Health goes by beginnings: the end, much later, would count each 529 until then as one more in a row.
       observe(gateway, want, account, begun(end.stream), sentAtMs)
-      noteHeadroom(gateway, account, end.stream.headers)
       const { tokens } = end.stream.tap.usage()
+      slot.began(countedOf(tokens))
+      noteHeadroom(gateway, { live: account, modelClass: want.modelClass }, end.stream.headers)
       noteBegan(gateway, route, account, { figures: figuresOf(tokens), sentAtMs })
       return { kind: 'stream', stream: end.stream, account, slot, sentAtMs, startedMs }
     }
@@ -216,14 +217,18 @@ export async function forward(
         listCostMicro: isOurLoss(end.kind, outcome) ? want.listMicro : 0,
       }),
     )
-    if (end.kind === 'answer' && !want.isCount) noteHeadroom(gateway, account, end.headers)
-
+    const { tokens } =
+      end.kind === 'answer' && outcome.kind === 'ok'
+        ? readUsage(end.json, want.model)
+        : { tokens: NO_TOKENS }
+    if (outcome.kind === 'ok') slot.began(countedOf(tokens))
     slot.release()
+    if (end.kind === 'answer' && !want.isCount)
+      noteHeadroom(gateway, { live: account, modelClass: want.modelClass }, end.headers)
     if (end.kind === 'answer' && (outcome.kind === 'ok' || outcome.kind === 'client_fault')) {
       observe(gateway, want, account, outcome, sentAtMs)
       if (outcome.kind === 'ok') {
         settleForbidden(gateway, want, refused)
-        const { tokens } = readUsage(end.json, want.model)
         noteBegan(gateway, route, account, { figures: figuresOf(tokens), sentAtMs })
       }
       return { kind: 'answer', answer: end, account }
@@ -281,6 +286,11 @@ export function observe(
   const { credentialVersion } = live.account
   const about = { credentialVersion, requestId, model, modelClass }
   gateway.pool.observe(live.account.id, { ...outcome, sentAtMs, keyId }, about)
+}
+
+/** The input that upstream's limits count: what was read from the cache does not. */
+function countedOf({ input, cacheWrite5m, cacheWrite1h }: TokenCounts): number {
+  return input + cacheWrite5m + cacheWrite1h
 }
 
 function figuresOf({ cacheRead, cacheWrite5m, cacheWrite1h }: TokenCounts): CacheFigures {

@@ -1,10 +1,11 @@
 import type { LiveAccount } from '../pool/pool.ts'
+import type { ToldLimit } from '../pool/upstream-limits.ts'
 import type { Gateway } from './gateway.ts'
 
 /** Keeps what the answer's headers say of rate limits, organisation and workspace. */
 export function noteHeadroom(
   gateway: Gateway,
-  live: LiveAccount,
+  { live, modelClass }: { readonly live: LiveAccount; readonly modelClass: string },
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): void {
   const text = (name: string): string | null => {
@@ -14,6 +15,12 @@ export function noteHeadroom(
   const count = (name: string): number | null => {
     const value = text(name)
     return value !== null && /^\d{1,15}$/.test(value) ? Number(value) : null
+  }
+  const limit = (name: string): ToldLimit | undefined => {
+    const [most, left] = [count(`${name}-limit`), count(`${name}-remaining`)]
+    return most === null || left === null || most === 0
+      ? undefined
+      : { limit: most, remaining: left }
   }
   const organizationId = text('anthropic-organization-id')
   const requestsLimit = count('anthropic-ratelimit-requests-limit')
@@ -45,5 +52,11 @@ export function noteHeadroom(
     organizationId: organizationId ?? before?.organizationId ?? null,
     workspaceId: workspaceId ?? before?.workspaceId ?? null,
     updatedAtMs: gateway.clock.nowMs(),
+  })
+  gateway.pool.noteLimits(id, modelClass, {
+    requests: limit('anthropic-ratelimit-requests'),
+    tokens: limit('anthropic-ratelimit-tokens'),
+    input: limit('anthropic-ratelimit-input-tokens'),
+    output: limit('anthropic-ratelimit-output-tokens'),
   })
 }

@@ -85,9 +85,14 @@ export function demandOf(
     tags: null,
     bound: route.state ?? thinkingBond(route.warmth.bound, model.bindsThinking),
     warm: route.warmth.warm,
-    promptTokens: (prompt.sizes.at(-1) ?? 0) / BYTES_PER_TOKEN,
+    promptTokens: promptTokensOf(route),
     rewriteMicroPerMTok: model.rewriteMicroPerMTok,
   }
+}
+
+/** About how many tokens the prompt has. */
+export function promptTokensOf({ prompt }: Route): number {
+  return (prompt.sizes.at(-1) ?? 0) / BYTES_PER_TOKEN
 }
 
 /** An answer has begun: what upstream has cached of the prompt now. */

@@ -3,7 +3,7 @@ import type { Slot } from '../pool/pool.ts'
 import type { Choice } from '../pool/select.ts'
 import { candidatesOf, type WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
-import { demandOf, type Route } from './route.ts'
+import { demandOf, promptTokensOf, type Route } from './route.ts'
 
 /** A request's way through the accounts: what it has tried, and how long it has waited. */
 export interface Seeker {
@@ -138,12 +138,14 @@ function decide(gateway: Gateway, seeker: Seeker): Decision {
 
 function take(gateway: Gateway, seeker: Seeker, decision: Decision): Sought | null {
   if (decision.kind !== 'account') return null
-  const slot = gateway.pool.take(decision.id, seeker.want)
-  if (slot === null) return null
   const { trail } = decision
-  seeker.route.trail.push(trail)
   const chosen = trail.candidates.find(({ accountId }) => accountId === decision.id)
-  seeker.isWarm = (chosen?.warmTokens ?? 0) > 0
+  const warmTokens = chosen?.warmTokens ?? 0
+  const inputTokens = Math.max(0, Math.round(promptTokensOf(seeker.route)) - warmTokens)
+  const slot = gateway.pool.take(decision.id, { ...seeker.want, inputTokens })
+  if (slot === null) return null
+  seeker.route.trail.push(trail)
+  seeker.isWarm = warmTokens > 0
   return { kind: 'slot', slot }
 }
 

@@ -9,6 +9,7 @@ import { type About, HealthBook, type HealthChanges, type HealthParts } from './
 import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
 import type { Candidate, Rest } from './select.ts'
+import { type LimitName, type ToldLimit, UpstreamLimits } from './upstream-limits.ts'
 
 /** An account that may serve, with its credential opened. */
 export interface LiveAccount {
@@ -22,13 +23,17 @@ export interface Taker {
   readonly model: string
   /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
   readonly modelClass: string
+  /** About how many tokens of it upstream's limits will count: without what is cached. */
+  readonly inputTokens?: number
 }
 
-/** A place in an account that one attempt has. Call one of the two, once; more calls change nothing. */
+/** A place in an account that one attempt has. `release` or `cancel` it, once; more calls change nothing. */
 export interface Slot {
   readonly live: LiveAccount
   /** The attempt is over. */
   release(): void
+  /** The answer has begun: so many tokens of input count against upstream's limits. */
+  began(inputTokens: number): void
   /** The attempt never left: its part of the account's RPM goes back as well. */
   cancel(): void
 }
@@ -61,6 +66,7 @@ export class Pool {
   readonly #clock: Clock
   readonly #book: HealthBook
   readonly #overload: ModelOverload
+  readonly #limits = new UpstreamLimits()
   readonly #dirtyHeadroom = new Set<string>()
   #onRoom: () => void = () => {}
   #isTold = true
@@ -120,7 +126,10 @@ export class Pool {
       const { account } = entry.live
       if (account.disabledAtMs !== null) continue
       const parts = this.#book.partsOf(account.id)
-      const own = restOf(entry, parts, [...new Set(['', modelClass, model])], nowMs)
+      const bucket = bucketOf(entry, modelClass)
+      const fullMs = this.#limits.waitMs(bucket, monotonicMs)
+      const ill = restOf(entry, parts, [...new Set(['', modelClass, model])], nowMs)
+      const own = fullMs === 0 ? ill : longerOf(ill, upstreamRest(fullMs))
       list.push({
         id: account.id,
         priority: account.priority,
@@ -134,6 +143,7 @@ export class Pool {
         idleMs: monotonicMs - entry.lastUsedMs,
         workspace: entry.headroom?.workspaceId ?? null,
         organization: entry.headroom?.organizationId ?? null,
+        headroom: this.#limits.share(bucket, monotonicMs),
       })
     }
     return paced(list, tags)
@@ -150,17 +160,21 @@ export class Pool {
     if (limit !== null) entry.window.take(limit, monotonicMs)
     this.#book.sent(id, taker.keyId)
     const trials = this.#beginTrials(entry, taker)
+    const bucket = bucketOf(entry, taker.modelClass)
+    const part = this.#limits.reserve(bucket, taker.inputTokens ?? 0, monotonicMs)
     let isOpen = true
     const release = (): boolean => {
       if (!isOpen) return false
       isOpen = false
       entry.inFlight--
+      part.giveBack()
       for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 1) - 1)
       this.#tellRoom()
       return true
     }
     return {
       live: entry.live,
+      began: part.began,
       release,
       cancel() {
         if (release() && limit !== null) entry.window.giveBack(limit)
@@ -196,6 +210,17 @@ export class Pool {
     if (entry === undefined) return
     entry.headroom = row
     this.#dirtyHeadroom.add(row.accountId)
+  }
+
+  /** What the headers of an answer told of upstream's limits on a model class, for the whole organisation. */
+  noteLimits(
+    id: string,
+    modelClass: string,
+    figures: Readonly<Partial<Record<LimitName, ToldLimit>>>,
+  ): void {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    this.#limits.told(bucketOf(entry, modelClass), figures, this.#clock.monotonicMs())
   }
 
   /** Accounts that only a free probe can bring back. */
@@ -312,6 +337,16 @@ function restOf(
 function restByPerson({ cooldownUntilMs }: Account, nowMs: number): Rest | null {
   if (cooldownUntilMs === null || cooldownUntilMs <= nowMs) return null
   return { kind: 'unhealthy', forMs: cooldownUntilMs - nowMs, isSoft: false }
+}
+
+/** Accounts of one organisation share its limits; one that has not told which it is has its own. */
+function bucketOf({ live, headroom }: Entry, modelClass: string): string {
+  return `${headroom?.organizationId ?? live.account.id} ${modelClass}`
+}
+
+/** Our own sum of what is left may be wrong: so it is soft, and the last account is still asked now and then. */
+function upstreamRest(forMs: number): Rest {
+  return { kind: 'limited', forMs, isSoft: true }
 }
 
 function modelRest(forMs: number): Rest {
