@@ -34,6 +34,12 @@ export interface Produced {
   readonly rounds: number
 }
 
+/** What a hold takes of its user's wallet, and at list price of an account's own budget. */
+interface Size {
+  readonly micro: Micro
+  readonly listMicro: Micro
+}
+
 /** The hold grows again when the answer has used this much of the output that it covers. */
 const USED_SHARE = 0.75
 /** Fewer tokens than this are not worth another extension. */
@@ -49,12 +55,14 @@ export class HoldMeter {
   readonly bound: Bound
   /** What to hold before the request leaves. */
   readonly openMicro: Micro
+  /** The same at list price. */
+  readonly openListMicro: Micro
   readonly #isGrowing: boolean
   readonly #maxTokens: number
-  #heldMicro: Micro
+  #held: Size
   /** Output tokens and rounds that the hold pays for. */
   #covered: Produced
-  #asked: { readonly micro: Micro; readonly covers: Produced } | null = null
+  #asked: { readonly size: Size; readonly covers: Produced } | null = null
   #started: Usage | null = null
 
   constructor(terms: HoldTerms) {
@@ -67,8 +75,9 @@ export class HoldMeter {
       terms.mode === 'full'
         ? { outputTokens: this.#maxTokens, rounds: Number.POSITIVE_INFINITY }
         : { outputTokens: Math.min(this.#maxTokens, terms.stepTokens), rounds: 1 }
-    this.openMicro = this.#boundFor(this.#covered)
-    this.#heldMicro = this.openMicro
+    this.#held = this.#boundFor(this.#covered)
+    this.openMicro = this.#held.micro
+    this.openListMicro = this.#held.listMicro
   }
 
   /** The same request with its prompt counted by upstream. */
@@ -88,7 +97,23 @@ export class HoldMeter {
   }
 
   get heldMicro(): Micro {
-    return this.#heldMicro
+    return this.#held.micro
+  }
+
+  /** What is held, without the mark-up. */
+  get heldListMicro(): Micro {
+    return this.#held.listMicro
+  }
+
+  /** List price of reading the prompt once: what an answer that never came may have cost. */
+  promptListMicro(): Micro {
+    const { input, models, options } = this.#terms
+    const usesTools = input.hasTools || input.serverTools.length > 0 || input.mcp
+    return costBound(
+      { ...input, hasTools: usesTools, serverTools: [], mcp: false, compaction: false },
+      { ...models, fallbacks: [], advisors: [] },
+      { ...options, limit: { outputTokens: 0, rounds: 0 } },
+    ).listAmountMicro
   }
 
   /** Output tokens that the hold pays for now. */
@@ -106,6 +131,9 @@ export class HoldMeter {
    * is right. Nothing where the input can still grow. Ask again after `granted` or `refused`.
    */
   started(usage: Usage): Micro | null {
+    // A start whose figures cannot be used tells nothing: the bound stands.
+    const { input, cacheRead, cacheWrite5m, cacheWrite1h } = usage.tokens
+    if (usage.anomalies > 0 || input + cacheRead + cacheWrite5m + cacheWrite1h === 0) return null
     this.#started = usage
     if (this.#isGrowing) return null
     return this.#ask(this.#exactFor(this.#covered.outputTokens), this.#covered)
@@ -127,7 +155,7 @@ export class HoldMeter {
   /** The size last asked for is held. */
   granted(): void {
     if (this.#asked === null) return
-    this.#heldMicro = this.#asked.micro
+    this.#held = this.#asked.size
     this.#covered = this.#asked.covers
     this.#asked = null
   }
@@ -142,9 +170,9 @@ export class HoldMeter {
     if (asked === null || this.#isGrowing || this.#started === null) return null
     const most = asked.covers.outputTokens
     // A correction that does not fit leaves a hold that pays for less than it was opened for.
-    const paidFor = Math.min(this.#covered.outputTokens, this.#payable(this.#heldMicro, most))
+    const paidFor = Math.min(this.#covered.outputTokens, this.#payable(this.#held.micro, most))
     this.#covered = { ...this.#covered, outputTokens: paidFor }
-    const fits = this.#payable(this.#heldMicro + Math.max(0, availableMicro), most)
+    const fits = this.#payable(this.#held.micro + Math.max(0, availableMicro), most)
     if (fits - paidFor < LEAST_TOKENS) return null
     return this.#ask(this.#exactFor(fits), { ...asked.covers, outputTokens: fits })
   }
@@ -163,18 +191,19 @@ export class HoldMeter {
     return covered < this.#maxTokens && outputTokens >= covered * USED_SHARE
   }
 
-  #ask(micro: Micro, covers: Produced): Micro | null {
+  #ask(wanted: Size, covers: Produced): Micro | null {
     // Where rounds made the hold larger than the news needs, it stays: it is never reduced.
-    const size = this.#isGrowing ? Math.max(micro, this.#heldMicro) : micro
-    this.#asked = { micro: size, covers }
-    if (size !== this.#heldMicro) return size
+    const size = this.#isGrowing && wanted.micro < this.#held.micro ? this.#held : wanted
+    this.#asked = { size, covers }
+    if (size.micro !== this.#held.micro) return size.micro
     this.granted()
     return null
   }
 
-  #boundFor(covers: Produced): Micro {
+  #boundFor(covers: Produced): Size {
     const { input, models, options } = this.#terms
-    return costBound(input, models, { ...options, limit: covers }).amountMicro
+    const bound = costBound(input, models, { ...options, limit: covers })
+    return { micro: bound.amountMicro, listMicro: bound.listAmountMicro }
   }
 
   /** How many output tokens so much money pays for, beside the exact input; at most `most`. */
@@ -183,20 +212,21 @@ export class HoldMeter {
     let tooMany = most + 1
     while (tooMany - fits > 1) {
       const outputTokens = Math.floor((fits + tooMany) / 2)
-      if (this.#exactFor(outputTokens) <= micro) fits = outputTokens
+      if (this.#exactFor(outputTokens).micro <= micro) fits = outputTokens
       else tooMany = outputTokens
     }
     return fits
   }
 
   /** Exact input, so much output. */
-  #exactFor(outputTokens: number): Micro {
+  #exactFor(outputTokens: number): Size {
     const { table, atMs, options } = this.#terms
     const usage = this.#started as Usage // only called once it has come
     const { markup } = options
-    return costOf(partialUsage(usage, outputTokens), table, {
+    const { costMicro, listCostMicro } = costOf(partialUsage(usage, outputTokens), table, {
       atMs,
       ...(markup === undefined ? {} : { markup }),
-    }).costMicro
+    })
+    return { micro: costMicro, listMicro: listCostMicro ?? costMicro }
   }
 }

@@ -81,6 +81,16 @@ test('the start of the answer makes the input exact', () => {
   assert.equal(full.started(START), costWith(64_000))
 })
 
+test('a start without usable figures changes nothing, and the hold still grows', () => {
+  const meter = meterOf()
+  const { openMicro } = meter
+  assert.equal(meter.started({ ...START, anomalies: 1 }), null)
+  assert.equal(meter.started({ ...START, tokens: tokensOf({ output: 1 }) }), null)
+  const next = meter.produced({ outputTokens: 3_072, rounds: 0 })
+  assert.ok(next !== null && next > openMicro)
+  assert.equal(meter.refused(1_000_000), null)
+})
+
 test('the hold grows before three quarters of it are used, one step at a time, up to max_tokens', () => {
   const meter = meterOf({ input: { maxTokens: 10_000 } })
   meter.started(START)
