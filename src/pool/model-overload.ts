@@ -6,7 +6,8 @@ const TOGETHER_MS = 5_000
 
 /**
  * Tells an overloaded model from an overloaded account: when two organisations are refused with 529 within five
- * seconds, the model class rests, everybody backs off, and no account does. All times are monotonic.
+ * seconds, and nobody was served in between, the model class rests, everybody backs off, and no account does. All
+ * times are monotonic.
  */
 export class ModelOverload {
   readonly #policy: CooldownPolicy
@@ -34,6 +35,8 @@ export class ModelOverload {
 
   /** An answer has begun. */
   succeeded(modelClass: string, evidence: Evidence, nowMs: number): void {
+    // A busy pool sees single 529s all the time: while others are served, they are no reason to stop all.
+    this.#last.delete(modelClass)
     if (this.#health.has(modelClass)) this.#learn(modelClass, evidence, nowMs)
   }
 

@@ -425,6 +425,17 @@ test('529s from two organisations within five seconds rest the model, and no sec
   assert.equal(rest('c'), null)
 })
 
+test('529s of two organisations between which somebody was served rest their accounts, and not the model', () => {
+  const { see, pass, rest } = world(['a', 'b', 'c'].map((id) => account(id)))
+  see('a', 'overloaded')
+  pass(100)
+  see('c', 'ok')
+  see('b', 'overloaded')
+  assert.notEqual(rest('a'), null)
+  assert.notEqual(rest('b'), null)
+  assert.equal(rest('c'), null)
+})
+
 test('one key that provokes failures rests one account at most while others use the pool', () => {
   const ids = ['a', 'b', 'c', 'd']
   const { see, pass, take, rest } = world(ids.map((id) => account(id)))
