@@ -161,9 +161,10 @@ export function requestBytes(want: {
   readonly key: string
   readonly body: Buffer
   readonly bench?: string
+  readonly path?: string
 }): Buffer {
   const lines = [
-    'POST /v1/messages HTTP/1.1',
+    `POST ${want.path ?? '/v1/messages'} HTTP/1.1`,
     `host: 127.0.0.1:${want.port}`,
     `x-api-key: ${want.key}`,
     'anthropic-version: 2023-06-01',

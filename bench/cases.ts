@@ -15,6 +15,8 @@ export type Case = {
   readonly name: string
   readonly title: string
   readonly body: keyof Bodies
+  /** Where it is sent, if not to `/v1/messages`; the others only pass what they are sent, so they sit it out. */
+  readonly ownPath?: string
   /** What CPU is divided by. */
   readonly per: 'request' | 'event'
 } & (
@@ -33,14 +35,32 @@ const small = (connections: number): Case => ({
   connections,
 })
 
-const paced = (streams: number): Case => ({
-  kind: 'paced',
+const paced = (streams: number) => ({
+  kind: 'paced' as const,
   name: `streams-${streams}`,
   title: `${streams.toLocaleString('en')} streams of 100 deltas at 20 ms`,
-  body: 'stream',
-  per: 'event',
+  body: 'stream' as const,
+  per: 'event' as const,
   streams,
   intervalMs: 20,
+})
+
+const FULL_SPEED = {
+  kind: 'full_speed',
+  name: 'full-speed',
+  title: 'streams of 5,000 deltas at full speed, 4 connections',
+  body: 'stream',
+  per: 'event',
+  connections: 4,
+  deltas: 5000,
+} as const
+
+/** The same load through the translation of chat completions: the body means the same there. */
+const translated = (which: Case): Case => ({
+  ...which,
+  name: `chat-${which.name}`,
+  title: `chat completions: ${which.title}`,
+  ownPath: '/v1/chat/completions',
 })
 
 /** All cases, in the order of the report. */
@@ -82,16 +102,10 @@ export const CASES: readonly Case[] = [
     connections: 4,
   },
   paced(200),
+  translated(paced(200)),
   paced(1000),
-  {
-    kind: 'full_speed',
-    name: 'full-speed',
-    title: 'streams of 5,000 deltas at full speed, 4 connections',
-    body: 'stream',
-    per: 'event',
-    connections: 4,
-    deltas: 5000,
-  },
+  FULL_SPEED,
+  translated(FULL_SPEED),
 ]
 
 /** How long things take. */
@@ -144,7 +158,13 @@ export async function measure(
   }
   const body = bodies[which.body]
   const request = (bench?: string) =>
-    requestBytes({ port, key, body, ...(bench === undefined ? {} : { bench }) })
+    requestBytes({
+      port,
+      key,
+      body,
+      ...(bench === undefined ? {} : { bench }),
+      ...(which.ownPath === undefined ? {} : { path: which.ownPath }),
+    })
   let load: LoadResult
   let open: OpenResult | null = null
   let streams: StreamsResult | null = null

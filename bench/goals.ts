@@ -64,13 +64,15 @@ function row(id: string, what: string, limits: readonly Limit[]): GoalRow {
   }
 }
 
-/** Verdicts on P1 to P17 (column "first"), the hold's delay and the start of processes. */
+/** Verdicts on P1 to P19 (column "first"), the hold's delay and the start of processes. */
 export function goals(figures: Figures): readonly GoalRow[] {
   const find = (name: string) => figures.cases.find((one) => one.name === name)?.targets
   const cpu = (name: string) => {
     const targets = find(name)
     return ratio(targets?.ccgate?.cpuMicros, targets?.nginx?.cpuMicros)
   }
+  const chatCost = (name: string) =>
+    ratio(find(`chat-${name}`)?.ccgate?.cpuMicros, find(name)?.ccgate?.cpuMicros)
   const open = find('open-500')
   const memory = figures.memory.ccgate
   const times = (value: number | null, limit: number): Limit[] => [{ value, limit, unit: ' x' }]
@@ -98,6 +100,10 @@ export function goals(figures: Figures): readonly GoalRow[] {
     ]),
     row('P17', "ledger's share of CPU per request", [
       { value: store?.p17_us, limit: 15, unit: ' µs' },
+    ]),
+    row('P19', 'CPU per event, chat completions vs messages: full speed, paced', [
+      { value: chatCost('full-speed'), limit: 2.5, unit: ' x' },
+      { value: chatCost('streams-200'), limit: 1.4, unit: ' x' },
     ]),
     row('D4', 'hold acknowledged at 1,000/s, p50 and p99', [
       { value: store?.hold_p50_ms, limit: 2, unit: ' ms' },

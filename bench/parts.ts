@@ -72,6 +72,7 @@ export async function runCase(bench: Bench, which: Case, targets: readonly Targe
     for (const target of targets) {
       // The floor has no CPU of its own to find the lowest of.
       if (target.name === 'direct' && round % 2 === 1) continue
+      if (which.ownPath !== undefined && target.name !== 'ccgate') continue
       // Compilers and pools get more time before their first window.
       const extraMs = round === 0 && !options.quick ? 800 : 0
       const timing = { ...options.timing, warmupMs: options.timing.warmupMs + extraMs }
