@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { ConfigOption, ConfigProblem, ConfigResult } from '../config/load.ts'
+import { isTimeZone } from '../core/calendar.ts'
 import { createIdMaker, type IdMaker } from '../core/ids.ts'
 import type { Boot } from '../core/model.ts'
 import type { By, Found, Store } from '../store/store.ts'
@@ -53,6 +54,7 @@ export interface Context {
 export function createContext(terminal: Terminal, globals: Globals): Context {
   const print = createPrinter(terminal, globals)
   const nowMs = terminal.nowMs()
+  refuseUnknownZone(terminal)
   let calendar: Calendar | null = null
   let loaded: Loaded | null = null
   let opened: { readonly store: Store; readonly access: 'read' | 'write' } | null = null
@@ -205,17 +207,21 @@ function configError(result: Exclude<ConfigResult, { kind: 'loaded' }>): CliErro
   })
 }
 
-function calendarOf(globals: Globals, terminal: Terminal): Calendar {
-  const zone = globals.utc
-    ? 'UTC'
-    : terminal.place.env.CCGATE_TZ || terminal.place.env.TZ || undefined
-  try {
-    return createCalendar(zone)
-  } catch {
-    throw usageError(
-      `"${zone}" is not a time zone.`,
-      'CCGATE_TZ example: Europe/Berlin or UTC',
-      'bad_value',
-    )
-  }
+/** Before anything is printed or written, and also by commands that show no time. */
+function refuseUnknownZone({ place }: Terminal): void {
+  const zone = place.env.CCGATE_TZ
+  if (!zone || isTimeZone(zone)) return
+  throw usageError(
+    `CCGATE_TZ: "${zone}" is not a time zone.`,
+    'Example: Europe/Berlin or UTC',
+    'bad_value',
+  )
+}
+
+function calendarOf({ utc }: Globals, { place }: Terminal): Calendar {
+  const { CCGATE_TZ: own, TZ: system } = place.env
+  if (utc) return createCalendar('UTC')
+  if (own) return createCalendar(own)
+  // TZ has spellings of its own (`:/etc/localtime`, `CET-1CEST`): those are the system's to read.
+  return createCalendar(system && isTimeZone(system) ? system : undefined)
 }

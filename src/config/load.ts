@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import { nearest } from '../core/nearest.ts'
 import { type Config, toConfig } from './config.ts'
 import { findConfigFile, type Place, processPlace } from './place.ts'
-import { DEFAULTS, environmentName, SETTING_PATHS, schema } from './schema.ts'
+import { DEFAULTS, environmentName, SETTING_PATHS, type Settings, schema } from './schema.ts'
 
 /** Where a value came from. */
 export type Origin =
@@ -50,6 +50,8 @@ export type ConfigResult =
       readonly file: string | null
       readonly problems: readonly ConfigProblem[]
       readonly warnings: readonly string[]
+      /** With defaults for what is wrong, for looking at all that is right; null where even that fails. */
+      readonly rest: Extract<ConfigResult, { kind: 'loaded' }> | null
     }
   /** The file was named and is not there, or nobody may read it. */
   | { readonly kind: 'missing' | 'unreadable'; readonly file: string; readonly reason: string }
@@ -93,7 +95,7 @@ export async function loadConfig(
     }
     const parsed = await readYaml(text)
     if (parsed.kind === 'invalid')
-      return { kind: 'invalid', file: found.file, problems: parsed.problems, warnings }
+      return { kind: 'invalid', file: found.file, problems: parsed.problems, warnings, rest: null }
     lineOf = parsed.lineOf
     overlay(tree, parsed.tree, [], (path) => {
       origins.set(path.join('.'), { kind: 'file', line: parsed.lineOf(path) ?? 1 })
@@ -110,28 +112,42 @@ export async function loadConfig(
     put(tree, option.path, option.value, { kind: 'option', name: option.name })
   }
 
+  const loaded = (settings: Settings, from: Tree): Extract<ConfigResult, { kind: 'loaded' }> => ({
+    kind: 'loaded',
+    config: toConfig(settings, {
+      place,
+      configFile: found.file,
+      fromFile: (path) => origins.get(path)?.kind === 'file',
+      isSet: (path) => origins.has(path),
+    }),
+    file: found.file,
+    entries: SETTING_PATHS.map((path) => ({
+      path,
+      value: valueAt(from, path.split('.')),
+      origin: origins.get(path) ?? ({ kind: 'default' } as const),
+    })),
+    warnings,
+  })
   const checked = schema.safeParse(tree)
   if (!checked.success) {
-    const problems = checked.error.issues.flatMap((issue) =>
-      describe(issue, { tree, origins, lineOf }),
-    )
+    const { issues } = checked.error
+    const problems = issues.flatMap((issue) => describe(issue, { tree, origins, lineOf }))
+    const right = withDefaults(tree, issues)
+    const again = schema.safeParse(right)
+    const rest = again.success ? loaded(again.data, right) : null
+    if (rest !== null) {
+      const wrong = problems.map(({ path }) => groupOf(path))
+      // A limit that fell back to its default contradicts nobody.
+      const more = contradictions(rest.config, origins)
+      problems.push(...more.filter(({ path }) => !wrong.includes(groupOf(path))))
+    }
     problems.sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
-    return { kind: 'invalid', file: found.file, problems, warnings }
+    return { kind: 'invalid', file: found.file, problems, warnings, rest }
   }
-  const config = toConfig(checked.data, {
-    place,
-    configFile: found.file,
-    fromFile: (path) => origins.get(path)?.kind === 'file',
-    isSet: (path) => origins.has(path),
-  })
-  const problems = contradictions(config, origins)
-  if (problems.length > 0) return { kind: 'invalid', file: found.file, problems, warnings }
-  const entries = SETTING_PATHS.map((path) => ({
-    path,
-    value: valueAt(tree, path.split('.')),
-    origin: origins.get(path) ?? ({ kind: 'default' } as const),
-  }))
-  return { kind: 'loaded', config, file: found.file, entries, warnings }
+  const result = loaded(checked.data, tree)
+  const problems = contradictions(result.config, origins)
+  if (problems.length === 0) return result
+  return { kind: 'invalid', file: found.file, problems, warnings, rest: result }
 
   function put(target: Tree, path: string, value: string, origin: Origin): void {
     const keys = path.split('.')
@@ -268,6 +284,31 @@ function describe(
     return [at(keys, 'is a group of settings: write its keys below it, indented')]
   }
   return [at(keys, issue.message)]
+}
+
+/** The tree with the default in place of every setting that is wrong, and without what is unknown. */
+function withDefaults(tree: Tree, issues: readonly z.core.$ZodIssue[]): Tree {
+  const right = structuredClone(tree)
+  for (const issue of issues) {
+    const keys = issue.path.map(String)
+    if (issue.code === 'unrecognized_keys') {
+      const group = keys.length === 0 ? right : valueAt(right, keys)
+      if (isTree(group)) for (const key of issue.keys) delete group[key]
+      continue
+    }
+    const name = keys.join('.')
+    const path = SETTING_PATHS.find((one) => name === one || name.startsWith(`${one}.`)) ?? name
+    const parts = path.split('.')
+    const group = valueAt(right, parts.slice(0, -1))
+    const usual = valueAt(DEFAULTS as unknown as Tree, parts)
+    if (isTree(group) && usual !== undefined)
+      group[parts[parts.length - 1]] = structuredClone(usual)
+  }
+  return right
+}
+
+function groupOf(path: string): string {
+  return path.split('.').slice(0, -1).join('.')
 }
 
 /** Who set this, or the setting that it is a member of. */

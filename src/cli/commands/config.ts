@@ -34,7 +34,11 @@ export async function checkConfig(context: Context, _call: Invocation): Promise<
         ]
   const result = await loadConfig({ file: globals.configFile, options, place: terminal.place })
   const { file, problems: written } = problemsOf(result)
-  const problems = result.kind === 'loaded' ? await fileProblems(result, terminal.nowMs()) : written
+  const rest = result.kind === 'loaded' ? result : result.kind === 'invalid' ? result.rest : null
+  const found = rest === null ? [] : await fileProblems(rest, terminal.nowMs())
+  const wrong = written.map(({ path }) => path.split('.')[0])
+  // What follows from a group with a mistake in it may be its consequence.
+  const problems = [...written, ...found.filter(({ path }) => !wrong.includes(path.split('.')[0]))]
   const warnings = result.kind === 'loaded' || result.kind === 'invalid' ? result.warnings : []
   const ok = problems.length === 0
   if (print.json) {
@@ -254,13 +258,16 @@ function aboutSetting(example: string, path: string): string {
     if (next < 0) break
     at = next
   }
-  const remark = (line: string) => /#\s?(.*)$/.exec(line.replace(/"[^"]*"/g, ''))?.[1].trim() ?? ''
-  const beside = [remark(lines[at] ?? '')]
-  for (let i = at + 1; /^\s{20,}#/.test(lines[i] ?? ''); i++) beside.push(remark(lines[i]))
+  // A hash between quotes belongs to a value.
+  const remark = (line: string) => /^(?:[^"#]|"[^"]*")*#\s?(.*)$/.exec(line)?.[1].trimEnd() ?? ''
+  const beside = [remark(lines[at] ?? '').trim()]
+  for (let i = at + 1; /^\s{20,}#/.test(lines[i] ?? ''); i++) beside.push(remark(lines[i]).trim())
   const above: string[] = []
   for (let i = at - 1; /^\s*#/.test(lines[i] ?? '') && !/^\s{20,}#/.test(lines[i]); i--)
     above.unshift(remark(lines[i]))
-  return [...above, ...beside].filter((text) => text !== '').join(' ')
+  // Lines of an example say nothing in a sentence: `prices:` and what is indented below it.
+  const prose = above.filter((text) => !/^\s|^\S+:$/.test(text))
+  return [...prose, ...beside].filter((text) => text !== '').join(' ')
 }
 
 export async function exampleConfig({ print }: Context, _call: Invocation): Promise<void> {

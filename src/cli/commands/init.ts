@@ -9,7 +9,7 @@ import {
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type ConfigOption, loadConfig } from '../../config/load.ts'
-import { defaultConfigFile } from '../../config/place.ts'
+import { defaultConfigFile, findConfigFile } from '../../config/place.ts'
 import { createDatabase, SCHEMA_VERSION } from '../../store/open.ts'
 import { initInstall } from '../../vault/install.ts'
 import {
@@ -93,9 +93,20 @@ export async function init(context: Context, call: Invocation): Promise<void> {
 
 function configFileOf(context: Context, folder: string | null): string {
   const { place } = context.terminal
-  const named = context.globals.configFile ?? (place.env.CCGATE_CONFIG || null)
-  if (named !== null) return resolve(place.cwd, named)
-  return folder === null ? defaultConfigFile(place) : join(folder, 'config.yaml')
+  const { configFile } = context.globals
+  if (configFile !== null) {
+    const named = resolve(place.cwd, configFile)
+    if (folder === null || dirname(named) === folder) return named
+    throw usageError(
+      '--dir and --config name different folders.',
+      'Leave one of them out: --dir puts config.yaml into its folder.',
+      'bad_value',
+    )
+  }
+  // What is typed wins over what the environment says, as everywhere.
+  if (folder !== null) return join(folder, 'config.yaml')
+  const named = place.env.CCGATE_CONFIG || null
+  return named === null ? defaultConfigFile(place) : resolve(place.cwd, named)
 }
 
 interface Answers {
@@ -214,9 +225,7 @@ function report(
 
 function nextSteps(context: Context, configFile: string, hasAccount: boolean): void {
   const { print, terminal } = context
-  const isFound =
-    configFile === defaultConfigFile(terminal.place) ||
-    terminal.place.env.CCGATE_CONFIG !== undefined
+  const isFound = configFile === findConfigFile(terminal.place, null).file
   const with_ = isFound ? '' : ` -c ${configFile}`
   const steps = [
     ...(hasAccount ? [] : [`ccgate accounts add main${with_}   # paste an Anthropic API key`]),
