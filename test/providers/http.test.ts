@@ -46,6 +46,8 @@ function account(baseUrl: string, more: Partial<Account> = {}): Account {
     rpmLimit: null,
     concurrencyLimit: null,
     models: ['*'],
+    dayCapMicro: null,
+    monthCapMicro: null,
     note: null,
     createdAtMs: 0,
     disabledAtMs: null,

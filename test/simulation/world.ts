@@ -197,6 +197,7 @@ export class SimulatedWorld {
     }
     runInference(this.gateway, call, bytes, {
       ownHeaders: () => [],
+      requireSlot: async () => {},
       describe: (error) => wireError(error, requestId, this.gateway.contact, 'stream'),
       replyError: () => {},
     }).then(
