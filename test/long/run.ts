@@ -11,6 +11,7 @@ import { estimates } from './estimates.ts'
 import { faults } from './faults.ts'
 import { ledger } from './ledger.ts'
 import { openaiChat } from './openai-chat.ts'
+import { pool } from './pool.ts'
 import { pricing } from './pricing.ts'
 import { simulation } from './simulation.ts'
 
@@ -20,6 +21,7 @@ const CAMPAIGNS: readonly Campaign[] = [
   faults,
   estimates,
   openaiChat,
+  pool,
   pricing,
   ledger,
 ]
