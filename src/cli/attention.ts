@@ -1,7 +1,9 @@
-import { accountStateOf } from '../core/account-state.ts'
+import { noticeLines } from '../core/account-notices.ts'
+import { accountStateOf, isUsable } from '../core/account-state.ts'
 import { isLowBalance } from '../core/low-balance.ts'
 import { formatUsd, type Micro } from '../core/money.ts'
-import type { AccountSummary, UserSummary } from '../store/store.ts'
+import type { UserSummary } from '../store/store.ts'
+import type { WatchedAccount } from '../tui/watched-accounts.ts'
 import { runsOutIn } from './runs-out.ts'
 
 /** So many users are named; the rest are counted. */
@@ -14,10 +16,10 @@ export interface Attention {
   readonly command: string
 }
 
-/** What is wrong with the pool. */
+/** What is wrong with the pool; `timeZone` is that of the config. */
 export function accountAttention(
-  accounts: readonly AccountSummary[],
-  nowMs: number,
+  accounts: readonly WatchedAccount[],
+  { nowMs, timeZone }: { readonly nowMs: number; readonly timeZone: string },
 ): readonly Attention[] {
   const found: Attention[] = []
   if (accounts.length === 0) {
@@ -26,9 +28,7 @@ export function accountAttention(
       message: 'no upstream account yet',
       command: 'ccgate accounts add main',
     })
-  } else if (
-    !accounts.some((account) => ['healthy', 'full'].includes(accountStateOf(account, nowMs).word))
-  ) {
+  } else if (!accounts.some((account) => isUsable(accountStateOf(account, nowMs)))) {
     found.push({
       code: 'no_healthy_account',
       message: 'no account is healthy',
@@ -51,6 +51,7 @@ export function accountAttention(
         command: `ccgate accounts show ${account.name}`,
       })
     }
+    found.push(...noticeLines(account, timeZone))
   }
   return found
 }

@@ -1,9 +1,11 @@
 import { maskCredential, maskKey } from '../access/key.ts'
+import type { AccountNotices } from '../core/account-notices.ts'
 import { accountStateOf } from '../core/account-state.ts'
 import { disconnectPolicyText } from '../core/disconnect-policy.ts'
 import { markupText } from '../core/markup.ts'
 import { type Account, type Key, keyState, type LedgerEntry, type User } from '../core/model.ts'
 import type { AccountSummary, KeySummary, UserSummary } from '../store/store.ts'
+import type { WatchedAccount } from '../tui/watched-accounts.ts'
 import { isoTime } from './format.ts'
 import { limitUseOf } from './money-limits.ts'
 
@@ -95,9 +97,10 @@ export function idleSummary(account: Account): AccountSummary {
   }
 }
 
-export function accountJson(account: AccountSummary, nowMs: number): Json {
+/** `caps` and `credential_used_elsewhere` are there where the account was looked at with its notices. */
+export function accountJson(account: WatchedAccount, nowMs: number): Json {
   const state = accountStateOf(account, nowMs)
-  const { headroom } = account
+  const { headroom, notices } = account
   return {
     object: 'account',
     id: account.id,
@@ -119,6 +122,7 @@ export function accountJson(account: AccountSummary, nowMs: number): Json {
     concurrency_limit: account.concurrencyLimit,
     day_cap_micro: account.dayCapMicro,
     month_cap_micro: account.monthCapMicro,
+    ...(notices === undefined ? {} : noticesJson(notices)),
     in_flight: account.inFlight,
     models: account.models,
     upstream_limits:
@@ -143,6 +147,20 @@ export function accountJson(account: AccountSummary, nowMs: number): Json {
     disabled_by: account.disabledBy,
     disabled_reason: account.disabledReason,
     note: account.note,
+  }
+}
+
+function noticesJson({ caps, foreignUse }: AccountNotices): Json {
+  return {
+    caps: caps.map((use) => ({
+      period: use.period,
+      cap_micro: use.capMicro,
+      used_list_cost_micro: use.usedMicro,
+      reached: use.isReached,
+      resets_at: isoTime(use.resetsAtMs),
+    })),
+    credential_used_elsewhere:
+      foreignUse === null ? null : { at: isoTime(foreignUse.atMs), message: foreignUse.message },
   }
 }
 

@@ -1,4 +1,6 @@
+import { type AccountNotices, reachedCap } from './account-notices.ts'
 import type { Account, HealthRow } from './model.ts'
+import { formatUsdFull } from './money.ts'
 
 /** The words that people see for an account; JSON carries the `exact` state beside it. */
 export type AccountStateWord =
@@ -11,8 +13,11 @@ export type AccountStateWord =
   | 'disabled'
   | 'full'
 
-/** The state as it is stored, or `disabled` (by a person) or `full` (at the account's own limits). */
-export type ExactAccountState = HealthRow['state'] | 'disabled' | 'full'
+/**
+ * The state as it is stored, or `disabled` (by a person), `full` (at the account's own limits for the moment) or
+ * `capped` (what the operator wants to spend there is spent); both of these are `full` to people.
+ */
+export type ExactAccountState = HealthRow['state'] | 'disabled' | 'full' | 'capped'
 
 /** What one account is doing now, for lists, status and monitor. */
 export interface AccountState {
@@ -46,6 +51,12 @@ export type AccountCondition = Pick<
   readonly health: readonly HealthRow[]
   readonly inFlight: number
   readonly requests1m: number
+  readonly notices?: AccountNotices
+}
+
+/** Whether an account in this state can serve now, or as soon as a request ends. */
+export function isUsable({ word, exact }: AccountState): boolean {
+  return word === 'healthy' || exact === 'full'
 }
 
 /** The part of an account's health that the free count has for itself: upstream limits it apart. */
@@ -169,6 +180,11 @@ function worstOf(rows: readonly HealthRow[]): HealthRow | undefined {
 function fullState(account: AccountCondition): AccountState | null {
   const { rpmLimit, concurrencyLimit, requests1m, inFlight } = account
   const full = { ...HEALTHY, word: 'full', glyph: '◐', exact: 'full' } as const
+  const cap = reachedCap(account.notices)
+  if (cap !== null) {
+    const reason = `cap ${formatUsdFull(cap.capMicro)}/${cap.period}`
+    return { ...full, exact: 'capped', reason, untilMs: cap.resetsAtMs }
+  }
   if (concurrencyLimit !== null && inFlight >= concurrencyLimit) {
     return { ...full, reason: `all ${concurrencyLimit} in use` }
   }

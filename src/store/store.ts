@@ -252,10 +252,20 @@ export interface AccountStore {
   saveHealth(rows: readonly HealthRow[], events: readonly AccountEvent[]): Promise<void>
   saveHeadroom(rows: readonly HeadroomRow[]): Promise<void>
   listAccountEvents(accountId: string, limit: number): Promise<readonly AccountEvent[]>
+  /** The last event of a kind at each account, newest first, unless a person has seen to it since. */
+  lastAccountEvents(query: NoticeQuery): Promise<readonly AccountEvent[]>
   /** Our list cost at each account in these windows, from the roll-ups: `[account id, micro]` per window. */
   listCosts(
     windows: readonly Window[],
   ): Promise<readonly (readonly (readonly [accountId: string, listCostMicro: Micro])[])[]>
+}
+
+/** Which events `lastAccountEvents` looks for, among the newest 10,000 of all. */
+export interface NoticeQuery {
+  readonly kind: string
+  readonly sinceMs: number
+  /** What a person does to the account that makes such an event old news. */
+  readonly settledBy: 'account.update' | 'account.rotate'
 }
 
 export type AccountChange =

@@ -4,6 +4,7 @@ import type { Micro } from '../core/money.ts'
 import type { TokenCounts } from '../core/usage.ts'
 import type { AccountSummary, UsageTotals, UserSummary } from '../store/store.ts'
 import type { Traffic } from './traffic.ts'
+import type { WatchedAccount } from './watched-accounts.ts'
 
 /** A boot row whose heartbeat is older than this, in ms, belongs to a dead daemon. */
 export const HEARTBEAT_TTL_MS = 15_000
@@ -13,7 +14,9 @@ export const CHART_MINUTES = 60
 /** What one look at the database found. */
 export interface Snapshot {
   readonly boots: readonly Boot[]
-  readonly accounts: readonly AccountSummary[]
+  readonly accounts: readonly WatchedAccount[]
+  /** Of the config: days and months of caps end by it; absent is UTC. */
+  readonly timeZone?: string
   /** Requests in flight. */
   readonly holds: readonly Hold[]
   readonly users: ReadonlyMap<string, UserSummary>

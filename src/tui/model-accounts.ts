@@ -2,6 +2,7 @@ import { type AccountStateWord, accountStateOf } from '../core/account-state.ts'
 import type { AccountSummary } from '../store/store.ts'
 import { type AccountView, CHART_MINUTES, type Snapshot } from './facts.ts'
 import { type AccountTraffic, percentiles, type Traffic } from './traffic.ts'
+import type { WatchedAccount } from './watched-accounts.ts'
 
 /** In which order the states are counted, and accounts are sorted. */
 export const STATE_ORDER: readonly AccountStateWord[] = [
@@ -27,7 +28,7 @@ export function accountsOf(snapshot: Snapshot, nowMs: number): AccountView[] {
   )
 }
 
-function accountOf(account: AccountSummary, traffic: Traffic, nowMs: number): AccountView {
+function accountOf(account: WatchedAccount, traffic: Traffic, nowMs: number): AccountView {
   const minutes = traffic
     .last(CHART_MINUTES, nowMs)
     .map((minute) => minute.accounts.get(account.id))

@@ -1,4 +1,5 @@
-import type { AccountStateWord } from '../core/account-state.ts'
+import { noticeLines } from '../core/account-notices.ts'
+import { isUsable } from '../core/account-state.ts'
 import { isLowBalance } from '../core/low-balance.ts'
 import { formatUsd, type Micro } from '../core/money.ts'
 import type { UserSummary } from '../store/store.ts'
@@ -15,12 +16,15 @@ export function warningsOf(
   nowMs: number,
 ): Warning[] {
   const warnings: Warning[] = []
-  const usable = new Set<AccountStateWord>(['healthy', 'full'])
-  if (accounts.length > 0 && !accounts.some((account) => usable.has(account.state.word))) {
+  if (accounts.length > 0 && !accounts.some((account) => isUsable(account.state))) {
     const text = 'no account is healthy: requests are refused or wait'
     warnings.push({ tone: 'bad', text, command: 'ccgate accounts list' })
   }
-  return [...warnings, ...lowBalances(snapshot, nowMs)]
+  const { timeZone = 'UTC' } = snapshot
+  const notices = snapshot.accounts
+    .flatMap((account) => noticeLines(account, timeZone))
+    .map(({ message, command }): Warning => ({ tone: 'warn', text: message, command }))
+  return [...warnings, ...notices, ...lowBalances(snapshot, nowMs)]
 }
 
 /** Users that spent within the hour and have little left, the poorest first. */

@@ -1,12 +1,15 @@
 import type { Micro } from '../core/money.ts'
-import type { AccountSummary, Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
+import type { Store, UsageRow, UsageTotals, UserSummary } from '../store/store.ts'
 import type { Snapshot } from './facts.ts'
 import { KEPT_MINUTES, Traffic } from './traffic.ts'
+import { type WatchedAccount, watchedAccounts } from './watched-accounts.ts'
 
 /** The part of the store that the monitor looks at. */
 export type MonitorReader = Pick<
   Store,
   | 'listAccounts'
+  | 'listCosts'
+  | 'lastAccountEvents'
   | 'listOpenHolds'
   | 'listUsage'
   | 'usageAfter'
@@ -30,10 +33,12 @@ const ACCOUNTS_SHARE = 1 / 50
 /** The same for the sum of the day. */
 const TODAY_SHARE = 1 / 50
 
-/** How much is read at once, and below which balance users are marked (default: none are). */
+/** How much is read at once, below which balance users are marked (default: none are), and the config's zone. */
 export interface SourceOptions {
   readonly limits?: typeof LIMITS
   readonly lowBalanceMicro?: Micro | null
+  /** Default: UTC. */
+  readonly timeZone?: string
 }
 
 /** Looks at the database: reads the past once, then only the rows after the last one seen. */
@@ -42,6 +47,7 @@ export class Source {
   readonly #clock: () => number
   readonly #limits: typeof LIMITS
   readonly #lowBalanceMicro: Micro | null
+  readonly #timeZone: string
   readonly #traffic = new Traffic()
   /** Rows finish in another order than they begin, so the past and the tail may overlap. */
   readonly #seen = new Set<string>()
@@ -50,7 +56,7 @@ export class Source {
   #users = new Map<string, UserSummary>()
   /** The sum read last, and what was written since; `dayMs` is the midnight it begins at. */
   #today: { totals: UsageTotals; dayMs: number; atMs: number; tookMs: number } | null = null
-  #accounts: { list: readonly AccountSummary[]; atMs: number; tookMs: number; changes: number } = {
+  #accounts: { list: readonly WatchedAccount[]; atMs: number; tookMs: number; changes: number } = {
     list: [],
     atMs: Number.NEGATIVE_INFINITY,
     tookMs: 0,
@@ -62,10 +68,11 @@ export class Source {
   constructor(
     store: MonitorReader,
     clock: () => number,
-    { limits = LIMITS, lowBalanceMicro = null }: SourceOptions = {},
+    { limits = LIMITS, lowBalanceMicro = null, timeZone = 'UTC' }: SourceOptions = {},
   ) {
     this.#limits = limits
     this.#lowBalanceMicro = lowBalanceMicro
+    this.#timeZone = timeZone
     this.#store = store
     this.#clock = clock
     this.#past = { afterId: null, sinceMs: clock() - KEPT_MINUTES * 60_000, rows: 0 }
@@ -89,6 +96,7 @@ export class Source {
     return {
       boots,
       accounts,
+      timeZone: this.#timeZone,
       holds: holds.filter((hold) => !this.#seen.has(hold.requestId)),
       users: this.#users,
       lowBalanceMicro: this.#lowBalanceMicro,
@@ -156,13 +164,13 @@ export class Source {
   }
 
   /** Their counts cover minutes of rows: on a busy gateway that is too much to count every second. */
-  async #readAccounts(nowMs: number, how: 'now' | 'when_due'): Promise<readonly AccountSummary[]> {
+  async #readAccounts(nowMs: number, how: 'now' | 'when_due'): Promise<readonly WatchedAccount[]> {
     const changes = this.#store.changes().accounts
     const { list, atMs, tookMs, changes: before } = this.#accounts
     const isFresh = Math.abs(nowMs - atMs) < Math.min(SLOW_FACTS_MS, tookMs / ACCOUNTS_SHARE)
     if (how === 'when_due' && isFresh && changes === before) return list
     const startedMs = performance.now()
-    const found = await this.#store.listAccounts(nowMs)
+    const found = await watchedAccounts(this.#store, { nowMs, timeZone: this.#timeZone })
     this.#accounts = { list: found, atMs: nowMs, tookMs: performance.now() - startedMs, changes }
     return found
   }

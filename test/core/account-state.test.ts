@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { AccountCondition } from '../../src/core/account-state.ts'
-import { accountNote, accountStateOf, formatLeft } from '../../src/core/account-state.ts'
+import { accountNote, accountStateOf, formatLeft, isUsable } from '../../src/core/account-state.ts'
 import type { HealthRow } from '../../src/core/model.ts'
 
 const NOW = 1_700_000_000_000
@@ -54,6 +54,22 @@ test('each stored state has its word and glyph for people', () => {
     assert.deepEqual([state.exact, state.word, state.glyph], [exact, word, glyph])
   }
   assert.equal(accountStateOf(account(), NOW).word, 'healthy')
+})
+
+test('an account at its cap is full to people, to the end of the cap, and cannot serve', () => {
+  const cap = { period: 'day', capMicro: 50_000_000, usedMicro: 1, resetsAtMs: NOW + 5 } as const
+  const at = (isReached: boolean, change: Partial<AccountCondition> = {}) =>
+    accountStateOf(
+      account({ ...change, notices: { caps: [{ ...cap, isReached }], foreignUse: null } }),
+      NOW,
+    )
+  const capped = at(true)
+  assert.deepEqual([capped.word, capped.exact, capped.untilMs], ['full', 'capped', NOW + 5])
+  assert.equal(capped.reason, 'cap $50.00/day')
+  assert.equal(isUsable(capped), false)
+  assert.equal(at(true, { health: [row()] }).word, 'cooling')
+  assert.equal(isUsable(at(false)), true)
+  assert.equal(isUsable(at(false, { rpmLimit: 1, requests1m: 1 })), true)
 })
 
 test('the own state of an account hides that of its model classes', () => {

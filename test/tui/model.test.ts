@@ -31,6 +31,21 @@ test('before the first look nothing is known and nothing is claimed', () => {
   assert.equal(model.today, null)
 })
 
+test('caps that are reached and keys that are used elsewhere are warned of', () => {
+  const cap = { period: 'day', capMicro: 50_000_000, usedMicro: 1, isReached: true } as const
+  const foreignUse = { atMs: NOW, message: 'its key is used elsewhere too (about 40 requests)' }
+  const notices = { caps: [{ ...cap, resetsAtMs: Date.UTC(2026, 10, 23) }], foreignUse }
+  const accounts = [{ ...account('main'), notices }, account('spare')]
+  assert.deepEqual(modelOf(snapshot([], { accounts, timeZone: 'UTC' }), NOW).warnings, [
+    {
+      tone: 'warn',
+      text: 'main is at its cap of $50.00/day until 00:00 UTC',
+      command: 'ccgate accounts update main --day-cap …',
+    },
+    { tone: 'warn', text: `main: ${foreignUse.message}`, command: 'ccgate accounts rotate main' },
+  ])
+})
+
 test('the daemon is alive while the heartbeat of its boot is younger than 15 seconds', () => {
   const at = (ageMs: number) => daemonOf([boot({ heartbeatAtMs: NOW - ageMs })], NOW).kind
   assert.equal(at(14_999), 'serving')

@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { maskCredential } from '../../access/key.ts'
-import { type AccountState, accountNote, accountStateOf } from '../../core/account-state.ts'
-import { formatUsd, formatUsdFull } from '../../core/money.ts'
-import { parseCount } from '../../core/quantity.ts'
-import { safeText } from '../../core/text.ts'
-import type { AccountChange, AccountSummary } from '../../store/store.ts'
+import {
+  type AccountState,
+  accountNote,
+  accountStateOf,
+  isUsable,
+} from '../../core/account-state.ts'
+import { formatUsd } from '../../core/money.ts'
+import type { AccountChange, AccountSummary, Store } from '../../store/store.ts'
+import { type WatchedAccount, watchedAccounts } from '../../tui/watched-accounts.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
-import { formatAgo, formatCount, isoTime } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
-import { modelsText } from '../limits.ts'
 import { notePage, pageOf, pageRequest } from '../page.ts'
 import { parseNote } from '../parse/name.ts'
 import type { Column, Role } from '../print.ts'
@@ -38,7 +40,7 @@ export async function listAccounts(context: Context, call: Invocation): Promise<
     )
   }
   const store = await context.store('read')
-  const accounts = (await store.listAccounts(nowMs)).filter(
+  const accounts = (await watched(context, store)).filter(
     (account) => wanted === null || accountStateOf(account, nowMs).word === wanted,
   )
   const page = pageOf(accounts, request, (account) => account.id)
@@ -68,8 +70,17 @@ export function roleOf(state: AccountState): Role {
   return state.glyph === '✕' ? 'bad' : 'dim'
 }
 
-function accountColumns(nowMs: number): readonly Column<AccountSummary>[] {
-  const state = (account: AccountSummary) => accountStateOf(account, nowMs)
+/** Every account with its notices. */
+async function watched(
+  context: Pick<Context, 'config' | 'nowMs'>,
+  store: Store,
+): Promise<readonly WatchedAccount[]> {
+  const { timeZone } = (await context.config()).config
+  return watchedAccounts(store, { nowMs: context.nowMs, timeZone })
+}
+
+function accountColumns(nowMs: number): readonly Column<WatchedAccount>[] {
+  const state = (account: WatchedAccount) => accountStateOf(account, nowMs)
   return [
     {
       header: 'STATE',
@@ -89,7 +100,7 @@ function accountColumns(nowMs: number): readonly Column<AccountSummary>[] {
     },
     { header: 'ERR 5M', cell: errorCell, align: 'right', dropOrder: 3 },
     {
-      header: 'TODAY',
+      header: 'CHARGED TODAY',
       cell: (account) => formatUsd(account.spendTodayMicro),
       align: 'right',
       dropOrder: 1,
@@ -109,84 +120,11 @@ function rpmCell(account: AccountSummary): string {
     : `${account.requests1m}/${account.rpmLimit}`
 }
 
-function errorCell(account: AccountSummary): string {
+/** The share of failed attempts; a dash where there were none. */
+export function errorCell(account: AccountSummary): string {
   return account.requests5m === 0
     ? '–'
     : `${((account.errors5m / account.requests5m) * 100).toFixed(1)}%`
-}
-
-export async function showAccount(context: Context, call: Invocation): Promise<void> {
-  const { print, nowMs } = context
-  const limit = call.read('events', parseCount) ?? 10
-  const store = await context.store('read')
-  const account = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
-  const events = await store.listAccountEvents(account.id, limit)
-  if (print.json) {
-    return print.document({
-      ...accountJson(account, nowMs),
-      events: events.map((event) => ({
-        at: isoTime(event.atMs),
-        kind: event.kind,
-        message: event.message,
-        request_id: event.requestId,
-      })),
-    })
-  }
-  if (print.quiet) return print.out(account.id)
-  const state = accountStateOf(account, nowMs)
-  const calendar = context.calendar()
-  const note = accountNote(state, nowMs)
-  const word = print.style(roleOf(state), `${state.glyph} ${state.word}`)
-  print.out(
-    `${account.name}   ${account.id}   ${maskCredential(account.credentialLast4)}   ${word}${note === '' ? '' : ` (${safeText(note)})`}`,
-  )
-  print.out(
-    `Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`,
-  )
-  const rpm = account.rpmLimit === null ? 'no limit per minute' : `${account.rpmLimit}/min`
-  const parallel =
-    account.concurrencyLimit === null
-      ? 'any number parallel'
-      : `${account.concurrencyLimit} parallel`
-  const cap = (capMicro: number | null, period: string) =>
-    capMicro === null ? '' : ` · ${formatUsdFull(capMicro)}/${period}`
-  const caps = cap(account.dayCapMicro, 'day') + cap(account.monthCapMicro, 'month')
-  print.out(
-    `Limits    ${rpm} · ${parallel}${caps} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
-  )
-  print.out(
-    `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
-  )
-  print.out(
-    `Today     ${formatCount(account.requestsToday)} requests · ${formatUsd(account.spendTodayMicro)} · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
-  )
-  const { headroom } = account
-  if (headroom !== null) {
-    const part = (label: string, left: number | null, most: number | null) =>
-      left === null
-        ? []
-        : [`${label} ${formatCount(left)}${most === null ? '' : ` of ${formatCount(most)}`}`]
-    const parts = [
-      ...part('requests', headroom.requestsRemaining, headroom.requestsLimit),
-      ...part('input tokens', headroom.inputTokensRemaining, headroom.inputTokensLimit),
-      ...part('output tokens', headroom.outputTokensRemaining, headroom.outputTokensLimit),
-    ]
-    if (parts.length > 0)
-      print.out(`Headroom  ${parts.join(' · ')}, as of ${formatAgo(headroom.updatedAtMs, nowMs)}`)
-  }
-  print.out(`Created   ${calendar.day(account.createdAtMs)}`)
-  if (account.note !== null) print.out(`Note      ${safeText(account.note)}`)
-  if (events.length === 0) return
-  print.out()
-  print.table(
-    [
-      { header: 'TIME', cell: (event) => calendar.second(event.atMs) },
-      { header: 'EVENT', cell: (event) => event.kind },
-      { header: 'WHAT', cell: (event) => event.message, mayCut: true },
-      { header: 'REQUEST', cell: (event) => event.requestId ?? '', dropOrder: 1 },
-    ],
-    events,
-  )
 }
 
 export async function enableAccounts(context: Context, call: Invocation): Promise<void> {
@@ -222,16 +160,15 @@ async function switchAccounts(
     if (print.json || print.quiet) continue
     print.out(switchLine(account, way, change.kind === 'changed'))
   }
-  if (way === 'disable' && !(await store.listAccounts(context.nowMs)).some(isUsable(context))) {
+  if (way === 'disable' && !(await watched(context, store)).some(canServe(context))) {
     print.warn('No healthy account is left: requests will be refused.')
   }
   if (way === 'disable' && call.flag('drain')) await drain(context, accounts)
   if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
 }
 
-/** Whether an account can serve now, or as soon as a request ends. */
-function isUsable({ nowMs }: Context): (account: AccountSummary) => boolean {
-  return (account) => ['healthy', 'full'].includes(accountStateOf(account, nowMs).word)
+function canServe({ nowMs }: Context): (account: WatchedAccount) => boolean {
+  return (account) => isUsable(accountStateOf(account, nowMs))
 }
 
 function switchLine(
@@ -278,8 +215,8 @@ export async function removeAccount(context: Context, call: Invocation): Promise
   const account = expectFound(found, 'account', call.arg(0))
   const state = accountStateOf(account, nowMs)
   const effect = `Remove ${account.name} (${state.word}, ${account.inFlight} in flight)? Its history stays, its API key is erased.`
-  const others = (await store.listAccounts(nowMs)).filter((other) => other.id !== account.id)
-  const isHealthy = isUsable(context)
+  const others = (await watched(context, store)).filter((other) => other.id !== account.id)
+  const isHealthy = canServe(context)
   if (isHealthy(account) && !others.some(isHealthy)) {
     await context.ask.confirmName(
       `${effect} It is the last healthy account: requests will be refused.`,

@@ -101,6 +101,7 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
         const shown = showMonitor(context, {
           store: house.store,
           lowBalanceMicro: defaultConfig().billing.lowBalanceMicro,
+          timeZone: defaultConfig().timeZone,
           isReadOnly: false,
         })
         for (const signal of SIGNALS) process.off(signal, leave)

@@ -30,8 +30,9 @@ export async function monitor(context: Context, call: Invocation): Promise<numbe
     isOnce,
   }
   const store = await context.store(isReadOnly || isPlain ? 'read' : 'write')
-  const { lowBalanceMicro } = (await context.config()).config.billing
-  const end = await showMonitor(context, { ...options, store, lowBalanceMicro })
+  const { timeZone, billing } = (await context.config()).config
+  const { lowBalanceMicro } = billing
+  const end = await showMonitor(context, { ...options, store, lowBalanceMicro, timeZone })
   if (end !== null) {
     terminal.stdout.write(
       end.isServing ? 'monitor closed, gateway still serving\n' : 'monitor closed\n',
@@ -45,6 +46,8 @@ export interface MonitorOptions {
   readonly store: Store
   /** Balances below it are marked, where a user has no figure of their own; null: none are. */
   readonly lowBalanceMicro: Micro | null
+  /** Of the config. */
+  readonly timeZone: string
   /** Default: the overview. */
   readonly screen?: Screen
   /** Default: 1,000. */
@@ -63,10 +66,10 @@ export interface MonitorOptions {
  */
 export async function showMonitor(
   { terminal, globals, ...context }: Pick<Context, 'terminal' | 'globals' | 'calendar'>,
-  { store, lowBalanceMicro, ...options }: MonitorOptions,
+  { store, lowBalanceMicro, timeZone, ...options }: MonitorOptions,
 ): Promise<{ readonly isServing: boolean } | null> {
   const clock = () => terminal.nowMs()
-  const source = new Source(store, clock, { lowBalanceMicro })
+  const source = new Source(store, clock, { lowBalanceMicro, timeZone })
   const view = { refreshMs: options.refreshMs ?? REFRESH_MS, zone: context.calendar().zone }
   if (options.isPlain || !hasScreen(terminal)) {
     await printBlocks(source, terminal, { ...view, isOnce: options.isOnce ?? false })

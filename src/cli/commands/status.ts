@@ -6,10 +6,11 @@ import { parseDuration } from '../../core/quantity.ts'
 import { sparkline } from '../../core/spark.ts'
 import { safeText } from '../../core/text.ts'
 import type { TokenCounts } from '../../core/usage.ts'
-import type { AccountSummary, Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
 import { formatMs } from '../../tui/format.ts'
 import { RECENT_MINUTES, ratesOf } from '../../tui/model-traffic.ts'
 import { Traffic } from '../../tui/traffic.ts'
+import { type WatchedAccount, watchedAccounts } from '../../tui/watched-accounts.ts'
 import { type Attention, accountAttention, lowBalanceAttention } from '../attention.ts'
 import type { Context } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
@@ -58,7 +59,7 @@ interface Facts {
   /** The living boot, or null. */
   readonly boot: Boot | null
   readonly lastBoot: Boot | null
-  readonly accounts: readonly AccountSummary[]
+  readonly accounts: readonly WatchedAccount[]
   readonly inFlight: number
   /** Requests per minute, oldest first; the last is the running minute's. */
   readonly perMinute: readonly number[]
@@ -81,7 +82,8 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
   const store = await context.store('read')
   const boot = await context.daemon()
   const [lastBoot = null] = await store.listBoots()
-  const accounts = await store.listAccounts(nowMs)
+  const { timeZone } = config
+  const accounts = await watchedAccounts(store, { nowMs, timeZone })
   const perMinute: number[] = []
   for (let i = SPARK_MINUTES; i > 0; i--) {
     const window = { sinceMs: nowMs - i * MINUTE_MS, untilMs: nowMs - (i - 1) * MINUTE_MS }
@@ -112,7 +114,7 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
     },
     attention: [
       ...(boot === null ? [DAEMON_DOWN] : []),
-      ...accountAttention(accounts, nowMs),
+      ...accountAttention(accounts, { nowMs, timeZone }),
       ...lowBalanceAttention(await store.listUsers({ state: 'active' }), {
         nowMs,
         noticeMicro: config.billing.lowBalanceMicro,
@@ -177,7 +179,7 @@ function statusLines(context: Context, facts: Facts): readonly string[] {
   return lines
 }
 
-function accountsText(accounts: readonly AccountSummary[], nowMs: number): string {
+function accountsText(accounts: readonly WatchedAccount[], nowMs: number): string {
   if (accounts.length === 0) return 'none yet'
   const words = new Map<string, string[]>()
   for (const account of accounts) {

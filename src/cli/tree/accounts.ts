@@ -61,7 +61,7 @@ export function addAccounts(
     options: [['--events <n>', 'how many events (10)']],
     see: ['accounts test'],
     run: async (context, call) =>
-      (await import('../commands/accounts.ts')).showAccount(context, call),
+      (await import('../commands/accounts-show.ts')).showAccount(context, call),
   })
   add(accounts, {
     usage: 'test [account...]',

@@ -8,6 +8,7 @@ import type {
   By,
   Found,
   NewAccount,
+  NoticeQuery,
   SealedCredential,
   Window,
 } from '../store.ts'
@@ -23,6 +24,9 @@ import {
 } from './account-rows.ts'
 import { type Context, isIdPrefix, nearestNames, prefixEnd, snapshot } from './context.ts'
 import { differenceOf } from './keys.ts'
+
+/** Notices are sought among so many events: older ones are nobody's news. */
+const NEWEST_EVENTS = 10_000
 
 /** Upstream accounts: the operator's part (rows of `accounts`) and what the daemon knows of them. */
 export function accountOperations(context: Context) {
@@ -236,6 +240,24 @@ export function accountOperations(context: Context) {
             ])[],
         ),
       )
+    },
+
+    lastAccountEvents({ kind, sinceMs, settledBy }: NoticeQuery): readonly AccountEvent[] {
+      // Events are numbered in their order: of the newest ones only, so that this stays cheap in a large table.
+      const found = sql(
+        `SELECT e.* FROM account_events e JOIN accounts a ON a.id = e.account_id
+         WHERE e.seq IN (
+             SELECT max(seq) FROM account_events
+             WHERE seq > (SELECT max(seq) FROM account_events) - ${NEWEST_EVENTS}
+               AND kind = @kind AND at_ms >= @sinceMs
+             GROUP BY account_id)
+           AND a.removed_at_ms IS NULL
+           AND NOT EXISTS (
+             SELECT 1 FROM audit
+             WHERE action = @settledBy AND target = a.name AND at_ms >= e.at_ms)
+         ORDER BY e.seq DESC`,
+      ).all({ kind, sinceMs, settledBy }) as EventRow[]
+      return found.map(toEvent)
     },
 
     listAccountEvents(accountId: string, limit: number): readonly AccountEvent[] {

@@ -21,6 +21,7 @@ export const READS = [
   'loadAccounts',
   'loadHealth',
   'listAccountEvents',
+  'lastAccountEvents',
   'listCosts',
   'getCharge',
   'getWallet',

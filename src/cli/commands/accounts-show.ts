@@ -1,0 +1,113 @@
+import { maskCredential } from '../../access/key.ts'
+import { type AccountNotices, capEndText } from '../../core/account-notices.ts'
+import { accountNote, accountStateOf, formatLeft } from '../../core/account-state.ts'
+import type { AccountEvent } from '../../core/model.ts'
+import { formatUsd, formatUsdFull, formatUsdSmall } from '../../core/money.ts'
+import { parseCount } from '../../core/quantity.ts'
+import { safeText } from '../../core/text.ts'
+import type { AccountSummary } from '../../store/store.ts'
+import { withNotices } from '../../tui/watched-accounts.ts'
+import { type Context, expectFound } from '../context.ts'
+import { formatAgo, formatCount, isoTime } from '../format.ts'
+import type { Invocation } from '../invocation.ts'
+import { modelsText } from '../limits.ts'
+import { accountJson } from '../records.ts'
+import { errorCell, roleOf } from './accounts.ts'
+
+/** One account: what it may, does and has done, with its last events. */
+export async function showAccount(context: Context, call: Invocation): Promise<void> {
+  const { print, nowMs } = context
+  const limit = call.read('events', parseCount) ?? 10
+  const store = await context.store('read')
+  const found = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
+  const { timeZone } = (await context.config()).config
+  const [account] = await withNotices(store, [found], { nowMs, timeZone })
+  const events = await store.listAccountEvents(account.id, limit)
+  if (print.json) {
+    return print.document({
+      ...accountJson(account, nowMs),
+      events: events.map((event) => ({
+        at: isoTime(event.atMs),
+        kind: event.kind,
+        message: event.message,
+        request_id: event.requestId,
+      })),
+    })
+  }
+  if (print.quiet) return print.out(account.id)
+  const state = accountStateOf(account, nowMs)
+  const calendar = context.calendar()
+  const note = accountNote(state, nowMs)
+  const word = print.style(roleOf(state), `${state.glyph} ${state.word}`)
+  print.out(
+    `${account.name}   ${account.id}   ${maskCredential(account.credentialLast4)}   ${word}${note === '' ? '' : ` (${safeText(note)})`}`,
+  )
+  print.out(
+    `Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`,
+  )
+  const rpm = account.rpmLimit === null ? 'no limit per minute' : `${account.rpmLimit}/min`
+  const parallel =
+    account.concurrencyLimit === null
+      ? 'any number parallel'
+      : `${account.concurrencyLimit} parallel`
+  print.out(
+    `Limits    ${rpm} · ${parallel} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
+  )
+  print.outAll(noticeTexts(account, { nowMs, timeZone }))
+  print.out(
+    `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
+  )
+  print.out(
+    `Today     ${formatCount(account.requestsToday)} requests · ${formatUsd(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
+  )
+  print.outAll(headroomTexts(account, nowMs))
+  print.out(`Created   ${calendar.day(account.createdAtMs)}`)
+  if (account.note !== null) print.out(`Note      ${safeText(account.note)}`)
+  if (events.length > 0) printEvents(context, events)
+}
+
+/** Caps with what they have used of our own list cost, and what was noticed of the credential. */
+function noticeTexts(
+  { name, notices }: { readonly name: string; readonly notices: AccountNotices },
+  { nowMs, timeZone }: { readonly nowMs: number; readonly timeZone: string },
+): readonly string[] {
+  const caps = notices.caps.map((use) => {
+    const [cap, used] = [formatUsdFull(use.capMicro), formatUsdSmall(use.usedMicro)]
+    const ends = `resets ${capEndText(use, timeZone)}, ${formatLeft(use.resetsAtMs - nowMs)} left`
+    return `Cap       ${cap}/${use.period}, ${used} used at list prices, ${ends}`
+  })
+  const { foreignUse } = notices
+  if (foreignUse === null) return caps
+  const told = safeText(`${foreignUse.message}, ${formatAgo(foreignUse.atMs, nowMs)}`)
+  return [...caps, `Warning   ${told}: ccgate accounts rotate ${name}`]
+}
+
+/** What upstream said is left of its limits. */
+function headroomTexts({ headroom }: AccountSummary, nowMs: number): readonly string[] {
+  if (headroom === null) return []
+  const part = (label: string, left: number | null, most: number | null) =>
+    left === null
+      ? []
+      : [`${label} ${formatCount(left)}${most === null ? '' : ` of ${formatCount(most)}`}`]
+  const parts = [
+    ...part('requests', headroom.requestsRemaining, headroom.requestsLimit),
+    ...part('input tokens', headroom.inputTokensRemaining, headroom.inputTokensLimit),
+    ...part('output tokens', headroom.outputTokensRemaining, headroom.outputTokensLimit),
+  ]
+  if (parts.length === 0) return []
+  return [`Headroom  ${parts.join(' · ')}, as of ${formatAgo(headroom.updatedAtMs, nowMs)}`]
+}
+
+function printEvents(context: Context, events: readonly AccountEvent[]): void {
+  const calendar = context.calendar()
+  context.print.out()
+  context.print.table(
+    [
+      { header: 'TIME', cell: (event) => calendar.second(event.atMs) },
+      { header: 'EVENT', cell: (event) => event.kind },
+      { header: 'WHAT', cell: (event) => event.message, mayCut: true },
+      { header: 'REQUEST', cell: (event) => event.requestId ?? '', dropOrder: 1 },
+    ],
+    events,
+  )
+}
