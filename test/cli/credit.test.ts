@@ -184,6 +184,22 @@ test('reconcile finds a wallet that disagrees with its ledger, and --fix sets it
   assert.deepEqual(audit, [{ actor: 'cli:ann', target: 'alice' }])
 })
 
+test('reconcile --fix mends wallets of deleted users too, and spend limits', async (t) => {
+  const cli = await world(t)
+  await cli.ok('keys limit alice/laptop --spend-limit 5/month')
+  await cli.ok('keys create bob/laptop --create-user')
+  await cli.ok('users delete bob --confirm bob')
+  const db = new Sqlite(cli.databaseFile)
+  t.after(() => db.close())
+  db.exec('UPDATE wallets SET held_micro = 5 WHERE balance_micro = 0')
+  db.exec('UPDATE key_spending SET spent_micro = 7')
+  assert.equal((await cli.run('credit reconcile')).code, 9)
+  const fixed = await cli.ok('credit reconcile --fix --yes')
+  assert.match(fixed, /^Fixed alice: .*, spend limits counted again\.$/m)
+  assert.match(fixed, /^Fixed usr_\w+: balance \$0\.00 → \$0\.00, held \$0\.000005 → \$0\.00\.$/m)
+  assert.match(fixed, /^ledger = balances for 2 users$/m)
+})
+
 test('reconcile mends nothing where the entries themselves are broken', async (t) => {
   const cli = await world(t)
   await finishedRequest(cli, { key: 'alice/laptop', atMs: NOW_MS, costMicro: 30_000 })

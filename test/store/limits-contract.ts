@@ -413,6 +413,26 @@ export function testLimits(driver: keyof typeof DRIVERS): void {
     },
   )
 
+  test(say('recovery charges the prices of when the request came'), async (t) => {
+    const { store, accountId, ...who } = await createWorld(t, driver)
+    const openedAtMs = Date.now() - 5_000
+    const hold = newHold(who, { openedAtMs })
+    await store.openHold(hold)
+    // Unknown models were priced as one then, and are priced as another since.
+    const changes = ['claude-sonnet-4-6', 'claude-haiku-4-5'].map((priceAs, i) => {
+      const change = { kind: 'price', subject: '*', value: { priceAs }, source: 'set' } as const
+      return { ...change, effectiveAtMs: openedAtMs + i * 500 }
+    })
+    await store.addPriceChanges(changes, by('cli', openedAtMs))
+    const tokens = { input: 781, output: 921, cacheRead: 0, cacheWrite5m: 0, cacheWrite1h: 346 }
+    const facts = { speed: null, inferenceGeo: null, upstreamRequestId: null }
+    const progress = { responseModel: 'claude-of-tomorrow', tokens, ...facts }
+    store.noteProgress({ requestId: hold.requestId, accountId, progress })
+    await store.voidHold(voidOf(newHold(who)))
+    const recovered = await store.recoverHolds([who.bootId], Date.now())
+    assert.deepEqual(recovered, { settled: 1, voided: 0, settledMicro: 18_234 })
+  })
+
   test(say('what threads cost and small documents are remembered'), async (t) => {
     const { store, accountId, userId } = await createWorld(t, driver)
     const nowMs = Date.now()

@@ -11,6 +11,7 @@ import {
   addUser,
   by,
   type Cleanup,
+  createWorld,
   freshDatabase,
   makeId,
   newAccount,
@@ -320,3 +321,23 @@ async function reportsAgree({ store, seen, owners }: World): Promise<void> {
 
 const sorted = (rows: readonly UsageSummaryRow[]) =>
   rows.toSorted((a, b) => (a.group.join() < b.group.join() ? -1 : 1))
+
+test('no report has the names of models that were refused, neither by us nor upstream', async (t) => {
+  const { store, accountId, ...who } = await createWorld(t, 'local')
+  const attempt = { accountId, httpStatus: 404, durationMs: 1, upstreamRequestId: null }
+  const cases = [
+    { httpStatus: 402 },
+    { httpStatus: 503 },
+    { httpStatus: 404, attempts: [{ ...attempt, outcome: 'rejected', listCostMicro: 0 }] },
+  ] as const
+  for (const [i, fields] of cases.entries()) {
+    const hold = newHold(who, { model: `made-up-${i}` })
+    await store.openHold(hold)
+    await store.voidHold(voidOf(hold, fields))
+  }
+  const rows = await store.summarizeUsage({ by: ['model'], timeZone: 'UTC' })
+  assert.deepEqual(
+    rows.map(({ group, requests }) => [...group, requests]),
+    [['–', 3]],
+  )
+})

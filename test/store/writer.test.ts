@@ -91,6 +91,23 @@ test('in a batch only the operation that breaks a promise fails', async (t) => {
   assert.deepEqual(await violationsOf(store), [])
 })
 
+test('what an operation collected before it failed is in no sum', async (t) => {
+  const { store, db, runBatch, accountId, ...who } = await createRunner(t)
+  const [sound, broken, other] = [newHold(who), newHold(who), newHold({ ...who, bootId: 'boot_2' })]
+  for (const hold of [sound, broken, other]) await store.openHold(hold)
+  db.prepare('UPDATE holds SET progress = ? WHERE request_id = ?').run('{', broken.requestId)
+  const reply = runBatch([
+    ...[OP.cold, ['recoverHolds', [[who.bootId], Date.now()]] as Payload],
+    ...[OP.settleHold, usageTuple(recordOf(other, { accountId }))],
+  ])
+  assert.deepEqual(
+    reply.errors.map(([index]) => index),
+    [0],
+  )
+  assert.equal(resultAt(reply, 1)?.kind, 'closed')
+  assert.deepEqual(await violationsOf(store), [])
+})
+
 test('a full disk fails the whole batch, and the next one works when there is room', async (t) => {
   const { runBatch, db, store, ...who } = await createRunner(t)
   const pages = db.pragma('page_count', { simple: true })
