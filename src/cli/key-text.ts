@@ -1,7 +1,7 @@
 import { disconnectPolicyText } from '../core/disconnect-policy.ts'
 import { markupText } from '../core/markup.ts'
 import type { Key } from '../core/model.ts'
-import { formatUsd, formatUsdFull } from '../core/money.ts'
+import { formatUsdFull } from '../core/money.ts'
 import { spendLimitText } from '../core/spend-limit.ts'
 import { safeText } from '../core/text.ts'
 import type { KeySummary } from '../store/store.ts'
@@ -46,9 +46,11 @@ function spendPart(
 ): readonly string[] {
   const use = limitUseOf(key, now)
   if (use === null) return []
-  const held = use.heldMicro === 0 ? '' : ` and ${formatUsd(use.heldMicro)} held`
+  const held = use.heldMicro === 0 ? '' : ` and ${formatUsdFull(use.heldMicro)} held`
   const resets = use.resetsAtMs === null ? '' : `, resets ${resetText(use.resetsAtMs, now)}`
-  return [`${spendLimitText(key.spendLimit)}, ${formatUsd(use.spentMicro)} used${held}${resets}`]
+  return [
+    `${spendLimitText(key.spendLimit)}, ${formatUsdFull(use.spentMicro)} used${held}${resets}`,
+  ]
 }
 
 /** `1 Dec`, or `00:00` when that is within a day; in the zone whose days are counted. */

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { cutText, safeText, textWidth } from '../core/text.ts'
+import { cutText, safeText, textWidth, wrapText } from '../core/text.ts'
 import type { CliError } from './errors.ts'
 import type { Output, Terminal } from './terminal.ts'
 
@@ -42,6 +42,8 @@ export interface PrintOptions {
 export interface Printer extends PrintOptions {
   /** A line of the result, for people; trusted text (cells of outside text: `safeText`). */
   out(line?: string): void
+  /** As `out`, broken between words where the terminal is narrow; further lines begin with `indent` blanks. */
+  wrapped(line: string, indent: number): void
   /** Several lines of the result. */
   outAll(lines: readonly string[]): void
   /** The whole result for machines: one document. */
@@ -70,12 +72,18 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     colored ? styleText(STYLES[role], text, { validateStream: false }) : text
   const outLine = (line: string) => stdout.write(`${line}\n`)
   const errLine = (line: string) => stderr.write(`${line}\n`)
-  const outWidth = () => (stdout.isTTY ? (stdout.columns ?? 80) : Number.POSITIVE_INFINITY)
+  const outWidth = () => widthOf(stdout)
+  const errText = (line: string) => {
+    for (const part of wrapText(line, widthOf(stderr))) errLine(part)
+  }
   const outPaint = (role: Role, text: string) => paint(outColor, role, text)
 
   return {
     ...options,
     out: (line = '') => outLine(line),
+    wrapped(line, indent) {
+      for (const part of wrapText(line, outWidth(), indent)) outLine(part)
+    },
     outAll(lines) {
       for (const line of lines) outLine(line)
     },
@@ -85,9 +93,9 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     },
     record: (value) => outLine(safeJson(JSON.stringify(value))),
     note(line) {
-      if (!options.quiet && !options.json) errLine(line)
+      if (!options.quiet && !options.json) errText(line)
     },
-    warn: (line) => errLine(`${paint(errColor, 'warn', '!')} ${line}`),
+    warn: (line) => errText(`${paint(errColor, 'warn', '!')} ${line}`),
     debug(line) {
       if (options.verbose) errLine(paint(errColor, 'dim', line))
     },
@@ -113,11 +121,16 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
         )
         return
       }
-      errLine(`${paint(errColor, 'bad', 'ccgate:')} ${safeText(error.message)}`)
+      errText(`${paint(errColor, 'bad', 'ccgate:')} ${safeText(error.message)}`)
       // Hints may hold several lines of our own making (lists of candidates).
-      for (const line of error.hint.split('\n')) if (line !== '') errLine(safeText(line))
+      for (const line of error.hint.split('\n')) if (line !== '') errText(safeText(line))
     },
   }
+}
+
+/** The columns of a terminal; a file or a pipe has no end of them. */
+function widthOf(stream: Output): number {
+  return stream.isTTY ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY
 }
 
 /** Whether a stream gets colour: the option, then FORCE_COLOR, NO_COLOR, TERM and whether it is a terminal. */

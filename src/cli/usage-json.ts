@@ -61,7 +61,7 @@ export function usageJson(row: UsageRow): Json {
 }
 
 /** As `usageJson`, with what the open hold already proves. */
-export function pendingJson(pending: PendingUsage): Json {
+export function pendingJson(pending: PendingUsage, userName: string | null): Json {
   const { hold } = pending
   const tokens = hold.progress?.tokens
   return {
@@ -75,6 +75,7 @@ export function pendingJson(pending: PendingUsage): Json {
       ephemeral_1h_input_tokens: tokens?.cacheWrite1h ?? null,
     },
     model: hold.progress?.responseModel ?? hold.model,
+    user: userName,
     key_id: hold.keyId,
   }
 }

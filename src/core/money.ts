@@ -17,11 +17,18 @@ export function formatUsdFull(micro: Micro): string {
   return micro % 10_000 === 0 ? formatUsd(micro) : formatUsdExact(micro).replace(/0+$/, '')
 }
 
-/** As `formatUsd`, but sums below a cent show what they are: `$0.0035`, `$0.000012`; never rounded up. */
+/** A sum for people: `$0.04`, cents rounded half up; below a cent what it is: `$0.003599`, `$0.000012`. */
 export function formatUsdSmall(micro: Micro): string {
-  if (micro === 0 || Math.abs(micro) >= 10_000) return formatUsd(micro)
-  const exact = formatUsdExact(micro)
-  return Math.abs(micro) < 100 ? exact : exact.slice(0, -2)
+  if (Math.abs(micro) < 10_000) return formatUsdFull(micro)
+  const cents = Math.floor((Math.abs(micro) + 5_000) / 10_000)
+  return formatUsd(Math.sign(micro) * cents * 10_000)
+}
+
+/** How a column shows its sums: all in cents as `formatUsdSmall`, or all exactly where one is below a cent. */
+export function usdColumn(micros: readonly Micro[]): (micro: Micro) => string {
+  const isFine = micros.some((micro) => micro !== 0 && Math.abs(micro) < 10_000)
+  if (!isFine) return formatUsdSmall
+  return (micro) => (micro === 0 ? '$0.000000' : formatUsdExact(micro))
 }
 
 /** `$0.029367`: all six decimals, for single requests; `$0.00` when nothing was charged. */

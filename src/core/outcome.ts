@@ -17,10 +17,14 @@ export function outcomeOf({
   if (httpStatus >= 500) return 'failed'
   if (httpStatus >= 400) return 'refused'
   if (status !== 'interrupted') return 'ok'
-  return errorCode !== null && OUT_OF_MONEY.has(errorCode) ? 'refused' : 'failed'
+  return isOutOfMoney(errorCode) ? 'refused' : 'failed'
 }
 
-/** Why a stream ends that its customer can no longer pay for. */
+/** True for the codes of a request that its customer could not pay for, or no longer. */
+export function isOutOfMoney(errorCode: string | null): boolean {
+  return errorCode !== null && OUT_OF_MONEY.has(errorCode)
+}
+
 const OUT_OF_MONEY: ReadonlySet<string> = new Set(['insufficient_credit', 'key_spend_limit'])
 
 /** True when the request was open as its gateway died, and another one closed it. */

@@ -41,6 +41,29 @@ export function fitText(text: string, width: number, align: 'left' | 'right' = '
   return align === 'left' ? cut + fill : fill + cut
 }
 
+/**
+ * The text in lines of at most `width` columns, broken at spaces; lines after the first begin with `indent`
+ * blank columns. A single word that is wider than a line stays whole. Our own colours take no columns.
+ */
+export function wrapText(text: string, width: number, indent = 0): readonly string[] {
+  if (shownWidth(text) <= width) return [text]
+  const lines: string[] = []
+  let current = ''
+  for (const [, gap, word] of text.matchAll(/( *)([^ ]+)/g)) {
+    const longer = current + gap + word
+    if (current.trim() === '' || shownWidth(longer) <= width) current = longer
+    else {
+      lines.push(current)
+      current = ' '.repeat(Math.min(indent, Math.max(0, width - shownWidth(word)))) + word
+    }
+  }
+  return [...lines, current]
+}
+
+function shownWidth(text: string): number {
+  return textWidth(text.replace(/\x1b\[[\d;]*m/g, ''))
+}
+
 function takeWidth(text: string, width: number): string {
   let used = 0
   let taken = ''

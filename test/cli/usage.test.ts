@@ -91,10 +91,10 @@ test('usage show tells the whole story of a request, and --raw the stored record
   for (const part of [
     /Account {4}main, after spare answered 529/,
     /Prices {5}2026-\d\d-\d\d, per million tokens\n {11}claude-opus-4-6: /,
-    /× 6\/5 = \$0\.\d{6}/,
-    /Hold {7}opened with \$0\.060000 at 3 ms · extended to \$0\.090000 at 2\.90 s/,
+    /× 6\/5 = \$0\.\d{3,6}\n/,
+    /Hold {7}opened with \$0\.06 at 3 ms\n {11}extended to \$0\.09 at 2\.90 s\n/,
     /Attempts {3}spare answered 529 \(overloaded\) in 210 ms · our list cost \$0\.00/,
-    /on_disconnect finish applied/,
+    /Left {7}the client left; the answer was read on for as long as it came\n/,
     /Figures {4}partial/,
   ])
     assert.match(shown, part)
@@ -120,7 +120,7 @@ test('refunds of a request are on its receipt, and the note of the operator only
     { actor: 'cli:ann', nowMs: NOW_MS },
   )
   const shown = await w.ok(`usage show ${id}`)
-  assert.match(shown, /Refund {5}\$0\.001200 · Sun 22 Nov 12:04 · led_\w+ · slow answer/)
+  assert.match(shown, /Refund {5}\$0\.0012 · Sun 22 Nov 12:04 · led_\w+ · slow answer/)
   const { data } = (await w.json('usage list')) as { data: readonly Record<string, unknown>[] }
   assert.deepEqual(
     data.map((row) => [row.request_id, row.refunded_micro, row.cost_micro]),
@@ -321,4 +321,79 @@ test('no tokens, no cost: a receipt of nothing is printed as such', async (t) =>
   const shown = await w.ok(`usage show ${id}`)
   assert.match(shown, /Cost {7}\$0\.00\n/)
   assert.doesNotMatch(shown, /Prices|Hold {3}|Attempts/)
+})
+
+test('a receipt of several models has a line for each, with its tokens, and one for the fees', async (t) => {
+  const w = await usageWorld(t)
+  const tokens = { ...NO_TOKENS, input: 1_204, output: 88 }
+  const usage: Usage = {
+    model: 'claude-sonnet-4-6',
+    tokens,
+    iterations: [
+      { type: 'message', model: null, tokens, splitUnknown: false },
+      {
+        type: 'advisor_message',
+        model: 'claude-opus-4-6',
+        tokens: { ...NO_TOKENS, input: 2_000, output: 10 },
+        splitUnknown: false,
+      },
+    ],
+    webSearchRequests: 2,
+    speed: null,
+    inferenceGeo: null,
+    serviceTier: null,
+    stopReason: 'end_turn',
+    hasContent: true,
+    anomalies: 0,
+  }
+  const receipt = costOf(usage, BUILT_IN_PRICES, { atMs: NOW_MS })
+  assert.equal(receipt.lines.length, 2)
+  const [id] = await w.asked([{ atMs: NOW_MS, tokens, receipt, costMicro: receipt.costMicro }])
+  assert.match(
+    await w.ok(`usage show ${id}`),
+    /Prices .*\n {11}claude-sonnet-4-6: input 1,204 × \$3\.00 · output 88 × \$15\.00\n {11}claude-opus-4-6: input 2,000 × \$5\.00 · output 10 × \$25\.00\n {11}fees: 2 web searches \$0\.02\n/,
+  )
+})
+
+test('how a request ended is said in words', async (t) => {
+  const w = await usageWorld(t)
+  const [main] = w.accounts.filter(({ name }) => name === 'main')
+  const attempt = {
+    accountId: main.id,
+    outcome: 'abandoned',
+    httpStatus: 200,
+    durationMs: 5,
+    upstreamRequestId: null,
+    listCostMicro: 1,
+  }
+  const cut = { status: 'interrupted', source: 'partial', attempts: [attempt] } as const
+  const [unpaid, left, elsewhere, joined] = await w.asked([
+    { ...cut, atMs: NOW_MS - 4_000, errorCode: 'insufficient_credit' },
+    { ...cut, atMs: NOW_MS - 3_000, httpStatus: 499, onDisconnect: 'finish_up_to' },
+    { atMs: NOW_MS - 2_000, attempts: [{ ...attempt, httpStatus: 404, outcome: 'forbidden' }] },
+    { atMs: NOW_MS - 1_000, joinedRequestId: 'ccr_01jdq9jx7m2e8v4c6h0t5w3b9k', gatewayUs: 4e6 },
+  ])
+  const show = (id: string) => w.ok(`usage show ${id}`)
+  const shown = await show(unpaid)
+  assert.match(shown, /Attempts {3}main answered 200 \(stopped: the money for it was used up\) in/)
+  assert.match(shown, /Error {6}the credit ended during the answer; .* \(insufficient_credit\)\n/)
+  assert.match(await show(left), /main answered 200 \(stopped: the client had left\)/)
+  assert.match(await show(left), /Left {7}the client left; the answer was read on for/)
+  assert.match(await show(elsewhere), /main answered 404 \(this account has no such model, or may/)
+  assert.match(await show(joined), /Time {7}first token 1\.90 s · total 4\.02 s\n/)
+  await w.ok(['keys', 'limit', 'alice/laptop', '--on-disconnect', '3s,100tokens'])
+  assert.match(
+    await show(left),
+    /read on for 3\.00 s or for 100 tokens \(on_disconnect is 3s,100tok/,
+  )
+})
+
+test('on a narrow terminal a receipt is broken between words', async (t) => {
+  const w = await usageWorld(t)
+  const [id] = await w.asked([priced(4)])
+  const plain = await w.ok(`usage show ${id}`)
+  const narrow = await w.ok(`usage show ${id} --no-color`, { tty: true, columns: 60 })
+  assert.ok(narrow.split('\n').every((line) => line.length <= 60))
+  const words = (text: string) => text.split(/\s+/).filter((word) => word !== '')
+  assert.deepEqual(words(narrow), words(plain))
 })

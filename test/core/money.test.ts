@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { formatUsd, formatUsdExact, formatUsdFull, formatUsdSmall } from '../../src/core/money.ts'
+import {
+  formatUsd,
+  formatUsdExact,
+  formatUsdFull,
+  formatUsdSmall,
+  usdColumn,
+} from '../../src/core/money.ts'
 
 const anyMicro = fc.maxSafeInteger()
 
@@ -54,11 +60,35 @@ test('amounts as people see them', () => {
   assert.equal(formatUsdExact(-1), '-$0.000001')
 })
 
-test('sums below a cent show what they are, and never more', () => {
+test('sums are cents, rounded half up, and below a cent what they are', () => {
   assert.equal(formatUsdSmall(0), '$0.00')
-  assert.equal(formatUsdSmall(3_599), '$0.0035')
+  assert.equal(formatUsdSmall(3_599), '$0.003599')
   assert.equal(formatUsdSmall(12), '$0.000012')
-  assert.equal(formatUsdSmall(9_999), '$0.0099')
+  assert.equal(formatUsdSmall(9_999), '$0.009999')
   assert.equal(formatUsdSmall(10_000), '$0.01')
+  assert.equal(formatUsdSmall(14_999), '$0.01')
+  assert.equal(formatUsdSmall(15_000), '$0.02')
+  assert.equal(formatUsdSmall(38_325), '$0.04')
+  assert.equal(formatUsdSmall(-38_325), '-$0.04')
   assert.equal(formatUsdSmall(128_400_000), '$128.40')
+  fc.assert(
+    fc.property(anyMicro, (micro) => {
+      const cents =
+        BigInt(micro) - readBack(formatUsdSmall(micro), micro < 10_000 ? 6 : 2) * 10_000n
+      if (micro >= 10_000) assert.ok(cents >= -5_000n && cents < 5_000n)
+    }),
+  )
+})
+
+test('a column of sums is in cents, or exact where one of them is below a cent', () => {
+  assert.deepEqual([0, 38_325, 4_000_000].map(usdColumn([0, 38_325, 4_000_000])), [
+    '$0.00',
+    '$0.04',
+    '$4.00',
+  ])
+  assert.deepEqual([0, 38_325, 67].map(usdColumn([0, 38_325, 67])), [
+    '$0.000000',
+    '$0.038325',
+    '$0.000067',
+  ])
 })

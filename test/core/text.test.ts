@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { bar, sparkline } from '../../src/core/spark.ts'
-import { cutText, fitText, safeText, textWidth } from '../../src/core/text.ts'
+import { cutText, fitText, safeText, textWidth, wrapText } from '../../src/core/text.ts'
 
 const STEERING = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/
 
@@ -76,4 +76,32 @@ test('a bar grows in eighths, never past its width, and shows a sliver of the sm
       },
     ),
   )
+})
+
+test('a wrapped text has all its words, in lines that fit or are one word', () => {
+  const word = fc.stringMatching(/^[a-z世é]{1,9}$/)
+  fc.assert(
+    fc.property(
+      fc.array(word, { minLength: 1 }),
+      fc.integer({ min: 4, max: 40 }),
+      (words, width) => {
+        const lines = wrapText(words.join(' '), width, 3)
+        assert.deepEqual(
+          lines
+            .join(' ')
+            .split(/ +/)
+            .filter((one) => one !== ''),
+          words,
+        )
+        for (const line of lines) {
+          assert.ok(textWidth(line) <= width || !line.trim().includes(' '), line)
+        }
+      },
+    ),
+  )
+  assert.deepEqual(wrapText('Hold       opened with $1', 20, 11), [
+    'Hold       opened',
+    '           with $1',
+  ])
+  assert.deepEqual(wrapText('\x1b[1mab\x1b[22m cd', 5), ['\x1b[1mab\x1b[22m cd'])
 })

@@ -1,15 +1,16 @@
 import type { LedgerEntry, LedgerEntryType } from '../../core/model.ts'
-import { formatUsd, formatUsdExact, formatUsdFull, type Micro } from '../../core/money.ts'
+import { formatUsdFull, type Micro } from '../../core/money.ts'
 import type { LedgerDay } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { usageError } from '../errors.ts'
-import { createCalendar } from '../format.ts'
+import { type Calendar, createCalendar } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { pageRequest } from '../page.ts'
 import type { Column } from '../print.ts'
 import { entryJson, listJson } from '../records.ts'
+import { readWindow } from '../usage-filter.ts'
 import { findUserEvenDeleted } from '../user-ref.ts'
-import { readTime } from './keys.ts'
+import { readCalendar } from './usage-summary.ts'
 
 const TYPES: readonly LedgerEntryType[] = ['grant', 'charge', 'adjust', 'refund', 'forfeit']
 
@@ -25,11 +26,9 @@ export async function creditHistory(context: Context, call: Invocation): Promise
   if (groupBy !== null && groupBy !== 'day') {
     throw usageError(`--group: "${groupBy}" is not possible.`, 'Use day.', 'bad_value')
   }
-  const timeZone = context.globals.utc ? 'UTC' : (await context.config()).config.timeZone
-  // Days are those of the configured zone, so a day that is typed is one of them too.
-  const calendar = groupBy === 'day' ? createCalendar(timeZone) : context.calendar()
-  const sinceMs = readTime(context, call, 'since', 'past', calendar) ?? undefined
-  const untilMs = readTime(context, call, 'until', 'past', calendar) ?? undefined
+  const calendar = await calendarOf(context, call)
+  const timeZone = calendar.zone
+  const { sinceMs, untilMs } = readWindow(context, call, calendar)
   const store = await context.store('read')
   const user = await findUserEvenDeleted(context, call.arg(0))
   if (groupBy === 'day') {
@@ -52,6 +51,7 @@ export async function creditHistory(context: Context, call: Invocation): Promise
     if (hasMore) print.note(`${shown.length} of ${days.length} days shown. More: --all`)
     return
   }
+  await checkAfter(context, request.after, user)
   const page = await store.listLedger({
     userId: user.id,
     sinceMs,
@@ -71,8 +71,30 @@ export async function creditHistory(context: Context, call: Invocation): Promise
   }
   if (print.quiet) return print.outAll(page.rows.map((entry) => entry.id))
   if (page.rows.length === 0) return noEntries(context, user.name)
-  print.table(entryColumns(context), page.rows)
+  print.table(entryColumns(calendar), page.rows)
   if (nextAfter !== null) print.note(`${page.rows.length} shown. Next page: --after ${nextAfter}`)
+}
+
+/** Of `--tz`, else of the config: days of reports and of limits are its days. */
+async function calendarOf(context: Context, call: Invocation): Promise<Calendar> {
+  if (call.text('tz') !== null) return readCalendar(context, call)
+  return createCalendar(context.globals.utc ? 'UTC' : (await context.config()).config.timeZone)
+}
+
+/** A list below an entry that is not in it would be empty, and look like an end. */
+async function checkAfter(
+  context: Context,
+  after: string | null,
+  user: { readonly id: string; readonly name: string },
+): Promise<void> {
+  if (after === null) return
+  const found = await (await context.store('read')).findEntry(after)
+  if (found?.entry.id === after && found.entry.userId === user.id) return
+  throw usageError(
+    `--after: ${user.name} has no entry ${after}.`,
+    'Use the id that the last page named.',
+    'bad_value',
+  )
 }
 
 function noEntries(context: Context, userName: string): void {
@@ -81,17 +103,16 @@ function noEntries(context: Context, userName: string): void {
   )
 }
 
-function entryColumns(context: Context): readonly Column<LedgerEntry>[] {
-  const calendar = context.calendar()
+function entryColumns(calendar: Calendar): readonly Column<LedgerEntry>[] {
   return [
-    { header: 'TIME', cell: (entry) => calendar.second(entry.createdAtMs) },
+    { header: `TIME (${calendar.zone})`, cell: (entry) => calendar.second(entry.createdAtMs) },
     { header: 'TYPE', cell: (entry) => entry.type },
-    { header: 'AMOUNT', cell: (entry) => exactWhereNeeded(entry), align: 'right' },
-    { header: 'BALANCE', cell: (entry) => formatUsd(entry.balanceAfterMicro), align: 'right' },
+    { header: 'AMOUNT', cell: (entry) => formatUsdFull(entry.amountMicro), align: 'right' },
+    { header: 'BALANCE', cell: (entry) => formatUsdFull(entry.balanceAfterMicro), align: 'right' },
     { header: 'BY', cell: (entry) => entry.actor, dropOrder: 2, mayCut: true },
     {
       header: 'FOR',
-      cell: (entry) => entry.requestId ?? entry.note ?? entry.ref ?? '',
+      cell: reasonOf,
       dropOrder: 1,
       mayCut: true,
     },
@@ -99,14 +120,13 @@ function entryColumns(context: Context): readonly Column<LedgerEntry>[] {
   ]
 }
 
-/** Charges and what is given back of them have all six decimals; grants are whole cents unless somebody granted less. */
-function exactWhereNeeded(entry: LedgerEntry): string {
-  return entry.type === 'charge' || entry.type === 'refund'
-    ? formatUsdExact(entry.amountMicro)
-    : formatUsdFull(entry.amountMicro)
+/** Request, note and reference, whatever is there of them. */
+function reasonOf({ requestId, note, ref }: LedgerEntry): string {
+  const parts = [requestId, note, ref === null ? null : `ref ${ref}`]
+  return parts.filter((part) => part !== null).join(' · ')
 }
 
-const orDash = (micro: Micro) => (micro === 0 ? '–' : formatUsd(micro))
+const orDash = (micro: Micro) => (micro === 0 ? '–' : formatUsdFull(micro))
 
 function dayColumns(timeZone: string): readonly Column<LedgerDay>[] {
   return [
@@ -115,7 +135,7 @@ function dayColumns(timeZone: string): readonly Column<LedgerDay>[] {
     { header: 'SPENT', cell: (day) => orDash(day.spentMicro), align: 'right' },
     { header: 'REFUNDED', cell: (day) => orDash(day.refundedMicro), align: 'right' },
     { header: 'ADJUSTED', cell: (day) => orDash(day.adjustedMicro), align: 'right' },
-    { header: 'BALANCE', cell: (day) => formatUsd(day.balanceMicro), align: 'right' },
+    { header: 'BALANCE', cell: (day) => formatUsdFull(day.balanceMicro), align: 'right' },
   ]
 }
 

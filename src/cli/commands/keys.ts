@@ -1,6 +1,6 @@
 import { maskKey } from '../../access/key.ts'
 import { type KeyState, keyState } from '../../core/model.ts'
-import { formatUsd } from '../../core/money.ts'
+import { formatUsdFull, formatUsdSmall } from '../../core/money.ts'
 import type { Parsed } from '../../core/quantity.ts'
 import { safeText } from '../../core/text.ts'
 import type { KeySummary } from '../../store/store.ts'
@@ -71,7 +71,12 @@ function keyColumns(context: Context): readonly Column<KeySummary>[] {
     { header: 'NAME', cell: (key) => `${key.userName}/${key.name}`, mayCut: true },
     { header: 'KEY', cell: (key) => maskKey(key.last4) },
     { header: 'RPM', cell: (key) => limitCell(key.rpmLimit), align: 'right', dropOrder: 3 },
-    { header: '24 H', cell: (key) => formatUsd(key.spent24hMicro), align: 'right', dropOrder: 2 },
+    {
+      header: '24 H',
+      cell: (key) => formatUsdSmall(key.spent24hMicro),
+      align: 'right',
+      dropOrder: 2,
+    },
     {
       header: 'MONTH / LIMIT',
       cell: spendCell,
@@ -109,14 +114,14 @@ export async function printKey(context: Context, key: KeySummary): Promise<void>
   print.out(`Limits    ${limitsLine(key, { nowMs, timeZone })}`)
   const own = ownSettings(key)
   if (own.length > 0) print.out(`Billing   ${own.join(' · ')}`)
-  print.out(`Owner     ${key.userName}, balance ${formatUsd(wallet?.balanceMicro ?? 0)}`)
+  print.out(`Owner     ${key.userName}, balance ${formatUsdFull(wallet?.balanceMicro ?? 0)}`)
   print.out(
     `Created   ${calendar.day(key.createdAtMs)} by ${safeText(key.createdBy)} · expires ${expiryText(key, { calendar, nowMs })}`,
   )
   const from = key.lastIp === null ? '' : ` from ${safeText(key.lastIp)}`
   print.out(`Last used ${formatAgo(key.lastUsedAtMs, nowMs)}${from}`)
   print.out(
-    `Spent     ${formatUsd(key.spent24hMicro)} in 24 h · ${formatUsd(key.spentMonthMicro)} this month`,
+    `Spent     ${formatUsdSmall(key.spent24hMicro)} in 24 h · ${formatUsdSmall(key.spentMonthMicro)} this month`,
   )
   if (key.revokedAtMs !== null) {
     const reason = key.revokedReason === null ? '' : `: ${safeText(key.revokedReason)}`
@@ -219,8 +224,8 @@ function limitCell(limit: number | null): string {
 /** What was spent this month, beside the limit where there is one; that may count another period. */
 function spendCell(key: KeySummary): string {
   const { spendLimit } = key
-  if (spendLimit === null) return formatUsd(key.spentMonthMicro)
+  if (spendLimit === null) return formatUsdSmall(key.spentMonthMicro)
   const spentMicro = key.limitUse?.spentMicro ?? 0
   const period = spendLimit.period === 'month' ? '' : `/${spendLimit.period}`
-  return `${formatUsd(spentMicro)} / ${formatUsd(spendLimit.amountMicro)}${period}`
+  return `${formatUsdSmall(spentMicro)} / ${formatUsdFull(spendLimit.amountMicro)}${period}`
 }

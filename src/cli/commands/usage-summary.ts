@@ -1,5 +1,5 @@
 import { dayLabel, hourLabel, isTimeZone, monthLabel } from '../../core/calendar.ts'
-import { formatUsdSmall } from '../../core/money.ts'
+import { usdColumn } from '../../core/money.ts'
 import { nearest } from '../../core/nearest.ts'
 import { parseCount } from '../../core/quantity.ts'
 import { bar } from '../../core/spark.ts'
@@ -162,6 +162,7 @@ function columnsOf(
       mayCut: !isTime(dimension),
     }),
   )
+  const cost = usdColumn(rows.map((row) => row.costMicro))
   const figure = (header: string, cell: Column<UsageSummaryRow>['cell'], dropOrder: number) =>
     ({ header, cell, align: 'right', dropOrder }) as const
   const columns = [
@@ -172,7 +173,7 @@ function columnsOf(
     figure('IN', (row) => formatTokens(promptTokens(row)), 3),
     figure('OUT', (row) => formatTokens(row.tokens.output), 3),
     figure('CACHE', cacheShare, 2),
-    figure('COST', (row) => formatUsdSmall(row.costMicro), 0),
+    figure('COST', (row) => cost(row.costMicro), 0),
   ]
   if (!hasChart) return columns
   const running = runningLabel(context, query)

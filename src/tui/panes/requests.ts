@@ -1,5 +1,5 @@
 import { formatUsd, formatUsdExact, formatUsdSmall } from '../../core/money.ts'
-import { safeText, textWidth } from '../../core/text.ts'
+import { cutText, safeText, textWidth } from '../../core/text.ts'
 import type { Model, ProblemView } from '../facts.ts'
 import { formatCount, formatTime, formatTokens, zoneName } from '../format.ts'
 import { BLANK, beside, cell, type Line, line, span } from '../lines.ts'
@@ -14,7 +14,7 @@ export function keysAndProblems(view: View, rows: number): Line[] {
   const head = beside(
     line(
       span(
-        ` ${cell('TOP KEYS (1 h)', label)}${cell('REQ', 5, 'right')}${cell('SPEND', 9, 'right')}${cell('BALANCE', 10, 'right')}`,
+        ` ${cell('TOP KEYS (1 h)', label)}${cell('REQ', 5, 'right')}${cell('SPEND', 10, 'right')}${cell('BALANCE', 10, 'right')}`,
         'bold',
       ),
     ),
@@ -29,17 +29,46 @@ export function keysAndProblems(view: View, rows: number): Line[] {
         : line(
             span(`${formatTime(problem.atMs, zone)} `, 'dim'),
             span(cell(problem.status, 3), problem.recovered ? 'warn' : 'bad'),
-            ` ${cell(withCode(problem, columns - at - 13), columns - at - 13)}`,
+            ` ${cell(withReason(problem, columns - at - 13), columns - at - 13)}`,
           )
-    return beside(keyLine(model, i, { label, requests: 5, spend: 9, balance: 10 }), right, at)
+    return beside(keyLine(model, i, { label, requests: 5, spend: 10, balance: 10 }), right, at)
   })
   return [head, ...body]
 }
 
-/** The error's code stands behind it where there is room for all of it. */
-function withCode({ what, errorCode }: ProblemView, width: number): string {
-  const full = errorCode === null ? what : `${what} ${errorCode}`
-  return textWidth(full) <= width ? full : what
+/** Who and why: the code where there is room for all of it, else a word or two, for which the name gives way. */
+function withReason({ what, errorCode }: ProblemView, width: number): string {
+  if (errorCode === null) return what
+  const full = `${what} ${errorCode}`
+  if (textWidth(full) <= width) return full
+  const reason = SHORT_REASONS[errorCode] ?? errorCode.replaceAll('_', ' ')
+  const room = Math.max(LEAST_NAME, width - textWidth(reason) - 1)
+  return `${cutText(what, room, 'middle')} ${reason}`
+}
+
+/** So much of a name is kept in any case. */
+const LEAST_NAME = 8
+
+const SHORT_REASONS: Readonly<Record<string, string>> = {
+  insufficient_credit: 'no credit',
+  key_spend_limit: 'spend limit',
+  key_rpm_exceeded: 'rate limit',
+  key_concurrency_exceeded: 'parallel',
+  key_burn_rate_exceeded: 'burn limit',
+  account_rpm_exceeded: 'all limited',
+  account_cap_reached: 'all capped',
+  no_healthy_account: 'no account',
+  no_accounts_configured: 'no account',
+  model_not_allowed: 'not allowed',
+  model_not_found: 'no model',
+  rate_limit_error: 'rate limit',
+  rate_limited: 'rate limit',
+  invalid_request_error: 'invalid',
+  overloaded_error: 'overloaded',
+  upstream_error: 'upstream',
+  upstream_timeout: 'time-out',
+  upstream_interrupted: 'broke off',
+  internal_error: 'our fault',
 }
 
 function keyLine(

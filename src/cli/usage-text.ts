@@ -1,0 +1,118 @@
+// A finished request for people: who asked, what it cost and why, how it ended.
+import { maskKey } from '../access/key.ts'
+import type { DisconnectPolicy, HoldStep } from '../core/model.ts'
+import { formatUsdFull } from '../core/money.ts'
+import { firstTokenOf, modelText, statusText } from '../core/outcome.ts'
+import { safeText } from '../core/text.ts'
+import type { UsageRow } from '../store/store.ts'
+import { formatCount, formatMs } from './format.ts'
+import { type Clock, labelled } from './labelled.ts'
+import { costText, priceTexts } from './receipt-text.ts'
+import { routingLines } from './routing-text.ts'
+import { attemptText, endLines, shortOutcome } from './usage-end-text.ts'
+
+/** What a receipt is shown with: whose clock, and the `on_disconnect` that is in force for its key now. */
+export interface ShownWith extends Clock {
+  readonly onDisconnect: DisconnectPolicy
+}
+
+/** The lines of `usage show`; the first is the heading. Words of clients and upstream are made safe. */
+export function usageLines(row: UsageRow, shown: ShownWith): readonly string[] {
+  return [
+    ...identityLines(row, shown),
+    ...moneyLines(row, shown),
+    ...labelled('Attempts', attemptTexts(row)),
+    ...labelled('Routing', routingTexts(row)),
+    ...endLines(row, shown.onDisconnect),
+  ].map(safeText)
+}
+
+/** Who asked for what, when, and who answered. */
+function identityLines(row: UsageRow, { calendar, nowMs }: Clock): readonly string[] {
+  const status = `${statusText(row)}${row.status === 'rejected' ? ' rejected' : ''}`
+  const stamp = calendar.stamp(row.createdAtMs, nowMs)
+  const seconds = calendar.second(row.createdAtMs).slice(-3)
+  const account = accountText(row)
+  const upstream = row.upstreamRequestId === null ? '' : `   Upstream id  ${row.upstreamRequestId}`
+  const firstMs = firstTokenOf(row)
+  const times = [
+    ...(firstMs === null ? [] : [`first token ${formatMs(firstMs)}`]),
+    `total ${formatMs(row.durationMs)}`,
+    // A retry that joined waited for the other's answer: that is no time of the gateway.
+    ...(row.joinedRequestId === null ? [`gateway ${(row.gatewayUs / 1000).toFixed(1)} ms`] : []),
+  ]
+  return [
+    `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
+    ...labelled('Key', [
+      `${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelsText(row)}`,
+    ]),
+    ...labelled('Account', account === '' ? [] : [`${account}${upstream}`]),
+    ...labelled('Time', [times.join(' · ')]),
+  ]
+}
+
+/** Tokens, the arithmetic of the cost, and what became of the hold and the balance. */
+function moneyLines(row: UsageRow, { calendar, nowMs }: Clock): readonly string[] {
+  const { tokens, receipt } = row
+  const balance =
+    row.balanceAfterMicro === null ? '' : ` · balance after ${formatUsdFull(row.balanceAfterMicro)}`
+  const billing = `reserved ${formatUsdFull(row.holdMicro)}, charged ${formatUsdFull(row.costMicro)}${balance}`
+  const prices =
+    receipt === null ? [] : [`${receipt.priceVersion}, per million tokens`, ...priceTexts(receipt)]
+  return [
+    ...labelled('Tokens', [
+      `input ${formatCount(tokens.input)} · cache write 5m ${formatCount(tokens.cacheWrite5m)} · 1h ${formatCount(tokens.cacheWrite1h)} · cache read ${formatCount(tokens.cacheRead)} · output ${formatCount(tokens.output)}`,
+    ]),
+    ...labelled('Cost', [costText(receipt, row.costMicro)]),
+    ...labelled('Prices', prices),
+    ...labelled('Billing', row.holdMicro > 0 ? [billing] : []),
+    ...labelled('Hold', row.holdSteps.map(stepText)),
+    ...row.refunds.flatMap(({ amountMicro, createdAtMs, id, note }) => {
+      const parts = [formatUsdFull(amountMicro), calendar.stamp(createdAtMs, nowMs), id]
+      return labelled('Refund', [[...parts, ...(note === null ? [] : [note])].join(' · ')])
+    }),
+  ]
+}
+
+/** `opened with $0.08 at 3 ms`. */
+function stepText({ kind, amountMicro, afterMs }: HoldStep): string {
+  const to = kind === 'opened' ? 'with' : kind === 'refused' ? 'to extend to' : 'to'
+  return `${kind} ${to} ${formatUsdFull(amountMicro)} at ${formatMs(afterMs)}`
+}
+
+/** One line per try; a single one that went well and cost what the request cost is not worth one. */
+function attemptTexts(row: UsageRow): readonly string[] {
+  const listMicro = row.receipt?.listCostMicro ?? row.costMicro
+  const [only] = row.attempts
+  const isPlain = row.attempts.length === 1 && (only.listCostMicro ?? listMicro) === listMicro
+  if (isPlain && listMicro === row.costMicro) return []
+  return row.attempts.map((attempt) => attemptText(row, attempt))
+}
+
+/** Why it went where it went; one account that was there alone explains itself. */
+function routingTexts({ trail, accountNames }: UsageRow): readonly string[] {
+  if (trail.every(({ candidates, others }) => candidates.length + others < 2)) return []
+  return routingLines(trail, (id) => accountNames[id] ?? id)
+}
+
+function modelsText(row: UsageRow): string {
+  return row.responseModel === null || row.responseModel === row.model
+    ? modelText(row)
+    : `${row.model} (answered by ${row.responseModel})`
+}
+
+/** `main, after spare answered 529`. */
+function accountText(row: UsageRow): string {
+  const name = (id: string) => row.accountNames[id] ?? id
+  const earlier = row.attempts
+    .slice(0, -1)
+    .map(({ accountId, httpStatus, outcome }) =>
+      httpStatus === null
+        ? `${name(accountId)}: ${shortOutcome(outcome)}`
+        : `${name(accountId)} answered ${httpStatus}`,
+    )
+  const last =
+    row.accountName ??
+    (row.attempts.length > 0 ? name(row.attempts[row.attempts.length - 1].accountId) : '')
+  return earlier.length === 0 ? last : `${last}, after ${earlier.join(', ')}`
+}
