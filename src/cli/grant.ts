@@ -1,6 +1,7 @@
+import { credit } from '../billing/ledger.ts'
 import { parseMoney } from '../core/amount.ts'
 import { unreachable } from '../core/invariant.ts'
-import type { LedgerEntry } from '../core/model.ts'
+import type { LedgerEntry, Wallet } from '../core/model.ts'
 import { formatUsd, formatUsdFull, MAX_GRANT_MICRO, type Micro } from '../core/money.ts'
 import type { Context } from './context.ts'
 import { CliError, EXIT, SEE_HELP, usageError } from './errors.ts'
@@ -68,16 +69,27 @@ export function nameMovement(
   const ref = movement.ref ?? `${movement.type}-${id.slice(-12)}`
   const { print, globals, terminal } = context
   const isTold = movement.ref === null && movement.isRepeatable !== false && !globals.dryRun
+  const message = `To repeat this safely, add --ref ${ref}`
   // Also with --quiet: it is what a person needs when the command dies before its answer.
-  if (isTold && !print.json) terminal.stderr.write(`To repeat this safely, add --ref ${ref}\n`)
+  if (isTold) {
+    terminal.stderr.write(
+      `${print.json ? JSON.stringify({ notice: { ref, message } }) : message}\n`,
+    )
+  }
   return { id, ref }
 }
 
 /** The reference belongs to something else already. */
-export function refConflict(ref: string, entry: LedgerEntry): CliError {
+export async function refConflict(
+  context: Context,
+  ref: string,
+  { id, type, amountMicro }: LedgerEntry,
+): Promise<CliError> {
+  const found = await (await context.store()).findEntry(id)
+  const whose = found === null ? '' : ` for ${found.userName}`
   return new CliError({
     code: 'ref_conflict',
-    message: `The reference ${ref} was used before, for another movement (${entry.type} ${formatUsdFull(entry.amountMicro)}, ${entry.id}).`,
+    message: `The reference ${ref} was used before, for another movement: ${type} of ${formatUsdFull(amountMicro)}${whose} (${id}).`,
     hint: 'Nothing was changed. Use a new --ref, or repeat the first command exactly.',
     exitCode: EXIT.conflict,
   })
@@ -103,6 +115,32 @@ export function userGone(userName: string): CliError {
   })
 }
 
+/** Whether something was written under this reference already: then the store says what, and nobody is asked. */
+export async function isRefUsed(context: Context, ref: string | null): Promise<boolean> {
+  if (ref === null) return false
+  const found = await (await context.store()).findEntry(ref)
+  return found?.entry.ref === ref
+}
+
+/** Ends here what the store would refuse, so that nobody is asked in vain. */
+export async function checkMovement(context: Context, movement: Movement): Promise<void> {
+  const { type, userId, userName, amountMicro, allowNegative = false } = movement
+  const wallet = await (await context.store()).getWallet(userId)
+  if (wallet === null) throw userGone(userName)
+  const { kind } = credit(wallet, { type, amountMicro, allowNegative })
+  if (kind === 'insufficient') throw insufficient(userName, wallet)
+  if (kind === 'out_of_range') throw beyondTheBooks(userName)
+}
+
+function insufficient(userName: string, { balanceMicro, heldMicro }: Wallet): CliError {
+  return new CliError({
+    code: 'insufficient_credit',
+    message: `${userName} has ${formatUsdFull(balanceMicro - heldMicro)} available (balance ${formatUsdFull(balanceMicro)}, held ${formatUsdFull(heldMicro)}).`,
+    hint: 'Take less, or add --allow-negative.',
+    exitCode: EXIT.conflict,
+  })
+}
+
 /** Writes the movement once; a reference is made, and told, before anything is written (M20). */
 export async function moveCredit(
   context: Context,
@@ -110,23 +148,16 @@ export async function moveCredit(
 ): Promise<{ readonly entry: LedgerEntry; readonly duplicate: boolean }> {
   const store = await context.store()
   const { id, ref } = nameMovement(context, movement)
-  const { userName, isRepeatable, ...credit } = movement
-  const result = await store.addCredit({ ...credit, id, ref }, context.by())
+  const { userName, isRepeatable, ...wanted } = movement
+  const result = await store.addCredit({ ...wanted, id, ref }, context.by())
   switch (result.kind) {
     case 'added':
     case 'duplicate':
       return { entry: result.entry, duplicate: result.kind === 'duplicate' }
     case 'conflict':
-      throw refConflict(ref, result.entry)
-    case 'insufficient': {
-      const { balanceMicro, heldMicro } = result.wallet
-      throw new CliError({
-        code: 'insufficient_credit',
-        message: `${userName} has ${formatUsdFull(balanceMicro - heldMicro)} available (balance ${formatUsdFull(balanceMicro)}, held ${formatUsdFull(heldMicro)}).`,
-        hint: 'Take less, or add --allow-negative.',
-        exitCode: EXIT.conflict,
-      })
-    }
+      throw await refConflict(context, ref, result.entry)
+    case 'insufficient':
+      throw insufficient(userName, result.wallet)
     case 'out_of_range':
       throw beyondTheBooks(userName)
     case 'no_user':

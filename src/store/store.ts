@@ -79,6 +79,10 @@ export interface UserStore {
   findUser(ref: string): Promise<Found<UserSummary>>
   /** Sorted by name. */
   listUsers(filter: { search?: string; state?: User['state'] }): Promise<readonly UserSummary[]>
+  /** Deleted users who had this name, or have it since (`bob#5kq0x2mv`); their ledger stays. */
+  listDeletedUsers(name: string): Promise<readonly Pick<User, 'id' | 'name'>[]>
+  /** Who suspended a user who is suspended, when and why; null for others. */
+  getSuspension(userId: string): Promise<Suspension | null>
   /** Ids of all users who have or had a wallet, also deleted ones. */
   listWalletIds(): Promise<readonly string[]>
   /** Absent fields stay as they are. */
@@ -103,6 +107,12 @@ export interface UserStore {
     | { kind: 'has_balance' | 'busy'; wallet: Wallet }
     | { kind: 'not_found' }
   >
+}
+
+export interface Suspension {
+  readonly atMs: number
+  readonly actor: string
+  readonly reason: string | null
 }
 
 /** Absent fields stay as they are. */
@@ -346,6 +356,8 @@ export interface CreditStore {
   /** The charge of a request and what was given back of it; null without a charge. */
   getCharge(requestId: string): Promise<Charge | null>
   getWallet(userId: string): Promise<Wallet | null>
+  /** The entry of this id or reference, and whose it is; null when there is none. */
+  findEntry(ref: string): Promise<{ entry: LedgerEntry; userName: string } | null>
   /** Newest first; `afterId` continues below that entry. */
   listLedger(filter: {
     userId: string

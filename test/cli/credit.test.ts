@@ -72,7 +72,7 @@ test('a refund asks, and says why there is nothing to give back', async (t) => {
     assert.equal((await cli.run(`credit refund ${id} ${amount}`)).code, 2, amount)
   }
   const dry = await cli.run(`credit refund ${id} --dry-run`)
-  assert.match(dry.out, /^Gave back \$0\.03/)
+  assert.match(dry.out, /^Would give back \$0\.03/)
   assert.equal(dry.err, 'Nothing written (--dry-run).\n')
   assert.equal(await cli.ok('credit show alice -q'), '4970000\n')
 })
@@ -197,7 +197,7 @@ test('reconcile --fix mends wallets of deleted users too, and spend limits', asy
   const fixed = await cli.ok('credit reconcile --fix --yes')
   assert.match(fixed, /^Fixed alice: .*, spend limits counted again\.$/m)
   assert.match(fixed, /^Fixed usr_\w+: balance \$0\.00 → \$0\.00, held \$0\.000005 → \$0\.00\.$/m)
-  assert.match(fixed, /^ledger = balances for 2 users$/m)
+  assert.match(fixed, /^ledger = balances for 2 users \(1 deleted\)$/m)
 })
 
 test('reconcile mends nothing where the entries themselves are broken', async (t) => {
@@ -211,4 +211,89 @@ test('reconcile mends nothing where the entries themselves are broken', async (t
   assert.equal(ran.code, 9)
   assert.match(ran.err, /The entries of alice do not follow from each other/)
   assert.equal(await cli.ok('credit show alice -q'), '4970000\n')
+})
+
+test('nobody is asked about what cannot be done, or was done before', async (t) => {
+  const cli = await world(t)
+  for (const line of [
+    'credit adjust alice -100 --note x',
+    'credit adjust alice -100 --note x --json',
+  ]) {
+    const refused = await cli.run(line)
+    assert.equal(refused.code, 4, 'not 10')
+    assert.doesNotMatch(refused.err, /To repeat this safely/)
+    assert.match(refused.err, /alice has \$5\.00 available/)
+  }
+  await cli.ok('credit adjust alice -1 --note x --ref a-1 --yes')
+  assert.match(await cli.ok('credit adjust alice -1 --note x --ref a-1'), /^Done before/)
+  await cli.ok('credit grant alice 2000 --ref g-1 --yes')
+  assert.match(await cli.ok('credit grant alice 2000 --ref g-1'), /^Done before/)
+  assert.equal((await cli.run('credit grant alice 3000 --ref g-1')).code, 4)
+  const id = await finishedRequest(cli, { key: 'alice/laptop', atMs: NOW_MS, costMicro: 30_000 })
+  await cli.ok(`credit refund ${id} --ref r-1 --yes`)
+  assert.match(await cli.ok(`credit refund ${id} --ref r-1`), /^Done before/)
+  const twice = await cli.run(`credit refund ${id} --ref r-2`)
+  assert.deepEqual([twice.code, /is left to give back/.test(twice.err)], [4, true])
+})
+
+test('with --json the reference is told before the entry is written, too', async (t) => {
+  const cli = await world(t)
+  const ran = await cli.run('credit grant alice 5 --json')
+  const { notice } = JSON.parse(ran.err) as { notice: { ref: string; message: string } }
+  assert.equal(notice.ref, (JSON.parse(ran.out) as { ref: string }).ref)
+  assert.equal(notice.message, `To repeat this safely, add --ref ${notice.ref}`)
+})
+
+test('a reference that was used says for whom', async (t) => {
+  const cli = await world(t)
+  await cli.ok('users create bob')
+  await cli.ok('credit grant bob 7 --ref r-1')
+  const { err } = await cli.run('credit grant alice 7 --ref r-1')
+  assert.match(err, /r-1 was used before, for another movement: grant of \$7\.00 for bob \(led_/)
+})
+
+test('a rehearsal says what would happen, and names no entry', async (t) => {
+  const cli = await world(t)
+  const id = await finishedRequest(cli, { key: 'alice/laptop', atMs: NOW_MS, costMicro: 30_000 })
+  const cases: readonly (readonly [string, string])[] = [
+    ['grant alice 5', 'Would grant $5.00 to alice. Balance $4.97 → $9.97.\n'],
+    ['adjust alice -1 --note x', 'alice: balance would go $4.97 → $3.97.\n'],
+    [`refund ${id}`, 'Would give back $0.03 to alice. Balance $4.97 → $5.00.\n'],
+  ]
+  for (const [line, text] of cases) assert.equal(await cli.ok(`credit ${line} --dry-run`), text)
+})
+
+test('the history shows request, note and reference of an entry, in the zone of the config', async (t) => {
+  const cli = await world(t)
+  const id = await finishedRequest(cli, { key: 'alice/laptop', atMs: NOW_MS, costMicro: 30_000 })
+  await cli.ok(['credit', 'refund', id, '--note', 'cut answer', '--ref', 't-77', '--yes'])
+  await cli.ok(['credit', 'grant', 'alice', '5', '--note', 'bank 118', '--ref', 'b-118'])
+  const shown = await cli.ok('credit history alice')
+  assert.match(shown, /^TIME \(UTC\) +TYPE/)
+  assert.ok(shown.includes(`${id} · cut answer · ref t-77`), shown)
+  assert.ok(shown.includes('bank 118 · ref b-118'), shown)
+  const env = { CCGATE_TIMEZONE: 'Asia/Tokyo' }
+  assert.match(
+    await cli.ok('credit history alice', { env }),
+    /^TIME \(Asia\/Tokyo\).*\n22 Nov 21:04/,
+  )
+  assert.match(await cli.ok('credit history alice --tz Asia/Tokyo'), /\n22 Nov 21:04/)
+  assert.match(
+    await cli.ok('credit history alice --group day --tz Pacific/Auckland'),
+    /^DATE \(Pacific\/Auckland\).*\n2026-11-23/,
+  )
+  assert.equal((await cli.run('credit history alice --tz Mars/X')).code, 2)
+})
+
+test('a page or a span that cannot be is refused', async (t) => {
+  const cli = await world(t)
+  await cli.ok('users create bob --credit 1')
+  const [entry] = (await cli.json('credit history bob')).data as { id: string }[]
+  for (const after of ['foo', entry.id]) {
+    const ran = await cli.run(`credit history alice --after ${after}`)
+    assert.deepEqual([ran.code, /alice has no entry/.test(ran.err)], [2, true], after)
+  }
+  assert.equal((await cli.run(`credit history bob --after ${entry.id}`)).code, 0)
+  const span = await cli.run('credit history alice --since 2026-01-01 --until 2020-01-01')
+  assert.deepEqual([span.code, /--until is not after --since/.test(span.err)], [2, true])
 })

@@ -165,3 +165,17 @@ test('--dry-run tells what a command would do, asks nothing and leaves every row
   }
   assert.deepEqual(rows(), before)
 })
+
+test('what is left of a deleted user is found by the name that they had', async (t) => {
+  const cli = await world(t)
+  await cli.ok('users delete bob --forfeit --confirm bob')
+  const gone = await cli.run('credit history bob')
+  assert.equal(gone.code, 3)
+  const name = /What is left of them: (bob#\w{8})/.exec(gone.err)?.[1]
+  assert.ok(name !== undefined, gone.err)
+  const history = await cli.json(`credit history ${name}`)
+  assert.equal((history.data as { user: string }[])[0].user, name)
+  assert.match(await cli.ok(`credit reconcile --user ${name}`), /^bob#\w{8}: balance \$0\.00/)
+  await cli.ok('users create ann')
+  assert.match(await cli.ok('credit reconcile'), /for 2 users \(1 deleted\)/)
+})

@@ -89,7 +89,9 @@ async function check(context: Context, only: Subject | null): Promise<Found> {
   if (only === null) {
     const { violations, wallets } = await store.checkLedger(context.nowMs)
     const users = wallets === 1 ? '1 user' : `${formatCount(wallets)} users`
-    return { violations, summary: `ledger = balances for ${users}` }
+    const deleted = wallets - (await store.listUsers({})).length
+    const gone = deleted <= 0 ? '' : ` (${formatCount(deleted)} deleted)`
+    return { violations, summary: `ledger = balances for ${users}${gone}` }
   }
   const report = await store.checkWallet(only.id, context.nowMs)
   if (report === null) return { violations: [`${only.name} has no wallet.`], summary: '' }

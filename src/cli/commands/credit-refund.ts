@@ -4,7 +4,14 @@ import { formatUsdFull, type Micro } from '../../core/money.ts'
 import type { Charge, RefundResult } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
-import { beyondTheBooks, nameMovement, readRefAndNote, refConflict, userGone } from '../grant.ts'
+import {
+  beyondTheBooks,
+  isRefUsed,
+  nameMovement,
+  readRefAndNote,
+  refConflict,
+  userGone,
+} from '../grant.ts'
 import { accept, type Invocation } from '../invocation.ts'
 import { entryJson } from '../records.ts'
 
@@ -19,8 +26,10 @@ export async function refundCredit(context: Context, call: Invocation): Promise<
   if (charge === null) throw await notCharged(context, requestId)
   const leftMicro = charge.chargeMicro - charge.refundedMicro
   const wantedMicro = amountMicro ?? leftMicro
-  // Where nothing can happen any more, only the store knows whether this is a repetition.
-  if (wantedMicro > 0 && wantedMicro <= leftMicro) {
+  // Under a reference that was used, only the store knows whether this is a repetition.
+  if (!(await isRefUsed(context, ref))) {
+    if (wantedMicro === 0 || wantedMicro > leftMicro) throw tooMuch(charge, leftMicro)
+    if ((await store.findUser(charge.userId)).kind !== 'found') throw userGone(charge.userName)
     const of = wantedMicro === charge.chargeMicro ? '' : ` of ${formatUsdFull(charge.chargeMicro)}`
     await context.ask.confirm(
       `Give back ${formatUsdFull(wantedMicro)}${of} to ${charge.userName} for ${requestId}?`,
@@ -28,7 +37,8 @@ export async function refundCredit(context: Context, call: Invocation): Promise<
   }
   const named = nameMovement(context, { type: 'refund', ref })
   const result = await store.refundCharge({ ...named, requestId, amountMicro, note }, context.by())
-  const { kind, entry, leftMicro: restMicro } = expectRefund(charge, named.ref, result)
+  if (result.kind === 'conflict') throw await refConflict(context, named.ref, result.entry)
+  const { kind, entry, leftMicro: restMicro } = expectRefund(charge, result)
   const duplicate = kind === 'duplicate'
   if (print.json) {
     return print.document({
@@ -48,8 +58,9 @@ export async function refundCredit(context: Context, call: Invocation): Promise<
     return print.out(`Done before, nothing changed: ${amount} for ${charge.userName}.   ${source}`)
   }
   const beforeMicro: Micro = entry.balanceAfterMicro - entry.amountMicro
+  const [did, of] = context.globals.dryRun ? ['Would give back', ''] : ['Gave back', `   ${source}`]
   print.out(
-    `Gave back ${amount} to ${charge.userName}. Balance ${formatUsdFull(beforeMicro)} → ${formatUsdFull(entry.balanceAfterMicro)}.   ${source}`,
+    `${did} ${amount} to ${charge.userName}. Balance ${formatUsdFull(beforeMicro)} → ${formatUsdFull(entry.balanceAfterMicro)}.${of}`,
   )
   if (restMicro > 0) print.note(`${formatUsdFull(restMicro)} of what it cost is left.`)
 }
@@ -69,21 +80,15 @@ function readAmount(text: string): Micro {
 /** The entry that was made, or an error that says why there is none. */
 function expectRefund(
   charge: Charge,
-  ref: string,
-  result: RefundResult,
+  result: Exclude<RefundResult, { kind: 'conflict' }>,
 ): Extract<RefundResult, { kind: 'added' | 'duplicate' }> {
   const { userName, requestId } = charge
   switch (result.kind) {
     case 'added':
     case 'duplicate':
       return result
-    case 'conflict':
-      throw refConflict(ref, result.entry)
     case 'too_much':
-      throw nothingToRefund(
-        `${requestId} cost ${formatUsdFull(result.chargeMicro)}, of which ${formatUsdFull(result.leftMicro)} is left to give back.`,
-        'More than a charge: ccgate credit grant, with a note',
-      )
+      throw tooMuch(charge, result.leftMicro)
     case 'no_charge':
       throw nothingToRefund(`${requestId} was not charged.`, `See: ccgate usage show ${requestId}`)
     case 'no_user':
@@ -93,6 +98,13 @@ function expectRefund(
     default:
       return unreachable(result)
   }
+}
+
+function tooMuch({ requestId, chargeMicro }: Charge, leftMicro: Micro): CliError {
+  return nothingToRefund(
+    `${requestId} cost ${formatUsdFull(chargeMicro)}, of which ${formatUsdFull(leftMicro)} is left to give back.`,
+    'More than a charge: ccgate credit grant, with a note',
+  )
 }
 
 /** By `ccr_…` or a unique prefix of it, or Anthropic's `req_…`. */

@@ -3,8 +3,10 @@ import { formatUsdFull, type Micro } from '../../core/money.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
 import {
+  checkMovement,
   checkSize,
   confirmGrant,
+  isRefUsed,
   type Movement,
   moveCredit,
   readGrant,
@@ -16,8 +18,12 @@ import { entryJson } from '../records.ts'
 export async function grantCredit(context: Context, call: Invocation): Promise<void> {
   const amountMicro = readGrant(call.arg(1), 'Amount')
   const user = await findUser(context, call.arg(0))
-  await confirmGrant(context, amountMicro, user.name)
-  await moveAndPrint(context, { type: 'grant', ...user, amountMicro, ...readRefAndNote(call) })
+  const movement = { type: 'grant', ...user, amountMicro, ...readRefAndNote(call) } as const
+  if (!(await isRefUsed(context, movement.ref))) {
+    await checkMovement(context, movement)
+    await confirmGrant(context, amountMicro, user.name)
+  }
+  await moveAndPrint(context, movement)
 }
 
 export async function adjustCredit(context: Context, call: Invocation): Promise<void> {
@@ -30,11 +36,15 @@ export async function adjustCredit(context: Context, call: Invocation): Promise<
     throw usageError('An adjustment needs a reason.', 'Add --note "why"', 'missing_note')
   }
   const user = await findUser(context, call.arg(0))
-  if (amountMicro < 0) {
-    await context.ask.confirm(`Take ${formatUsdFull(-amountMicro)} from ${user.name}?`)
-  }
   const allowNegative = call.flag('allow-negative')
-  await moveAndPrint(context, { type: 'adjust', ...user, amountMicro, ref, note, allowNegative })
+  const movement = { type: 'adjust', ...user, amountMicro, ref, note, allowNegative } as const
+  if (!(await isRefUsed(context, ref))) {
+    await checkMovement(context, movement)
+    if (amountMicro < 0) {
+      await context.ask.confirm(`Take ${formatUsdFull(-amountMicro)} from ${user.name}?`)
+    }
+  }
+  await moveAndPrint(context, movement)
 }
 
 async function findUser(context: Context, ref: string) {
@@ -62,6 +72,14 @@ async function moveAndPrint(
   const balance = `${formatUsdFull(before)} → ${formatUsdFull(entry.balanceAfterMicro)}`
   // A reference that was made here has been told already.
   const source = `(${entry.id}${movement.ref === null ? '' : `, ref ${entry.ref}`})`
+  if (context.globals.dryRun && !duplicate) {
+    // The id of a rehearsal is nobody's.
+    const what =
+      entry.type === 'grant'
+        ? `Would grant ${formatUsdFull(entry.amountMicro)} to ${name}. Balance`
+        : `${name}: balance would go`
+    return print.out(`${what} ${balance}.`)
+  }
   if (duplicate)
     print.out(
       `Done before, nothing changed: ${formatUsdFull(entry.amountMicro)} for ${name}.   ${source}`,

@@ -67,7 +67,8 @@ export function addCredit(
     options: [
       ...WINDOW,
       ['--type <type>', 'grant, charge, adjust, refund or forfeit'],
-      ['--group <by>', 'day: sums per day of the configured time zone'],
+      ['--group <by>', 'day: sums per day'],
+      ['--tz <zone>', 'time zone of times and days, instead of the configured one: Europe/Berlin'],
       ...PAGE,
     ],
     see: ['usage list'],

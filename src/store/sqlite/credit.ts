@@ -127,6 +127,14 @@ export function creditOperations(context: Context) {
 
     getCharge: (requestId: string): Charge | null => chargeOf(requestId),
 
+    findEntry(ref: string): { entry: LedgerEntry; userName: string } | null {
+      const row = sql(
+        `SELECT l.*, u.name AS user_name FROM ledger l JOIN users u ON u.id = l.user_id
+         WHERE l.id = @ref OR l.ref = @ref`,
+      ).get({ ref }) as (EntryRow & { readonly user_name: string }) | undefined
+      return row ? { entry: toEntry(row), userName: row.user_name } : null
+    },
+
     getWallet(userId: string): Wallet | null {
       const row = walletRow(userId)
       return row ? toWallet(row) : null

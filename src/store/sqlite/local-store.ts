@@ -12,6 +12,8 @@ import { holdTuple, usageTuple } from './usage-rows.ts'
 export const READS = [
   'findUser',
   'listUsers',
+  'listDeletedUsers',
+  'getSuspension',
   'listWalletIds',
   'findKey',
   'listKeys',
@@ -24,6 +26,7 @@ export const READS = [
   'lastAccountEvents',
   'listCosts',
   'getCharge',
+  'findEntry',
   'getWallet',
   'listLedger',
   'sumLedgerByDay',

@@ -5,6 +5,7 @@ import {
   type Found,
   type NewUser,
   ROLLUP_MS,
+  type Suspension,
   type UserChange,
   type UserStore,
   type UserSummary,
@@ -143,6 +144,24 @@ export function userOperations(context: Context) {
          AND (@state IS NULL OR u.state = @state)`,
         { search, state: filter.state ?? null },
       )
+    },
+
+    listDeletedUsers(name: string): readonly Pick<User, 'id' | 'name'>[] {
+      return sql(
+        `SELECT id, name FROM users WHERE deleted_at_ms IS NOT NULL
+         AND (name = @name OR (name >= @name || '#' AND name < @name || '$')) ORDER BY deleted_at_ms DESC`,
+      ).all({ name }) as Pick<User, 'id' | 'name'>[]
+    },
+
+    getSuspension(userId: string): Suspension | null {
+      // The log knows names: a user who got another one meanwhile was suspended under the old one.
+      const row = sql(
+        `SELECT a.at_ms, a.actor, a.after FROM users u JOIN audit a ON a.action = 'user.suspend' AND a.target = u.name
+         WHERE u.id = ? AND u.state = 'suspended' AND u.deleted_at_ms IS NULL ORDER BY a.id DESC LIMIT 1`,
+      ).get(userId) as { at_ms: number; actor: string; after: string } | undefined
+      if (row === undefined) return null
+      const { reason } = JSON.parse(row.after) as { reason: string | null }
+      return { atMs: row.at_ms, actor: row.actor, reason }
     },
 
     listWalletIds(): readonly string[] {
