@@ -1,4 +1,6 @@
 const SLAB_BYTES = 8 * 1024
+/** Larger slabs only where a single answer needs one: what a client has taken is free again with its slab. */
+const MOST_BYTES = 256 * 1024
 
 /**
  * Collects bytes for the client. What `take` answers is a view that stays as it is: later bytes go behind it
@@ -8,6 +10,8 @@ export class ByteSink {
   #slab = Buffer.alloc(0)
   #from = 0
   #end = 0
+  /** About how much one `take` answers: a slab has room for some of these. */
+  #usual = 0
 
   /** Adds text. */
   text(text: string): void {
@@ -26,13 +30,15 @@ export class ByteSink {
   take(): Buffer {
     const taken = this.#slab.subarray(this.#from, this.#end)
     this.#from = this.#end
+    this.#usual = Math.max(taken.length, this.#usual >> 1)
     return taken
   }
 
   #reserve(more: number): void {
     if (this.#end + more <= this.#slab.length) return
     const kept = this.#slab.subarray(this.#from, this.#end)
-    this.#slab = Buffer.allocUnsafe(Math.max(SLAB_BYTES, (kept.length + more) * 2))
+    const bytes = Math.max(SLAB_BYTES, this.#usual * 2, (kept.length + more) * 2)
+    this.#slab = Buffer.allocUnsafe(Math.min(bytes, Math.max(MOST_BYTES, kept.length + more)))
     this.#end = kept.copy(this.#slab)
     this.#from = 0
   }
