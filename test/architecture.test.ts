@@ -94,6 +94,7 @@ const PURE = [
   'pool/trail.ts',
   'pool/affinity.ts',
   'pool/prefix-table.ts',
+  'pool/seen-prompts.ts',
   'pool/cooldown.ts',
   'pool/pace.ts',
   'pool/suspicion.ts',

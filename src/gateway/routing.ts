@@ -1,12 +1,15 @@
 import { Affinity } from '../pool/affinity.ts'
 import type { Pool } from '../pool/pool.ts'
 import { RetryBudget, type RetryPolicy } from '../pool/retry-budget.ts'
+import { SeenPrompts } from '../pool/seen-prompts.ts'
 import { type RoomLimits, WaitingRoom } from '../pool/waiting-room.ts'
 import { type HashKey, hashKey } from '../wire/keyed-hash.ts'
 
 /** What the choice of accounts remembers between requests. */
 export interface Routing {
   readonly affinity: Affinity
+  /** Prompts that came without asking for a cache. */
+  readonly seen: SeenPrompts
   /** Of the fingerprints: the same after a restart, or nothing would be warm. */
   readonly hashKey: HashKey
   readonly room: WaitingRoom
@@ -34,6 +37,7 @@ export function createRouting(options: {
   options.pool.whenRoom(() => room.serve())
   return {
     affinity: new Affinity(),
+    seen: new SeenPrompts(),
     hashKey: hashKey(options.hashSecret),
     room,
     retries: new RetryBudget(options.retry),

@@ -8,6 +8,7 @@ import type { Refusal } from '../dialects/index.ts'
 import { capabilitiesOf } from '../dialects/index.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { translatedHeaders } from '../wire/headers.ts'
+import { withSeenCache } from './auto-cache.ts'
 import type { Call } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { inspectBody, readInference } from './inspect-body.ts'
@@ -59,9 +60,15 @@ function translated(
     contextOf(gateway, call),
   )
   if (translation.kind === 'refused') throw refusalError(translation)
-  const upBody = Buffer.from(translation.body)
+  const read = (text: string) => {
+    const upBody = Buffer.from(text)
+    return readInference(call, upBody, inspectBody(upBody))
+  }
+  const request = read(translation.body)
+  const { bodies } = translator
+  const cached = withSeenCache(gateway, call, translation, { request, bodies })
   return {
-    request: readInference(call, upBody, inspectBody(upBody)),
+    request: cached === null ? request : read(cached),
     up: { target: '/v1/messages', rawHeaders: headersUp(call.rawHeaders, translation.betas) },
     identity: createHash('sha256').update(body).digest(),
     format: {

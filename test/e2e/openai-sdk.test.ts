@@ -308,6 +308,34 @@ test('a prompt is cached by either way of asking, and the answer tells what was 
   assert.ok((await turn()) > 1_900)
 })
 
+test('a conversation that goes on is cached by itself; a prompt that comes once is not', async (t) => {
+  const w = await world(t, { accounts: ['one'] })
+  const client = openAiFor(w)
+  const messages: OpenAI.ChatCompletionMessageParam[] = [
+    { role: 'system', content: prose(2_000, 'for all ') },
+  ]
+  const figures: (readonly (number | undefined)[])[] = []
+  for (const question of ['One?', 'Two?', 'Three?', 'Four?']) {
+    messages.push({ role: 'user', content: question })
+    const { choices, usage, id } = await client.chat.completions.create({ model: MODEL, messages })
+    await assertSameNumbers(w, requestIdIn(id), usage)
+    messages.push(choices[0].message)
+    const details = usage?.prompt_tokens_details
+    figures.push([details?.cache_write_tokens, details?.cached_tokens])
+  }
+  const [first, second, third, fourth] = figures
+  assert.deepEqual(first, [0, 0])
+  assert.ok((second[0] ?? 0) > 1_900 && second[1] === 0, String(second))
+  assert.ok((third[1] ?? 0) > 1_900 && (third[0] ?? 0) < 100, String(third))
+  assert.ok((fourth[1] ?? 0) > (third[1] ?? 0), String(fourth))
+
+  for (const tail of ['a', 'b', 'c']) {
+    const once = [messages[0], { role: 'user' as const, content: `Classify: ${tail}` }]
+    const { usage } = await client.chat.completions.create({ model: MODEL, messages: once })
+    assert.equal(usage?.prompt_tokens_details?.cache_write_tokens, 0)
+  }
+})
+
 test('the SDK throws its own errors, with our status, code and request id', async (t) => {
   const w = await world(t, { creditMicro: 0 })
   const request = { model: MODEL, messages: ask('Hello') }
