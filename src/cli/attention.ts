@@ -1,10 +1,9 @@
 import { noticeLines } from '../core/account-notices.ts'
 import { accountStateOf, isUsable } from '../core/account-state.ts'
-import { isLowBalance } from '../core/low-balance.ts'
-import { formatUsd, type Micro } from '../core/money.ts'
+import type { Micro } from '../core/money.ts'
+import { lowBalances } from '../core/runs-out.ts'
 import type { UserSummary } from '../store/store.ts'
 import type { WatchedAccount } from '../tui/watched-accounts.ts'
-import { runsOutIn } from './runs-out.ts'
 
 /** So many users are named; the rest are counted. */
 const MOST_NAMED = 3
@@ -56,22 +55,13 @@ export function accountAttention(
   return found
 }
 
-/** Users with little left who spent something within 30 days, the poorest first. */
+/** Users with little left, as the monitor has them; a few by name. */
 export function lowBalanceAttention(
   users: readonly UserSummary[],
   { nowMs, noticeMicro }: { readonly nowMs: number; readonly noticeMicro: Micro | null },
 ): readonly Attention[] {
-  const low = users
-    .filter((user) => user.spent30dMicro > 0 && isLowBalance(user, noticeMicro))
-    .toSorted((a, b) => a.balanceMicro - b.balanceMicro)
-  const named = low.slice(0, MOST_NAMED).map((user) => {
-    const lasts = runsOutIn(user, nowMs)
-    return {
-      code: 'low_balance',
-      message: `${user.name} has ${formatUsd(user.balanceMicro)} left${lasts.startsWith('~') ? ` (${lasts})` : ''}`,
-      command: `ccgate credit grant ${user.name} 20`,
-    }
-  })
+  const low = lowBalances(users, { nowMs, noticeMicro })
+  const named = low.slice(0, MOST_NAMED).map((one) => ({ code: 'low_balance', ...one }))
   if (low.length <= MOST_NAMED) return named
   const rest = low.length - MOST_NAMED
   return [

@@ -141,6 +141,8 @@ export interface UserSummary extends User {
   /** Keys that work now. */
   readonly activeKeys: number
   readonly spent30dMicro: Micro
+  /** Since `recentSinceMs` of `core/runs-out.ts`. */
+  readonly spentRecentMicro: Micro
 }
 
 // ── keys ─────────────────────────────────────────────────────────────────────────────────────────

@@ -23,7 +23,10 @@ export function statusBlock(
     ['Today', todayText(model)],
   ]
   if (model.warnings.length > 0) {
-    rows.push(['Attention', model.warnings.map((warning) => warning.text).join(' · ')])
+    const texts = model.warnings.map(({ text, command }) =>
+      command === null ? text : `${text}: ${command}`,
+    )
+    rows.push(['Attention', texts.join(' · ')])
   }
   const lines = [
     daemonText(model, nowMs, zone),

@@ -123,7 +123,8 @@ test('the history can be cut by time and type', async (t) => {
 
 test('low balances are marked in credit show, told by status, and each user may have a figure', async (t) => {
   const cli = await world(t)
-  await finishedRequest(cli, { key: 'alice/laptop', atMs: NOW_MS, costMicro: 500_000 })
+  const atMs = NOW_MS - 3 * 3_600_000
+  await finishedRequest(cli, { key: 'alice/laptop', atMs, costMicro: 500_000 })
   await cli.ok('users create bob --credit 1')
   const lines = (await cli.ok('credit show')).split('\n')
   assert.match(lines[0], /^USER +BALANCE +HELD +SPENT 30 D +RUNS OUT IN +LOW AT$/)
@@ -145,6 +146,11 @@ test('low balances are marked in credit show, told by status, and each user may 
   await cli.ok('users update alice --low-balance default')
   const env = { CCGATE_BILLING__LOW_BALANCE_NOTICE: 'none' }
   assert.match(await cli.ok('credit show alice', { env }), /alice +\$4\.50 +\$0\.00 .* –$/m)
+  // Now it goes faster, and status says the same.
+  await finishedRequest(cli, { key: 'alice/laptop', atMs: NOW_MS, costMicro: 1_500_000 })
+  assert.match(await cli.ok('credit show alice'), /~20 min/)
+  const told = /alice has \$3\.00 left \(~20 min\): ccgate credit grant alice 20$/m
+  assert.match((await cli.run('status')).out, told)
 })
 
 test('reconcile finds a wallet that disagrees with its ledger, and --fix sets it right once', async (t) => {

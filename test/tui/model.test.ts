@@ -167,42 +167,31 @@ test('keys are ranked by what they spent within the hour and carry the balance o
   ])
 })
 
-test('a user with little left is warned of, with the time it lasts at the rate of ten minutes', () => {
-  const warn = (dollars: number, costMicro = 1_000_000) =>
-    modelOf(
-      snapshot([row({ costMicro, createdAtMs: NOW - 2 * 60_000 })], {
-        users: new Map([['usr_alice', user('alice', dollars)]]),
-      }),
-      NOW,
-    ).warnings
-  assert.deepEqual(warn(3), [
-    {
-      tone: 'warn',
-      text: 'alice has $3.00 left, about 30 min at this rate',
-      command: 'ccgate credit grant alice 20',
-    },
+test('users with little left are warned of by the rule of status, the first to have nothing first', () => {
+  const users = [
+    user('alice', 3, 1_000_000),
+    user('bob', 2, 4_000),
+    user('carol', 50, 40_000_000),
+    user('idle', 1),
+    { ...user('gone', 1, 1_000_000), state: 'suspended' } as const,
+    { ...user('own', 12, 10), lowBalanceMicro: 20_000_000 },
+    { ...user('never', 1, 10), lowBalanceMicro: 0 },
+    user('zero', 0, 10),
+  ]
+  const byId = new Map(users.map((each) => [each.id, each]))
+  const { warnings } = modelOf(snapshot([], { users: byId, lowBalanceMicro: 5_000_000 }), NOW)
+  assert.deepEqual(warnings, [
+    warning('zero has $0.00 left', 'zero'),
+    warning('alice has $3.00 left (~3 h)', 'alice'),
+    warning('bob has $2.00 left (~22 d)', 'bob'),
+    warning('own has $12.00 left', 'own'),
   ])
-  assert.deepEqual(warn(5), [])
-  // It lasts for days: the mark beside the balance is enough.
-  assert.deepEqual(warn(3, 10), [])
-  assert.deepEqual(
-    warn(0.5, 10).map(({ text }) => text),
-    ['alice has $0.50 left'],
-  )
 })
 
-test('a user with a figure of their own is warned of below that, however long it lasts', () => {
-  const warn = (lowBalanceMicro: number, server: number | null = 5_000_000) =>
-    modelOf(
-      snapshot([row({ costMicro: 10, createdAtMs: NOW - 2 * 60_000 })], {
-        users: new Map([['usr_alice', { ...user('alice', 12), lowBalanceMicro }]]),
-        lowBalanceMicro: server,
-      }),
-      NOW,
-    ).warnings
-  assert.equal(warn(20_000_000).length, 1)
-  assert.equal(warn(20_000_000, null).length, 1)
-  assert.deepEqual(warn(0), [])
+const warning = (text: string, name: string) => ({
+  tone: 'warn',
+  text,
+  command: `ccgate credit grant ${name} 20`,
 })
 
 test('a pool without a healthy account is the first warning', () => {

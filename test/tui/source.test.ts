@@ -147,7 +147,7 @@ test('the plain block says in words what the screen shows', () => {
       'Accounts    3 healthy · 1 cooling (spare, 0:42) · 1 disabled',
       'Traffic     70 req/min ~ · 0.3% errors · 1 refused · 9 in flight · p50 first token 614 ms',
       'Today       2,918 requests · $128.40 · cache hit 71%',
-      'Attention   ci-bot has $3.02 left, about 3 min at this rate',
+      'Attention   ci-bot has $3.02 left (~5 min): ccgate credit grant ci-bot 20',
       '',
     ],
   )

@@ -85,7 +85,8 @@ export function health(accountId: string, change: Partial<HealthRow> = {}): Heal
   }
 }
 
-export function user(name: string, dollars: number): UserSummary {
+/** `recentMicro`: spent within the last hour, and so within the month. */
+export function user(name: string, dollars: number, recentMicro = 0): UserSummary {
   return {
     id: `usr_${name}`,
     name,
@@ -97,7 +98,8 @@ export function user(name: string, dollars: number): UserSummary {
     balanceMicro: Math.round(dollars * 1e6),
     heldMicro: 0,
     activeKeys: 1,
-    spent30dMicro: 0,
+    spent30dMicro: recentMicro,
+    spentRecentMicro: recentMicro,
   }
 }
 
@@ -316,7 +318,7 @@ export function mockupSnapshot(change: Partial<Snapshot> = {}): Snapshot {
     accounts: ACCOUNTS,
     holds: [hold({ phase: 'started', openedAtMs: NOW - 600 }), ...many(8, () => hold())],
     users: new Map(
-      [user('alice', 212.44), user('ci-bot', 3.02), user('bob', 118)].map((each) => [
+      [user('alice', 212.44), user('ci-bot', 3.02, 39_520_000), user('bob', 118)].map((each) => [
         each.id,
         each,
       ]),

@@ -1,12 +1,12 @@
 import { isLowBalance, lowBalanceMicro } from '../../core/low-balance.ts'
 import { formatUsd, type Micro } from '../../core/money.ts'
+import { runsOutAt, runsOutIn } from '../../core/runs-out.ts'
 import type { UserSummary } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
 import { isoTime } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import type { Column } from '../print.ts'
 import { listJson } from '../records.ts'
-import { runsOutAt, runsOutIn } from '../runs-out.ts'
 
 /** Balances: what is held, what was spent, how long it lasts, and who is warned of when. */
 export async function showCredit(context: Context, call: Invocation): Promise<void> {

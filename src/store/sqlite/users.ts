@@ -1,5 +1,6 @@
 import { forfeit } from '../../billing/ledger.ts'
 import type { User } from '../../core/model.ts'
+import { recentSinceMs } from '../../core/runs-out.ts'
 import {
   type By,
   type Found,
@@ -38,6 +39,13 @@ interface SummaryRow extends UserRow {
   readonly active_keys: number
 }
 
+/** What a user's requests have cost. */
+interface Spent {
+  readonly user_id: string
+  readonly month: number
+  readonly recent: number
+}
+
 const MONTH_MS = 30 * 86_400_000
 /** What a deleted user's name ends with after `#`, which no living name has. */
 const TAIL_LENGTH = 8
@@ -58,27 +66,31 @@ export function userOperations(context: Context) {
         ...params,
         now,
       }) as SummaryRow[]
-      const spent = rows.length === 0 ? new Map() : spentSince(now - MONTH_MS, rows)
+      const spent = rows.length === 0 ? new Map() : spentLately(now, rows)
       return rows.map((row) => ({
         ...toUser(row),
         balanceMicro: row.balance_micro,
         heldMicro: row.held_micro,
         activeKeys: row.active_keys,
-        spent30dMicro: spent.get(row.id) ?? 0,
+        spent30dMicro: spent.get(row.id)?.month ?? 0,
+        spentRecentMicro: spent.get(row.id)?.recent ?? 0,
       }))
     })
   }
 
-  function spentSince(sinceMs: number, rows: readonly UserRow[]): ReadonlyMap<string, number> {
+  function spentLately(now: number, rows: readonly UserRow[]): ReadonlyMap<string, Spent> {
     const only = rows.length === 1 ? rows[0].id : null
     const sums = sql(
-      `SELECT k.user_id, sum(r.cost_micro) AS spent FROM usage_rollups r JOIN keys k ON k.id = r.key_id
+      `SELECT k.user_id, sum(r.cost_micro) AS month,
+         coalesce(sum(r.cost_micro) FILTER (WHERE r.quarter >= @recent), 0) AS recent
+       FROM usage_rollups r JOIN keys k ON k.id = r.key_id
        WHERE r.quarter >= @quarter AND (@only IS NULL OR k.user_id = @only) GROUP BY k.user_id`,
-    ).all({ quarter: Math.floor(sinceMs / ROLLUP_MS), only }) as {
-      user_id: string
-      spent: number
-    }[]
-    return new Map(sums.map((row) => [row.user_id, row.spent]))
+    ).all({
+      quarter: Math.floor((now - MONTH_MS) / ROLLUP_MS),
+      recent: recentSinceMs(now) / ROLLUP_MS,
+      only,
+    }) as Spent[]
+    return new Map(sums.map((row) => [row.user_id, row]))
   }
 
   function userById(userId: string): User | null {
