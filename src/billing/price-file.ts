@@ -72,9 +72,9 @@ export function readPriceFile(
   if (problems.found.length === 0 && models.every(({ status }) => status === 'retired')) {
     problems.add(at, 'names no model that is still served')
   }
-  return problems.found.length > 0
-    ? { kind: 'bad', problems: problems.found }
-    : { kind: 'ok', models }
+  if (problems.found.length === 0) return { kind: 'ok', models }
+  const place = ({ path }: EntryProblem) => Number(path[at.length] ?? -1)
+  return { kind: 'bad', problems: problems.found.toSorted((a, b) => place(a) - place(b)) }
 }
 
 interface Surroundings {
@@ -93,20 +93,20 @@ function readModel(value: unknown, path: Path, around: Surroundings): ModelPrice
   for (const name of Object.keys(value)) {
     if (!MEMBERS.includes(name)) problems.add([...path, name], unknown(name, MEMBERS))
   }
-  const { id } = value
-  if (typeof id !== 'string' || !isPlainName(id)) {
-    return problems.add([...path, 'id'], 'is not the id of a model')
-  }
+  const isId = typeof value.id === 'string' && isPlainName(value.id)
+  if (!isId) problems.add([...path, 'id'], 'is not the id of a model')
+  // A model that nobody knows, so that what else is wrong is told at the same time.
+  const id = isId ? String(value.id) : 'a-new-model'
   if (value.markup_included === true) {
     problems.add(
       [...path, 'markup_included'],
       'these prices include a mark-up: list them without --effective',
     )
   }
-  const row = findPrice(table, id, atMs)
+  const row = isId ? findPrice(table, id, atMs) : null
   // Under an upstream alias the model would be there twice.
   if (row !== null && row.id !== id) {
-    return problems.add([...path, 'id'], `is another name of ${row.id}: use that`)
+    problems.add([...path, 'id'], `is another name of ${row.id}: use that`)
   }
   const base = row === null ? newModel(id) : modelOf(row)
   const reader = new MemberReader(value, path, problems)

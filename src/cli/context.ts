@@ -6,7 +6,7 @@ import type { Boot } from '../core/model.ts'
 import type { By, Found, Store } from '../store/store.ts'
 import { type Asker, createAsker } from './ask.ts'
 import type { CliErrorCode } from './error-codes.ts'
-import { CliError, EXIT, usageError } from './errors.ts'
+import { CliError, EXIT, fileTrouble, usageError } from './errors.ts'
 import { type Calendar, createCalendar } from './format.ts'
 import { createPrinter, type Printer } from './print.ts'
 import type { Terminal } from './terminal.ts'
@@ -192,7 +192,7 @@ function configError(result: Exclude<ConfigResult, { kind: 'loaded' }>): CliErro
   if (result.kind !== 'invalid') {
     return notReady(
       'config_unreadable',
-      `Cannot read ${result.file} (${result.reason}).`,
+      `Cannot read ${result.file}: ${fileTrouble({ code: result.reason })}.`,
       'Check its owner and mode, or try with sudo.',
     )
   }

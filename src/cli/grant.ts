@@ -27,7 +27,11 @@ export interface Movement {
 /** Reads an amount for a grant: positive, and at most what one grant may be. */
 export function readGrant(text: string, what: string): Micro {
   const parsed = parseMoney(text)
-  if (parsed.kind === 'bad') throw usageError(`${what}: ${parsed.problem}.`, SEE_HELP, 'bad_value')
+  if (parsed.kind === 'bad') {
+    const isTaking = /^\s*[-$]+\d/.test(text) && text.includes('-')
+    const hint = isTaking ? 'To take credit away: ccgate credit adjust' : SEE_HELP
+    throw usageError(`${what}: ${parsed.problem}.`, hint, 'bad_value')
+  }
   if (parsed.value === 0) throw usageError(`${what}: nothing to grant.`, 'Example: 25', 'bad_value')
   checkSize(parsed.value, what)
   return parsed.value

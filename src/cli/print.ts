@@ -113,10 +113,11 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     style: (role, text) => paint(outColor, role, text),
     error(error) {
       if (options.json) {
-        const { code, message, hint, exitCode } = error
+        const { code, message, hint, exitCode, problems } = error
+        const details = problems === null ? {} : { problems }
         errLine(
           JSON.stringify({
-            error: { code, message, hint, exit_code: exitCode, docs: `errors#${code}` },
+            error: { code, message, hint, exit_code: exitCode, docs: `errors#${code}`, ...details },
           }),
         )
         return

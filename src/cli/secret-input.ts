@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { KEY_PREFIX } from '../access/key.ts'
 import { readAll, readHidden } from './ask.ts'
 import type { Context } from './context.ts'
-import { CliError, EXIT, usageError } from './errors.ts'
+import { CliError, EXIT, fileTrouble, usageError } from './errors.ts'
 import type { Invocation } from './invocation.ts'
 
 const WAYS = 'Use --key-stdin, --key-file FILE or --key-env NAME.'
@@ -58,9 +58,8 @@ function fromFile(file: string): string {
   try {
     fd = openSync(file, 'r')
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code
     throw usageError(
-      `The key file ${file} cannot be read (${code}).`,
+      `The key file ${file} cannot be read: ${fileTrouble(error)}.`,
       'Check the path and its permissions.',
     )
   }

@@ -28,7 +28,7 @@ export function parseMoney(
   }
   const sign = match[1] || match[3]
   if (sign !== '' && options.signed !== true) {
-    return bad(`${quoted} has a sign: only credit adjust takes one`)
+    return bad(`${quoted} has a sign: ${sign === '-' ? 'it cannot be below 0' : 'leave it out'}`)
   }
   const decimals = DECIMALS[unit]
   const fraction = match[5] ?? ''

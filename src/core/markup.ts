@@ -15,7 +15,7 @@ export function parseMarkup(text: string): Parsed<Fraction> {
   const match = /^(\+?)(\d{1,6})(?:\.(\d{1,8}))?(\s?%)?$/.exec(trimmed)
   const isPercent = match?.[4] !== undefined
   if (match === null || (match[1] !== '') !== isPercent) {
-    return bad(`"${trimmed.slice(0, 40)}" is not a mark-up. Example: 1.2 or +20%`)
+    return bad(`"${trimmed.slice(0, 40)}" is not a mark-up. ${hintFor(trimmed)}`)
   }
   const fraction = (match[3] ?? '').replace(/0+$/, '')
   const decimals = fraction.length + (isPercent ? 2 : 0)
@@ -29,6 +29,17 @@ export function parseMarkup(text: string): Parsed<Fraction> {
   }
   const divisor = commonDivisor(numerator, denominator)
   return { kind: 'ok', value: [numerator / divisor, denominator / divisor] }
+}
+
+function hintFor(text: string): string {
+  const percent = /^(-?)(\d{1,3})\s?%$/.exec(text)
+  if (percent === null) return 'Example: 1.2 or +20%'
+  const [, sign, digits] = percent
+  if (sign === '') return `To add ${digits} percent write +${digits}%`
+  const factor = (100 - Number(digits)) / 100
+  return factor < LEAST
+    ? `Use ${LEAST} to ${MOST}`
+    : `To take ${digits} percent off write ${factor}`
 }
 
 /** `1.20`: what `parseMarkup` reads back; at least two decimals. */

@@ -9,6 +9,9 @@ const PERIODS: readonly SpendPeriod[] = ['day', 'month', 'total']
 export function parseSpendLimit(text: string): Parsed<SpendLimit> {
   const [amountText, periodText, ...rest] = text.split('/').map((part) => part.trim())
   const period = PERIODS.find((word) => word === periodText?.toLowerCase())
+  if (period === undefined && periodText !== undefined && periodText !== '' && rest.length === 0) {
+    return bad(`"${periodText.slice(0, 20)}" is not possible as a period: day, month or total`)
+  }
   if (period === undefined || rest.length > 0) {
     return bad(`"${text.slice(0, 40)}" needs a period. Example: 200/month, 20/day or 500/total`)
   }

@@ -114,3 +114,20 @@ test('an account gets caps, order and limits after it was added, and shows them'
   assert.equal((await cli.json('accounts update main --day-cap none')).changed, false)
   assert.equal((await cli.run('accounts update mian --day-cap 5')).code, 3)
 })
+
+test('a limit or mark-up that is almost right says how to write it', async (t) => {
+  const cli = cliWorld(t)
+  await cli.init()
+  for (const [option, text] of [
+    ['--spend-limit 20/week', '"week" is not possible as a period: day, month or total'],
+    ['--spend-limit 20', '"20" needs a period. Example: 200/month, 20/day or 500/total'],
+    ['--markup 20%', '"20%" is not a mark-up. To add 20 percent write +20%'],
+    ['--markup -20%', '"-20%" is not a mark-up. To take 20 percent off write 0.8'],
+    ['--markup -100%', '"-100%" is not a mark-up. Use 0.01 to 10'],
+    ['--credit -5', '"-5" has a sign: it cannot be below 0'],
+  ] as const) {
+    const ran = await cli.run(`keys create ann/a --create-user ${option}`)
+    assert.equal(ran.code, 2, option)
+    assert.ok(ran.err.includes(text), ran.err)
+  }
+})

@@ -218,7 +218,7 @@ test('bad wishes say what is wrong', async (t) => {
     ['models set claude-opus-5 --input 501', 2, /more than \$500/],
     ['models set claude-opis-5 --markup 2', 3, /no model named/],
     ['models sync', 2, /needs a price file/],
-    ['models sync --from-file none.json', 2, /Cannot read none\.json \(ENOENT\)/],
+    ['models sync --from-file none.json', 2, /Cannot read none\.json: it is not there\./],
   ] as const) {
     const ran = await w.run(line)
     assert.equal(ran.code, code, line)
@@ -281,7 +281,7 @@ test('one mistake refuses the whole file, and every mistake is listed with its p
       { id: 'claude-d', prices_usd_per_mtok: FIVE, status: 'new', retires_on: '2026-02-30' },
       { id: 'claude-e', prices_usd_per_mtok: FIVE, aliases: ['claude-haiku-4-5'] },
       { id: 'claude-opus-4-5', prices_usd_per_mtok: FIVE },
-      { prices_usd_per_mtok: FIVE },
+      { prices_usd_per_mtok: { ...FIVE, input: '-2.00' }, max_output: 0 },
       'claude-f',
     ],
   })
@@ -297,10 +297,16 @@ test('one mistake refuses the whole file, and every mistake is listed with its p
     'data[6].aliases: claude-haiku-4-5 stands for claude-haiku-4-5-20251001 already',
     'data[7].id: is another name of claude-opus-4-5-20251101: use that',
     'data[8].id: is not the id of a model',
+    'data[8].prices_usd_per_mtok.input: "-2.00" has a sign: it cannot be below 0',
+    'data[8].max_output: is not a number of tokens',
     'data[9]: is not a model: {"id": …}',
   ]) {
     assert.ok(ran.err.includes(`  ${line}\n`), `${line}\nin\n${ran.err}`)
   }
+  const told = await w.run(`models sync --from-file ${file} --yes --json`)
+  const { problems } = (JSON.parse(told.err) as { error: { problems: { path: string }[] } }).error
+  const places = problems.map(({ path }) => Number(/\d+/.exec(path)?.[0]))
+  assert.deepEqual(places, [1, 2, 2, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 8, 9], 'in the order of the file')
   assert.equal((await w.run('models show claude-sonnet-5-6')).code, 3, 'the good one neither')
   for (const [content, text] of [
     [{}, /must be a list of models/],
@@ -319,7 +325,7 @@ test('a price file can come from stdin', async (t) => {
   await w.ok('models sync --from-file - --yes', { stdin })
   assert.equal((await model(w, 'claude-sonnet-5-6')).status, 'served')
   const broken = await w.run('models sync --from-file -', { stdin: '{' })
-  assert.deepEqual([broken.code, /is not JSON/.test(broken.err)], [9, true])
+  assert.deepEqual([broken.code, /^ccgate: stdin is not JSON/.test(broken.err)], [9, true])
 })
 
 test('config check finds models that are not there, and knows those of the database', async (t) => {

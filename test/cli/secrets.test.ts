@@ -92,7 +92,7 @@ test('a key file that everybody can read is refused', async (t) => {
   assert.match(open.err, /chmod 600/)
   assert.match(
     (await world.run('accounts add a --no-test --key-file /nowhere/k')).err,
-    /cannot be read \(ENOENT\)/,
+    /cannot be read: it is not there/,
   )
   assert.match((await world.run('accounts add a --no-test --key-env NOPE')).err, /has no NOPE/)
   const nobody = await world.run('accounts add a --no-test')

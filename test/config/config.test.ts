@@ -199,7 +199,10 @@ test('wrong values say what would be right', async (t) => {
       '1 timezone: "Europe/Bonn" is not a time zone. Example: UTC or Europe/Berlin',
     ],
     ['billing: {markup: 0}', '1 billing.markup: "0" is out of range: use 0.01 to 10'],
-    ['billing: {markup: 20%}', '1 billing.markup: "20%" is not a mark-up. Example: 1.2 or +20%'],
+    [
+      'billing: {markup: 20%}',
+      '1 billing.markup: "20%" is not a mark-up. To add 20 percent write +20%',
+    ],
     [
       'billing: {on_disconnect: {finish_up_to: soon}}',
       '1 billing.on_disconnect: "soon" is not possible. Use cancel, finish, 30s, 2000tokens or 30s,2000tokens',

@@ -15,7 +15,7 @@ import { safeText } from '../../core/text.ts'
 import type { PriceChange } from '../../store/store.ts'
 import { type MasterKeyPlaces, masterKeyFile, readMasterKey } from '../../vault/master-key.ts'
 import { type Context, notReady, problemLine } from '../context.ts'
-import { CliError, EXIT } from '../errors.ts'
+import { CliError, EXIT, fileTrouble } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
 import { listJson } from '../records.ts'
 import { PACKAGE_ROOT } from '../version.ts'
@@ -136,7 +136,7 @@ function problemsOf(result: ConfigResult) {
     case 'unreadable':
       throw notReady(
         'config_unreadable',
-        `Cannot read ${result.file} (${result.reason}).`,
+        `Cannot read ${result.file}: ${fileTrouble({ code: result.reason })}.`,
         'Check its owner and mode, or try with sudo.',
       )
   }

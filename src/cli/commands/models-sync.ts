@@ -10,7 +10,7 @@ import { formatUsdFull } from '../../core/money.ts'
 import type { NewPriceChange } from '../../store/store.ts'
 import { readAll } from '../ask.ts'
 import type { Context } from '../context.ts'
-import { CliError, EXIT, usageError } from '../errors.ts'
+import { CliError, EXIT, fileTrouble, usageError } from '../errors.ts'
 import { formatCount } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { type ModelFacts, modelFacts } from '../model-table.ts'
@@ -38,10 +38,11 @@ export async function syncModels(context: Context, call: Invocation): Promise<vo
       'missing_option',
     )
   }
-  const json = parseJson(await readFile(context, file), file)
+  const shown = file === '-' ? 'stdin' : file
+  const json = parseJson(await readFile(context, file), shown)
   const facts = await modelFacts(context, 'write')
   const read = readPriceFile(json, facts.table, facts.nowMs)
-  if (read.kind === 'bad') throw fileProblems(read.problems, file)
+  if (read.kind === 'bad') throw fileProblems(read.problems, { file: shown, isJson: print.json })
   const steps = stepsOf(facts, read.models, call.flag('prune'))
   const unchanged = read.models.length - steps.filter(({ kind }) => kind !== 'retired').length
   if (!print.json && !print.quiet) print.outAll(steps.map(stepLine))
@@ -78,9 +79,11 @@ async function readFile(context: Context, file: string): Promise<string> {
     if (bytes.length > MAX_BYTES) throw new RangeError('it is larger than 4 MB')
     return bytes.toString('utf8')
   } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : 'unknown')
-    throw usageError(`Cannot read ${file} (${reason}).`, 'Check its path and mode.', 'bad_value')
+    throw usageError(
+      `Cannot read ${file}: ${fileTrouble(error)}.`,
+      'Check its path and mode.',
+      'bad_value',
+    )
   }
 }
 
@@ -99,20 +102,22 @@ function parseJson(text: string, file: string): unknown {
 }
 
 function fileProblems(
-  problems: readonly { readonly path: readonly (string | number)[]; readonly message: string }[],
-  file: string,
+  found: readonly { readonly path: readonly (string | number)[]; readonly message: string }[],
+  { file, isJson }: { readonly file: string; readonly isJson: boolean },
 ): CliError {
+  const problems = found.map(({ path, message }) => ({ path: pathText(path), message }))
   const lines = problems
     .slice(0, MAX_PROBLEMS)
-    .map(({ path, message }) => `  ${path.length === 0 ? 'the file' : pathText(path)}: ${message}`)
+    .map(({ path, message }) => `  ${path === '' ? 'the file' : path}: ${message}`)
   const more = problems.length - lines.length
   if (more > 0) lines.push(`  and ${formatCount(more)} more`)
   const count = problems.length === 1 ? '1 problem' : `${formatCount(problems.length)} problems`
   return new CliError({
     code: 'price_file_invalid',
     message: `${file} has ${count}. Nothing was written.`,
-    hint: lines.join('\n'),
+    hint: isJson ? 'Correct them, then repeat the command.' : lines.join('\n'),
     exitCode: EXIT.problems,
+    problems,
   })
 }
 

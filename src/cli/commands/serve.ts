@@ -7,7 +7,7 @@ import { createLog, type Log } from '../../observe/log.ts'
 import type { Store, StoreError } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { notReady } from '../context.ts'
-import { CliError, EXIT } from '../errors.ts'
+import { CliError, EXIT, fileTrouble } from '../errors.ts'
 import { formatBytes } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { ccgateVersion } from '../version.ts'
@@ -36,7 +36,11 @@ export async function serve(context: Context, call: Invocation): Promise<number>
     // Armed before anybody is told that it runs: who reads that may send a signal at once.
     const stopped = check ? null : untilStopped(daemon, config, log, broken)
     if (check || isWatched(context)) {
-      printBanner(context, config, daemon, performance.now() - startedMs)
+      printBanner(context, config, daemon)
+      if (!check) {
+        const tookMs = Math.round(performance.now() - startedMs)
+        context.print.note(`Ready in ${tookMs} ms. Watch it: ccgate monitor · Stop: Ctrl-C`)
+      }
     } else {
       for (const message of warningsOf(config, daemon)) log.warn({ message }, 'serve.warning')
     }
@@ -67,10 +71,10 @@ async function writePidFile(file: string): Promise<void> {
   try {
     await writeFile(file, `${process.pid}\n`, { mode: 0o644 })
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException // writeFile throws system errors only
+    const { code } = error as NodeJS.ErrnoException // writeFile throws system errors only
     throw new CliError({
       code: 'cannot_write_pid_file',
-      message: `Cannot write the pid file ${file}: ${code === 'ENOENT' ? 'its folder does not exist' : message}.`,
+      message: `Cannot write the pid file ${file}: ${code === 'ENOENT' ? 'its folder does not exist' : fileTrouble(error)}.`,
       hint: 'Name a file in a folder that exists: ccgate serve --pid-file /run/ccgate.pid',
       exitCode: EXIT.failure,
     })
@@ -227,7 +231,7 @@ async function listenFailure(error: Error & { code: string }, config: Config): P
   })
 }
 
-function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: number): void {
+function printBanner(context: Context, config: Config, daemon: Daemon): void {
   const { print } = context
   const { healthy, resting, disabled } = daemon.counts.accounts
   const accounts = [`${healthy} healthy`]
@@ -239,7 +243,6 @@ function printBanner(context: Context, config: Config, daemon: Daemon, tookMs: n
   print.note(`  Accounts   ${accounts.join(', ')}      Keys ${daemon.counts.activeKeys} active`)
   print.note(`  Data       ${config.store.path} (${formatBytes(bytes)})`)
   for (const warning of warningsOf(config, daemon)) print.warn(warning)
-  print.note(`Ready in ${Math.round(tookMs)} ms. Watch it: ccgate monitor · Stop: Ctrl-C`)
 }
 
 /** What the operator should know before the first request. */
