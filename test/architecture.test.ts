@@ -96,6 +96,7 @@ const PURE = [
   'pool/prefix-table.ts',
   'pool/seen-prompts.ts',
   'pool/cooldown.ts',
+  'pool/foreign-use.ts',
   'pool/pace.ts',
   'pool/suspicion.ts',
   'pool/retry-budget.ts',

@@ -158,7 +158,10 @@ export interface HeadroomRow {
 export interface AccountEvent {
   readonly accountId: string
   readonly atMs: number
-  /** `cooling`, `rate_limited`, `forbidden`, `unauthorized`, `out_of_credit`, `disabled_upstream`, `recovered`, `cleared`. */
+  /**
+   * `cooling`, `rate_limited`, `forbidden`, `unauthorized`, `out_of_credit`, `disabled_upstream`, `recovered`,
+   * `cleared`, `cap_reached`, `credential_used_elsewhere`.
+   */
   readonly kind: string
   readonly message: string
   readonly requestId: string | null

@@ -1,4 +1,6 @@
-import type { Micro } from '../core/money.ts'
+import { NOTICE_KINDS } from '../core/account-notices.ts'
+import type { Account } from '../core/model.ts'
+import { formatUsdFull, type Micro } from '../core/money.ts'
 import type { Taker } from '../pool/pool.ts'
 import type { Candidate } from '../pool/select.ts'
 import type { Gateway } from './gateway.ts'
@@ -23,11 +25,21 @@ export function candidatesOf(gateway: Gateway, want: WantedAccount): readonly Ca
     if (reached === null) return candidate
     const { forMs, isNew } = reached
     if (isNew) {
-      const fields = { requestId: want.requestId, accountId: candidate.id, forMs }
-      gateway.log.warn(fields, 'account.cap_reached')
+      const message = `no room for a request of up to ${formatUsdFull(want.listMicro)}: ${capsText(live.account)}`
+      const { requestId } = want
+      pool.note({ accountId: candidate.id, kind: NOTICE_KINDS.cap, message, requestId })
     }
     const { rest } = candidate
     const restsLonger = rest !== null && (rest.forMs === null || rest.forMs >= forMs)
     return restsLonger ? candidate : { ...candidate, rest: { kind: 'capped', forMs } }
   })
+}
+
+/** `cap of $50.00/day`, `cap of $50.00/day and $900.00/month`. */
+function capsText({ dayCapMicro, monthCapMicro }: Account): string {
+  const caps = [
+    ...(dayCapMicro === null ? [] : [`${formatUsdFull(dayCapMicro)}/day`]),
+    ...(monthCapMicro === null ? [] : [`${formatUsdFull(monthCapMicro)}/month`]),
+  ]
+  return `cap of ${caps.join(' and ')}`
 }

@@ -200,7 +200,7 @@ export async function forward(
       observe(gateway, want, account, begun(end.stream), sentAtMs)
       const { tokens } = end.stream.tap.usage()
       slot.began(countedOf(tokens))
-      noteHeadroom(gateway, { live: account, modelClass: want.modelClass }, end.stream.headers)
+      noteHeadroom(gateway, { slot, modelClass: want.modelClass }, end.stream.headers)
       noteBegan(gateway, route, account, { figures: figuresOf(tokens), sentAtMs })
       return { kind: 'stream', stream: end.stream, account, slot, sentAtMs, startedMs }
     }
@@ -224,7 +224,7 @@ export async function forward(
     if (outcome.kind === 'ok') slot.began(countedOf(tokens))
     slot.release()
     if (end.kind === 'answer' && !want.isCount)
-      noteHeadroom(gateway, { live: account, modelClass: want.modelClass }, end.headers)
+      noteHeadroom(gateway, { slot, modelClass: want.modelClass }, end.headers)
     if (end.kind === 'answer' && (outcome.kind === 'ok' || outcome.kind === 'client_fault')) {
       observe(gateway, want, account, outcome, sentAtMs)
       if (outcome.kind === 'ok') {

@@ -1,13 +1,14 @@
-import type { LiveAccount } from '../pool/pool.ts'
+import type { Slot } from '../pool/pool.ts'
 import type { ToldLimit } from '../pool/upstream-limits.ts'
 import type { Gateway } from './gateway.ts'
 
 /** Keeps what the answer's headers say of rate limits, organisation and workspace. */
 export function noteHeadroom(
   gateway: Gateway,
-  { live, modelClass }: { readonly live: LiveAccount; readonly modelClass: string },
+  { slot, modelClass }: { readonly slot: Slot; readonly modelClass: string },
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): void {
+  const { live } = slot
   const text = (name: string): string | null => {
     const value = headers[name]
     return typeof value === 'string' ? value.slice(0, 128) : null
@@ -53,8 +54,10 @@ export function noteHeadroom(
     workspaceId: workspaceId ?? before?.workspaceId ?? null,
     updatedAtMs: gateway.clock.nowMs(),
   })
+  const requests = limit('anthropic-ratelimit-requests')
+  if (requests !== undefined) gateway.pool.noteRequestsLeft(slot, requests)
   gateway.pool.noteLimits(id, modelClass, {
-    requests: limit('anthropic-ratelimit-requests'),
+    requests,
     tokens: limit('anthropic-ratelimit-tokens'),
     input: limit('anthropic-ratelimit-input-tokens'),
     output: limit('anthropic-ratelimit-output-tokens'),

@@ -28,7 +28,7 @@ export class AccountCaps {
   readonly #reservations = new Map<string, Reservation>()
   /** Sums of the reservations, by account. */
   readonly #reservedMicro = new Map<string, Micro>()
-  /** The end of the rest that was told last, by account. */
+  /** The end of the rest that was told last, by account and its caps: of new caps there is news again. */
   readonly #toldUntilMs = new Map<string, number>()
 
   constructor(options: { readonly timeZone: string; readonly nowMs: number }) {
@@ -83,8 +83,9 @@ export class AccountCaps {
       if (usedMicro + want.listMicro > capMicro) untilMs = Math.max(untilMs, counter.untilMs)
     }
     if (untilMs === 0) return null
-    const isNew = (this.#toldUntilMs.get(account.id) ?? 0) < untilMs
-    if (isNew) this.#toldUntilMs.set(account.id, untilMs)
+    const told = `${account.id} ${account.dayCapMicro} ${account.monthCapMicro}`
+    const isNew = (this.#toldUntilMs.get(told) ?? 0) < untilMs
+    if (isNew) this.#toldUntilMs.set(told, untilMs)
     return { forMs: untilMs - nowMs, isNew }
   }
 

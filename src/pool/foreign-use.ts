@@ -4,6 +4,8 @@ export interface RequestHeadroom {
   readonly remaining: number
   /** When the request left that the answer belongs to, on the monotonic clock. */
   readonly sentMs: number
+  /** Whose answer it was: accounts of one organisation may be told limits of their own workspaces. */
+  readonly accountId: string
 }
 
 /** A fall of the headroom that our own requests do not explain. */
@@ -14,9 +16,9 @@ export interface ForeignUse {
 }
 
 interface Bucket {
-  /** When our own requests left, oldest first. */
-  sent: number[]
-  last: RequestHeadroom | null
+  readonly sent: Departures
+  /** What was told last, by account. */
+  readonly last: Map<string, RequestHeadroom>
   /** When falls were seen that are not ours. */
   falls: number[]
   toldMs: number
@@ -43,22 +45,20 @@ export class ForeignUseWatch {
 
   /** One of our own requests leaves. */
   sent(bucket: string, nowMs: number): void {
-    const { sent } = this.#of(bucket)
-    sent.push(nowMs)
-    while (sent.length > 0 && (sent[0] as number) < nowMs - 2 * LONGEST_GAP_MS) sent.shift()
+    this.#of(bucket).sent.add(nowMs)
   }
 
   /** An answer told of the headroom; a pattern of falls that are not ours is answered, once an hour. */
   observed(bucket: string, now: RequestHeadroom, nowMs: number): ForeignUse | null {
     const state = this.#of(bucket)
-    const before = state.last
+    const before = state.last.get(now.accountId)
     // Answers overtake each other: only one that left later says something newer.
-    if (before !== null && now.sentMs < before.sentMs) return null
-    state.last = now
-    if (before === null || before.limit !== now.limit) return null
+    if (before !== undefined && now.sentMs < before.sentMs) return null
+    state.last.set(now.accountId, now)
+    if (before === undefined || before.limit !== now.limit) return null
     if (now.sentMs - before.sentMs > LONGEST_GAP_MS) return null
     // What left since the earlier request did may have been counted between the two looks.
-    const own = state.sent.filter((sentMs) => sentMs >= before.sentMs).length
+    const own = state.sent.countSince(before.sentMs)
     const requests = before.remaining - now.remaining - own
     if (requests < Math.max(LEAST_REQUESTS, now.limit * LEAST_SHARE)) return null
     state.falls = [...state.falls.filter((fallMs) => fallMs > nowMs - WITHIN_MS), nowMs]
@@ -70,9 +70,35 @@ export class ForeignUseWatch {
   #of(name: string): Bucket {
     let bucket = this.#buckets.get(name)
     if (bucket === undefined) {
-      bucket = { sent: [], last: null, falls: [], toldMs: Number.NEGATIVE_INFINITY }
+      const sent = new Departures()
+      bucket = { sent, last: new Map(), falls: [], toldMs: Number.NEGATIVE_INFINITY }
       this.#buckets.set(name, bucket)
     }
     return bucket
+  }
+}
+
+/** When our own requests left. Both questions come with every request, so neither may look at all of them. */
+class Departures {
+  /** Oldest first; those before `#first` are over. */
+  #timesMs: number[] = []
+  #first = 0
+
+  add(nowMs: number): void {
+    this.#timesMs.push(nowMs)
+    while (this.#timesMs[this.#first] < nowMs - 2 * LONGEST_GAP_MS) this.#first++
+    if (this.#first * 2 < this.#timesMs.length) return
+    this.#timesMs = this.#timesMs.slice(this.#first)
+    this.#first = 0
+  }
+
+  countSince(sinceMs: number): number {
+    let [low, high] = [this.#first, this.#timesMs.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#timesMs[middle] < sinceMs) low = middle + 1
+      else high = middle
+    }
+    return this.#timesMs.length - low
   }
 }

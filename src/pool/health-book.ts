@@ -112,6 +112,11 @@ export class HealthBook {
     this.#suspicion.keepOnly(ids)
   }
 
+  /** Something to be told of an account that is no change of its health. */
+  note(event: Omit<AccountEvent, 'atMs'>): void {
+    this.#events.push({ ...event, atMs: this.nowMs() })
+  }
+
   /** An attempt of this key leaves for the account. */
   sent(accountId: string, keyId: string): void {
     this.#suspicion.sent(accountId, keyId, this.#clock.monotonicMs())

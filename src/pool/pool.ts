@@ -1,10 +1,12 @@
+import { NOTICE_KINDS } from '../core/account-notices.ts'
 import { isCountPart } from '../core/account-state.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Account, HeadroomRow, HealthRow } from '../core/model.ts'
+import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
 import { RateWindow } from '../core/window.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
 import { isHalfOpen, isSoft, rests } from './cooldown.ts'
+import { ForeignUseWatch } from './foreign-use.ts'
 import { type About, HealthBook, type HealthChanges, type HealthParts } from './health-book.ts'
 import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
@@ -30,6 +32,8 @@ export interface Taker {
 /** A place in an account that one attempt has. `release` or `cancel` it, once; more calls change nothing. */
 export interface Slot {
   readonly live: LiveAccount
+  /** Which of upstream's limits it counts against, as far as that was known, and since when (monotonic). */
+  readonly sent: { readonly bucket: string; readonly atMs: number }
   /** The attempt is over. */
   release(): void
   /** The answer has begun: so many tokens of input count against upstream's limits. */
@@ -67,6 +71,7 @@ export class Pool {
   readonly #book: HealthBook
   readonly #overload: ModelOverload
   readonly #limits = new UpstreamLimits()
+  readonly #foreignUse = new ForeignUseWatch()
   readonly #dirtyHeadroom = new Set<string>()
   #onRoom: () => void = () => {}
   #isTold = true
@@ -162,6 +167,7 @@ export class Pool {
     const trials = this.#beginTrials(entry, taker)
     const bucket = bucketOf(entry, taker.modelClass)
     const part = this.#limits.reserve(bucket, taker.inputTokens ?? 0, monotonicMs)
+    if (!isCountPart(taker.modelClass)) this.#foreignUse.sent(bucket, monotonicMs)
     let isOpen = true
     const release = (): boolean => {
       if (!isOpen) return false
@@ -174,6 +180,7 @@ export class Pool {
     }
     return {
       live: entry.live,
+      sent: { bucket, atMs: monotonicMs },
       began: part.began,
       release,
       cancel() {
@@ -221,6 +228,25 @@ export class Pool {
     const entry = this.#entries.get(id)
     if (entry === undefined) return
     this.#limits.told(bucketOf(entry, modelClass), figures, this.#clock.monotonicMs())
+  }
+
+  /** What the answer in `slot` told of the requests that are left; use that is not ours is noted. */
+  noteRequestsLeft({ live, sent }: Slot, { limit, remaining }: ToldLimit): void {
+    const accountId = live.account.id
+    const told = { limit, remaining, sentMs: sent.atMs, accountId }
+    const foreign = this.#foreignUse.observed(sent.bucket, told, this.#clock.monotonicMs())
+    if (foreign === null) return
+    this.note({
+      accountId,
+      kind: NOTICE_KINDS.foreignUse,
+      message: `its key is used elsewhere too (about ${foreign.requests} requests)`,
+      requestId: null,
+    })
+  }
+
+  /** Something that people should know of an account, beside its health. */
+  note(event: Omit<AccountEvent, 'atMs'>): void {
+    this.#book.note(event)
   }
 
   /** Accounts that only a free probe can bring back. */

@@ -245,7 +245,8 @@ test('logs.md lists the events of the source, each with its level', () => {
   }
   // The pool's events; their kinds are the states of core/model.ts.
   assert.match(source, /`account\.\$\{event\.kind\}`/)
-  const kinds = /\/\*\* (`cooling`.*?)\. \*\/\n\s+readonly kind: string/.exec(source)?.[1] ?? ''
+  const kinds =
+    /\/\*\*[\s*]+(`cooling`[^/]*?)\.\s+\*\/\s+readonly kind: string/.exec(source)?.[1] ?? ''
   for (const [, kind] of kinds.matchAll(/`(\w+)`/g)) {
     inSource.add(`account.${kind} ${kind === 'recovered' ? 'info' : 'warn'}`)
   }

@@ -18,6 +18,16 @@ async function ask(w: World, key: string, body: Record<string, unknown> = {}, fa
   }
 }
 
+/** The events of an account, newest first, once there is one: the daemon writes them down every second. */
+async function eventsAt(w: World, account: string) {
+  for (let i = 0; i < 300; i++) {
+    const events = await w.store.listAccountEvents(w.accountIds[account], 10)
+    if (events.length > 0) return events
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error('no event was written')
+}
+
 const PERIOD_END = { day: 86_400_000, month: 31 * 86_400_000 }
 
 test('a key stops at its spend limit to the micro-dollar, however many ask at once', async (t) => {
@@ -163,6 +173,9 @@ test('an account at its cap gets no new request, and keeps the streams it has', 
     if (next.accountId === w.accountIds.two) break
     assert.ok(i < 2, 'the cap is reached')
   }
+  const [event] = await eventsAt(w, 'one')
+  assert.equal(event.kind, 'cap_reached')
+  assert.match(event.message, /^no room for a request of up to \$0\.\d+: cap of \$0\.\d+\/day$/)
   assert.equal(w.log.filter((line) => line.includes('account.cap_reached')).length, 1)
 
   // What was spent is known after a restart, from the store.

@@ -89,3 +89,9 @@ test('whatever is reserved, moved and released, nothing stays reserved', () => {
     }),
   )
 })
+
+test('a cap that was changed and is reached again is news again', () => {
+  const caps = capsAt()
+  const isNew = (dayCapMicro: number) => caps.check(account(dayCapMicro), want(100), NOON)?.isNew
+  assert.deepEqual([isNew(10), isNew(10), isNew(20), isNew(20)], [true, false, true, false])
+})

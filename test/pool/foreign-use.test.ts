@@ -26,7 +26,7 @@ function scene() {
       const sentMs = nowMs
       remaining = Math.max(0, remaining - 1)
       nowMs += 1_000
-      return watch.observed('org', { limit: LIMIT, remaining, sentMs }, nowMs)
+      return watch.observed('org', { limit: LIMIT, remaining, sentMs, accountId: 'a' }, nowMs)
     },
   }
 }
@@ -68,7 +68,7 @@ test('our own requests, refills and long silences are never told, however many a
             const answers = Array.from({ length: act === 'burst' ? 20 : 1 }, () => {
               watch.sent('org', nowMs)
               remaining = Math.max(0, remaining - 1)
-              return { limit: LIMIT, remaining, sentMs: nowMs }
+              return { limit: LIMIT, remaining, sentMs: nowMs, accountId: 'a' }
             })
             // The answers of a burst arrive in another order than they left.
             for (const answer of answers.reverse()) {
@@ -80,4 +80,26 @@ test('our own requests, refills and long silences are never told, however many a
       },
     ),
   )
+})
+
+test('accounts of one organisation that are told limits of their own are not held against each other', () => {
+  const watch = new ForeignUseWatch()
+  for (let i = 0; i < 20; i++) {
+    const accountId = i % 2 === 0 ? 'a' : 'b'
+    const remaining = accountId === 'a' ? 45 : 5
+    watch.sent('org', i * 100)
+    const told = { limit: LIMIT, remaining, sentMs: i * 100, accountId }
+    assert.equal(watch.observed('org', told, i * 100 + 50), null)
+  }
+})
+
+test('our own requests explain a fall whichever account of the organisation sent them', () => {
+  const watch = new ForeignUseWatch()
+  let remaining = 1_000
+  for (let i = 0; i < 30; i++) {
+    for (let k = 0; k < 20; k++) watch.sent('org', i * 100 + k)
+    remaining -= 20
+    const told = { limit: 60, remaining, sentMs: i * 100 + 19, accountId: i % 3 === 0 ? 'a' : 'b' }
+    assert.equal(watch.observed('org', told, i * 100 + 90), null)
+  }
 })
