@@ -11,6 +11,13 @@ import { costText, priceTexts } from './receipt-text.ts'
 import { routingLines } from './routing-text.ts'
 import { attemptText, endLines, shortOutcome } from './usage-end-text.ts'
 
+/** What people call the APIs that records name. */
+const API_NAMES: Readonly<Record<string, string>> = {
+  anthropic: 'messages',
+  'openai-chat': 'chat completions',
+  'openai-responses': 'responses',
+}
+
 /** What a receipt is shown with: whose clock, and the `on_disconnect` that is in force for its key now. */
 export interface ShownWith extends Clock {
   readonly onDisconnect: DisconnectPolicy
@@ -44,7 +51,7 @@ function identityLines(row: UsageRow, { calendar, nowMs }: Clock): readonly stri
   return [
     `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
     ...labelled('Key', [
-      `${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${row.dialect === 'anthropic' ? 'messages' : row.dialect}     Model  ${modelsText(row)}`,
+      `${row.userName}/${row.keyName} (${maskKey(row.keyLast4)})     API  ${API_NAMES[row.dialect] ?? row.dialect}     Model  ${modelsText(row)}`,
     ]),
     ...labelled('Account', account === '' ? [] : [`${account}${upstream}`]),
     ...labelled('Time', [times.join(' · ')]),

@@ -79,12 +79,12 @@ export interface Config {
     readonly lists: ModelLists
     /** Prices, mark-ups and what unknown models cost: in force once they are in the store. */
     readonly changes: readonly ConfiguredChange[]
+    /** Names and globs that only clients of OpenAI's formats use, and the models they stand for. */
+    readonly openAiNames: Readonly<Record<string, string>>
   }
   /** Chat completions and the Responses API. */
   readonly openAi: {
     readonly enabled: boolean
-    /** Names and globs of clients, and the models they stand for. */
-    readonly modelMap: Readonly<Record<string, string>>
     /** Web search tools are honoured. */
     readonly webSearch: boolean
     readonly autoCache: 'off' | 'seen' | 'always'
@@ -209,6 +209,7 @@ export function toConfig(
           ? []
           : [unknownModelChange(settings.models.unknown_model)]),
       ],
+      openAiNames: settings.openai_compat.model_map,
     },
     openAi: openAiOf(settings.openai_compat),
     logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
@@ -220,7 +221,6 @@ export function toConfig(
 function openAiOf(settings: Settings['openai_compat']): Config['openAi'] {
   return {
     enabled: settings.enabled,
-    modelMap: settings.model_map,
     webSearch: settings.web_search,
     autoCache: settings.auto_cache,
     forcedToolChoice: settings.forced_tool_choice,

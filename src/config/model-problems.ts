@@ -33,6 +33,10 @@ export function modelProblems(
   for (const [alias, model] of Object.entries(models.lists.aliases)) {
     requireModel(`models.aliases.${alias}`, model)
   }
+  for (const [name, model] of Object.entries(models.openAiNames)) {
+    if (!Object.hasOwn(models.lists.aliases, model))
+      requireModel(`openai_compat.model_map.${name}`, model)
+  }
   for (const { kind, subject, value } of models.changes) {
     if (kind === 'price' && isRecord(value) && typeof value.priceAs === 'string')
       requireModel('models.unknown_model', value.priceAs)

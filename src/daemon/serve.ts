@@ -134,7 +134,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       markup: config.billing.markup,
       onDisconnect: config.billing.onDisconnect,
       timeZone,
-      translation: { settings: config.openAi, modelMap: config.openAi.modelMap },
+      translation: { settings: config.openAi, modelMap: config.models.openAiNames },
     },
     contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
     running: new Set(),

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { parse } from 'yaml'
 import { defaultConfig } from '../../src/config/config.ts'
 import { type ConfigOption, loadConfig } from '../../src/config/load.ts'
+import { modelProblems } from '../../src/config/model-problems.ts'
 import { defaultDatabaseFile, findConfigFile, type Place } from '../../src/config/place.ts'
 import { DEFAULTS, environmentName, SETTING_PATHS, schema } from '../../src/config/schema.ts'
 
@@ -489,4 +490,14 @@ test('no setting lets a request run longer than the ledger check takes for alive
     assert.equal(refused.kind, 'invalid')
     assert.match(JSON.stringify(refused), new RegExp(`at most ${most}`))
   }
+})
+
+test('a name of OpenAI’s clients that stands for no model is a problem', () => {
+  const { models } = defaultConfig()
+  const named = (openAiNames: Record<string, string>) =>
+    modelProblems({ ...models, openAiNames }, [], Date.now())
+  assert.deepEqual(named({ 'gpt-*': 'claude-sonnet-4-6' }), [])
+  const [{ path, message }] = named({ 'gpt-4o': 'claude-sonet-4-6' })
+  assert.equal(path, 'openai_compat.model_map.gpt-4o')
+  assert.match(message, /there is no model "claude-sonet-4-6". Did you mean claude-sonnet-4-6/)
 })

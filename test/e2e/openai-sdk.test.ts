@@ -413,8 +413,11 @@ test('the list of models is OpenAI’s, with our own names, for what the key may
     key: { models: ['claude-haiku-*', 'claude-sonnet-4-6'] },
     config: (config) => ({
       ...config,
-      models: { ...config.models, lists: { ...config.models.lists, aliases: { fast: MODEL } } },
-      openAi: { ...config.openAi, modelMap: { 'gpt-4o': MODEL, 'gpt-*': 'claude-haiku-4-5' } },
+      models: {
+        ...config.models,
+        lists: { ...config.models.lists, aliases: { fast: MODEL } },
+        openAiNames: { 'gpt-4o': MODEL, 'gpt-*': 'claude-haiku-4-5' },
+      },
     }),
   })
   const client = openAiFor(w)
