@@ -375,6 +375,48 @@ export function testLimits(driver: keyof typeof DRIVERS): void {
   )
 
   test(
+    say('the last event of a kind is told per account, until a person has seen to it'),
+    async (t) => {
+      const { store, accountId } = await createWorld(t, driver)
+      const other = newAccount({ name: 'other' })
+      await store.addAccount(other, by())
+      const nowMs = by().nowMs
+      const event = (id: string, kind: string, agoMs: number) => ({
+        accountId: id,
+        atMs: nowMs - agoMs,
+        kind,
+        message: `${agoMs} ms ago`,
+        requestId: null,
+      })
+      await store.saveHealth(
+        [],
+        [
+          event(accountId, 'cap_reached', 3_000),
+          event(other.id, 'cap_reached', 2_000),
+          event(accountId, 'cap_reached', 1_000),
+          event(accountId, 'cooling', 500),
+        ],
+      )
+      const told = async (sinceMs = nowMs - 10_000) => {
+        const query = { kind: 'cap_reached', sinceMs, settledBy: 'account.update' } as const
+        const events = await store.lastAccountEvents(query)
+        return events.map(({ accountId: id, message }) => [id, message])
+      }
+      assert.deepEqual(await told(), [
+        [accountId, '1000 ms ago'],
+        [other.id, '2000 ms ago'],
+      ])
+      assert.deepEqual(await told(nowMs - 1_500), [[accountId, '1000 ms ago']])
+      const credential = { sealed: new Uint8Array(8), last4: 'abcd', fingerprint: '012345' }
+      await store.rotateCredential(other.id, credential, by())
+      await store.updateAccount(accountId, { dayCapMicro: 77 }, { ...by(), nowMs: nowMs - 900 })
+      assert.deepEqual(await told(), [[other.id, '2000 ms ago']])
+      await store.removeAccount(other.id, by())
+      assert.deepEqual(await told(), [])
+    },
+  )
+
+  test(
     say('recovery charges the mark-up of the hold and the prices that people set'),
     async (t) => {
       const { store, accountId, ...who } = await createWorld(t, driver)
