@@ -179,3 +179,40 @@ test('what is left of a deleted user is found by the name that they had', async 
   await cli.ok('users create ann')
   assert.match(await cli.ok('credit reconcile'), /for 2 users \(1 deleted\)/)
 })
+
+test('a user who is suspended is shown with when, by whom and why', async (t) => {
+  const cli = await world(t)
+  assert.doesNotMatch(await cli.ok('users list'), /REASON/)
+  assert.equal(await cli.ok('users resume bob'), 'bob is active already.\n')
+  await cli.ok('users suspend bob --reason unpaid --yes')
+  assert.equal(await cli.ok('users suspend bob'), 'bob is suspended already.\n')
+  assert.match(await cli.ok('users show bob'), /^Suspended Sun 22 Nov 12:04 by cli:ann: unpaid$/m)
+  assert.match(await cli.ok('users list'), /REASON\nbob +suspended .* unpaid$/m)
+  await cli.ok('users resume bob')
+  assert.doesNotMatch(await cli.ok('users show bob'), /Suspended/)
+})
+
+test('somebody who is never warned of a low balance is shown with none', async (t) => {
+  const cli = await world(t)
+  await cli.ok('users update bob --low-balance 20')
+  assert.match(await cli.ok('users update bob --low-balance none'), /low balance \$20\.00 → none/)
+  assert.match(await cli.ok('credit show bob'), / none$/m)
+})
+
+test('a rehearsal says that it would, never that it did', async (t) => {
+  const cli = await world(t)
+  for (const [line, text] of [
+    ['users create ann', /^Would add ann {3}balance \$0\.00$/m],
+    ['users suspend bob', /^Would suspend bob\.$/m],
+    [
+      'users delete bob --forfeit',
+      /^Would delete bob\. 2 keys revoked\. \$5\.00 of credit lapses\.$/m,
+    ],
+    ['users update bob --note x', /^bob {2}note none → x\.$/m],
+    ['keys limit bob/laptop --rpm 5', /^bob\/laptop {2}requests\/min 60 → 5\.$/m],
+  ] as const) {
+    const out = await cli.ok(`${line} --dry-run`)
+    assert.match(out, text)
+    assert.doesNotMatch(out, /In force/)
+  }
+})

@@ -34,7 +34,7 @@ export async function showCredit(context: Context, call: Invocation): Promise<vo
       ...user,
       runsOut: runsOutIn(user, nowMs),
       isLow: isLowBalance(user, noticeMicro),
-      lowAt: lowAtMicro === null ? '–' : formatUsd(lowAtMicro),
+      lowAt: lowAtMicro === null ? '–' : lowAtMicro === 0 ? 'none' : formatUsd(lowAtMicro),
     }
   })
   const total = { name: 'total', ...totals, runsOut: '', isLow: false, lowAt: '' }

@@ -58,7 +58,7 @@ export async function limitKey(context: Context, call: Invocation): Promise<void
   })
   print.out(
     isChanged
-      ? `${key.userName}/${key.name}  ${changes.join(' · ')}.   In force now.`
+      ? `${key.userName}/${key.name}  ${changes.join(' · ')}.${context.globals.dryRun ? '' : '   In force now.'}`
       : `${key.userName}/${key.name} is set like that already.`,
   )
 }

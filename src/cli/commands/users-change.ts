@@ -28,7 +28,8 @@ export async function updateUser(context: Context, call: Invocation): Promise<vo
   }
   printChange(context, user, change, (after) => {
     const changes = userChanges(user, { ...user, ...after })
-    return `${user.name}  ${changes.join(' · ')}.   In force now.`
+    const when = context.globals.dryRun ? '' : '   In force now.'
+    return `${user.name}  ${changes.join(' · ')}.${when}`
   })
 }
 
@@ -58,7 +59,9 @@ function userChanges(before: UserSummary, after: UserSummary): readonly string[]
 }
 
 function lowBalanceText({ lowBalanceMicro }: UserSummary): string {
-  return lowBalanceMicro === null ? 'default' : formatUsdFull(lowBalanceMicro)
+  if (lowBalanceMicro === null) return 'default'
+  // Nothing is below zero but a debt: `none` is written so.
+  return lowBalanceMicro === 0 ? 'none' : formatUsdFull(lowBalanceMicro)
 }
 
 /** No key of the user works until somebody resumes them. */
@@ -79,10 +82,18 @@ async function switchUser(context: Context, call: Invocation, isSuspended: boole
     await context.ask.confirm(`Suspend ${user.name}? ${keysStop(user)} until you resume them.`)
   }
   const change = await store.setUserSuspended(user.id, { isSuspended, reason }, context.by())
-  printChange(context, user, change, () =>
-    isSuspended
-      ? `${user.name} suspended. In force from the next request. Undo: ccgate users resume ${user.name}`
-      : `${user.name} resumed. In force from the next request.`,
+  const isRehearsal = context.globals.dryRun
+  printChange(
+    context,
+    user,
+    change,
+    () => {
+      if (isRehearsal) return `Would ${isSuspended ? 'suspend' : 'resume'} ${user.name}.`
+      return isSuspended
+        ? `${user.name} suspended. In force from the next request. Undo: ccgate users resume ${user.name}`
+        : `${user.name} resumed. In force from the next request.`
+    },
+    `${user.name} is ${isSuspended ? 'suspended' : 'active'} already.`,
   )
 }
 
@@ -96,6 +107,7 @@ function printChange(
   user: UserSummary,
   change: UserChange,
   text: (after: Partial<UserSummary>) => string,
+  sameText = `${user.name} is set like that already.`,
 ): void {
   const { print } = context
   if (change.kind !== 'changed' && change.kind !== 'unchanged') throw userGone(user.name)
@@ -109,8 +121,7 @@ function printChange(
         .map((name) => [name, before[name]]),
     )
     print.document({ ...after, changed: isChanged, in_force: 'now', previous })
-  } else if (!print.quiet)
-    print.out(isChanged ? text(change.after) : `${user.name} is set like that already.`)
+  } else if (!print.quiet) print.out(isChanged ? text(change.after) : sameText)
 }
 
 /** Revokes all keys of a user and hides them; refused while there is credit, unless it may lapse. */
@@ -147,6 +158,11 @@ export async function deleteUser(context: Context, call: Invocation): Promise<vo
   if (print.quiet) return
   const lapsed = forfeited === null ? '' : ` ${lapseText(user)}   (${forfeited.id})`
   const revoked = revokedKeys === 0 ? '' : ` ${keysText(revokedKeys)} revoked.`
+  if (context.globals.dryRun) {
+    // The id of a rehearsal is nobody's.
+    const lapse = forfeited === null ? '' : ` ${lapseText(user)}`
+    return print.out(`Would delete ${user.name}.${revoked}${lapse}`)
+  }
   print.out(`Deleted ${user.name}.${revoked}${lapsed}`)
   print.note(`Their ledger stays: ccgate credit history ${user.id}`)
 }

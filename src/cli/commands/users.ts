@@ -60,7 +60,14 @@ export async function createUser(context: Context, call: Invocation): Promise<vo
   const user = expectFound(await store.findUser(created.user.id), 'user', name)
   if (print.json) print.document({ ...userJson(user), changed: true, in_force: 'now' })
   else if (print.quiet) print.out(user.id)
-  else print.out(`Added ${name}   ${user.id}   balance ${formatUsdFull(user.balanceMicro)}`)
+  else {
+    const balance = `balance ${formatUsdFull(user.balanceMicro)}`
+    print.out(
+      context.globals.dryRun
+        ? `Would add ${name}   ${balance}`
+        : `Added ${name}   ${user.id}   ${balance}`,
+    )
+  }
   print.note(`Next: ccgate keys create ${name}/laptop`)
 }
 
@@ -84,7 +91,16 @@ export async function listUsers(context: Context, call: Invocation): Promise<voi
   if (print.json) return print.document(listJson(page.rows.map(userJson), page))
   if (print.quiet) return print.outAll(page.rows.map((user) => user.id))
   if (users.length === 0) return print.note('No users. Add one: ccgate users create alice')
-  print.table(USER_COLUMNS, page.rows)
+  const suspensions = await Promise.all(page.rows.map((user) => store.getSuspension(user.id)))
+  const reasons = new Map(page.rows.map((user, i) => [user.id, suspensions[i]?.reason ?? '']))
+  const hasReason = [...reasons.values()].some((reason) => reason !== '')
+  const reason: Column<UserSummary> = {
+    header: 'REASON',
+    cell: (user) => reasons.get(user.id) ?? '',
+    dropOrder: 4,
+    mayCut: true,
+  }
+  print.table(hasReason ? [...USER_COLUMNS, reason] : USER_COLUMNS, page.rows)
   notePage(context, { shown: page.rows.length, total: users.length, nextAfter: page.nextAfter })
 }
 
@@ -110,6 +126,14 @@ export async function showUser(context: Context, call: Invocation): Promise<void
   if (print.json) return print.document(userJson(user))
   if (print.quiet) return print.out(user.id)
   print.out(`${user.name}   ${user.id}   ${user.state}`)
+  const suspension = await store.getSuspension(user.id)
+  if (suspension !== null) {
+    const { reason, actor, atMs } = suspension
+    const why = reason === null ? '' : `: ${safeText(reason)}`
+    print.out(
+      `Suspended ${context.calendar().stamp(atMs, context.nowMs)} by ${safeText(actor)}${why}`,
+    )
+  }
   print.out(`Email     ${safeText(user.email ?? '–')}`)
   print.out(
     `Balance   ${formatUsd(user.balanceMicro)}, ${formatUsd(user.heldMicro)} held by running requests`,
