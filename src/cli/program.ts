@@ -128,7 +128,7 @@ function addBasics(program: CcgateCommand, add: Add): void {
     ],
     options: [
       ['--refresh <duration>', 'how often to look (1s)'],
-      ['--screen <name>', 'overview or accounts'],
+      ['--screen <name>', 'overview or accounts; not with --once and --plain'],
       ['--read-only', 'change nothing'],
       ['--once', 'print one picture and end'],
       ['--plain', 'plain text, no full screen'],

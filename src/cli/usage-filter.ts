@@ -1,3 +1,4 @@
+import { aliasTarget, findPrice } from '../billing/price-table.ts'
 import { parseMoney } from '../core/amount.ts'
 import type { Parsed } from '../core/quantity.ts'
 import type { Found, UsageFilter } from '../store/store.ts'
@@ -5,6 +6,7 @@ import { type Context, expectFound } from './context.ts'
 import { usageError } from './errors.ts'
 import type { Calendar } from './format.ts'
 import { accept, type Invocation } from './invocation.ts'
+import { modelFacts } from './model-table.ts'
 import { parseTime } from './parse/time.ts'
 
 /** Which requests a command is about: everything but the page. */
@@ -39,7 +41,7 @@ export async function readUsageFilter(
   }
 }
 
-/** `--user`, `--key`, `--account` as ids, and `--model` as it stands. */
+/** `--user`, `--key`, `--account` as ids, and `--model` as records have it. */
 export async function readOwners(
   context: Context,
   call: Invocation,
@@ -56,8 +58,19 @@ export async function readOwners(
     userId: await id('user', (ref) => store.findUser(ref)),
     keyId: await id('key', (ref) => store.findKey(ref)),
     accountId: await id('account', (ref) => store.findAccount(ref)),
-    model: call.text('model') ?? undefined,
+    model: await readModel(context, call),
   }
+}
+
+/** Records name the model that an alias stood for when they were made; that of today is looked for. */
+async function readModel(context: Context, call: Invocation): Promise<string | undefined> {
+  const model = call.text('model')
+  if (model === null) return undefined
+  const { table, nowMs } = await modelFacts(context)
+  const meant = findPrice(table, model, nowMs) === null ? aliasTarget(table, model, nowMs) : null
+  if (meant === null) return model
+  context.print.note(`${model} is an alias: requests are recorded as ${meant}.`)
+  return meant
 }
 
 /** `--since` and `--until` in ms, read in the calendar's time zone; absent ones are undefined. */

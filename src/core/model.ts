@@ -242,7 +242,7 @@ export interface UsageRecord {
   readonly keyId: string
   /** The client's language: `anthropic` or `openai`. */
   readonly dialect: string
-  /** The model the client asked for. */
+  /** The model the client asked for; where it used an alias of ours, the model that this meant. */
   readonly model: string
   /** The model that answered; null when none did. */
   readonly responseModel: string | null

@@ -291,8 +291,17 @@ test('a file is written whole or not at all, and never over another without --fo
   assert.notEqual(readFileSync(file, 'utf8'), first)
   await w.ok('usage export -o packed.gz --gzip')
   assert.equal(gunzipSync(readFileSync(join(w.dir, 'packed.gz'))).toString(), first)
-  const told = await w.json('usage export --format json -o u.json')
+  await w.ok('usage export -o named.csv.gz')
+  assert.equal(gunzipSync(readFileSync(join(w.dir, 'named.csv.gz'))).toString(), first)
+  const unnamed = await w.run('usage export --gzip -o z.csv')
+  assert.match(unnamed.err, /z\.csv will be compressed, and its name does not end with \.gz/)
+  const told = await w.json('usage export -o u.json')
   assert.deepEqual([told.object, told.rows, told.format], ['usage_export', 1, 'json'])
+
+  assert.equal((await w.json('usage export -o x.csv')).format, 'csv')
+  assert.equal(readFileSync(join(w.dir, 'x.csv'), 'utf8'), first)
+  assert.equal((await w.json('usage export -o x.ndjson')).format, 'ndjson')
+  assert.equal((await w.json('usage export -o x --format json')).format, 'json')
 
   writeFileSync(join(w.dir, 'other.csv.partial'), 'of another export')
   assert.match((await w.run('usage export -o other.csv')).err, /another export writes it/)
@@ -396,4 +405,17 @@ test('on a narrow terminal a receipt is broken between words', async (t) => {
   assert.ok(narrow.split('\n').every((line) => line.length <= 60))
   const words = (text: string) => text.split(/\s+/).filter((word) => word !== '')
   assert.deepEqual(words(narrow), words(plain))
+})
+
+test('requests that used an alias are found by it', async (t) => {
+  const w = await usageWorld(t)
+  await w.ok('models set claude-opus-4-6 --alias fast --yes')
+  const [, id] = await w.asked([
+    { atMs: NOW_MS - 1 },
+    { atMs: NOW_MS, model: 'claude-opus-4-6', responseModel: 'claude-opus-4-6' },
+  ])
+  const found = await w.run('usage list -q --model fast')
+  assert.equal(found.out, `${id}\n`)
+  const told = await w.run('usage list --model fast')
+  assert.match(told.err, /fast is an alias: requests are recorded as claude-opus-4-6\./)
 })

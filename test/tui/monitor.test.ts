@@ -192,6 +192,9 @@ test('without a terminal one block of text is printed, and --once ends there', a
   )
   assert.doesNotMatch(once.stdout, /\x1b/)
   assert.equal(run('--screen', 'keys').status, 2)
+  const accounts = run('--once', '--screen', 'accounts')
+  assert.equal(accounts.status, 2)
+  assert.match(accounts.stderr, /needs the full screen.*\n.*ccgate accounts list/)
   assert.equal(run('--refresh', '10ms').status, 2)
 
   const child = spawn(process.execPath, [...args, '--refresh', '250ms'], {

@@ -22,8 +22,10 @@ export async function monitor(context: Context, call: Invocation): Promise<numbe
   const isReadOnly = call.flag('read-only')
   const isOnce = call.flag('once')
   const isPlain = isOnce || call.flag('plain') || !hasScreen(terminal)
+  const screen = screenOf(call)
+  if (isPlain && screen !== FIRST_SCREEN) throw noPlainScreen(screen)
   const options = {
-    screen: screenOf(call),
+    screen,
     refreshMs: refreshOf(call),
     isReadOnly,
     isPlain,
@@ -137,6 +139,15 @@ function screenOf(call: Invocation): Screen {
   if (found !== undefined) return found.id
   const names = SCREENS.map(({ id }) => id).join(' or ')
   throw usageError(`--screen: there is no screen "${name}".`, `Use ${names}.`, 'bad_value')
+}
+
+/** Plain text is the overview; what the other screens show is told by commands. */
+function noPlainScreen(screen: Screen): Error {
+  return usageError(
+    `--screen ${screen} needs the full screen; as plain text there is the overview.`,
+    `Leave --screen out, or: ccgate ${screen} list`,
+    'bad_value',
+  )
 }
 
 function refreshOf(call: Invocation): number {

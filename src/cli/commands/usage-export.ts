@@ -46,13 +46,14 @@ interface Counts {
 /** `ccgate usage export`: requests, oldest first, or sums by day, in constant memory. */
 export async function exportUsage(context: Context, call: Invocation): Promise<void> {
   const detail = readChoice(call, 'detail', ['request', 'day'] as const) ?? 'request'
-  const format = readChoice(call, 'format', FORMATS) ?? (context.print.json ? 'json' : 'csv')
   const target = readTarget(context, call)
+  const format = readChoice(call, 'format', FORMATS) ?? formatOf(context, target)
+  const gzip = readGzip(context, call, target)
   const calendar = readCalendar(context, call)
   const question = await readUsageFilter(context, call, calendar)
   const store = await context.store('read')
   if (detail === 'day') refuseDetailFilters(call)
-  const job = { context, call, format, target, question }
+  const job = { context, call, format, gzip, target, question }
   if (detail === 'day') {
     const pages = dayPages(store, question, calendar)
     await run(job, { form: DAY_FORM, pages, requestsOf: (row) => row.requests })
@@ -66,6 +67,7 @@ interface Job {
   readonly context: Context
   readonly call: Invocation
   readonly format: ExportFormat
+  readonly gzip: boolean
   readonly target: Target
   readonly question: UsageQuestion
 }
@@ -83,7 +85,7 @@ async function run<T extends { readonly costMicro: Micro }>(
   let bytes: number | null
   try {
     bytes = await writeExport(await piecesOf(job, source, counts), target, {
-      gzip: job.call.flag('gzip'),
+      gzip: job.gzip,
       signal: stop.signal,
     })
   } catch (error) {
@@ -225,6 +227,22 @@ function readTarget({ terminal }: Context, call: Invocation): Target {
     )
   }
   return { kind: 'stdout', stream: terminal.stdout }
+}
+
+/** A file's ending says what it holds; on stdout `--json` asks for rows as JSON. */
+function formatOf({ print }: Context, target: Target): ExportFormat {
+  if (target.kind === 'stdout') return print.json ? 'json' : 'csv'
+  const ending = /\.(\w+)(\.gz)?$/.exec(target.name.toLowerCase())?.[1]
+  return FORMATS.find((format) => format === ending) ?? 'csv'
+}
+
+function readGzip({ print }: Context, call: Invocation, target: Target): boolean {
+  const isAsked = call.flag('gzip')
+  if (target.kind === 'stdout') return isAsked
+  const isNamed = target.name.toLowerCase().endsWith('.gz')
+  if (isAsked && !isNamed)
+    print.warn(`${target.name} will be compressed, and its name does not end with .gz.`)
+  return isAsked || isNamed
 }
 
 function readChoice<T extends string>(

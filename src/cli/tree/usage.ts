@@ -5,7 +5,10 @@ const WHOSE = [
   ['--user <user>', 'only of this user'],
   ['--key <key>', 'only with this key'],
   ['--account <account>', 'only answered by this account'],
-  ['--model <model>', 'only this model, or a pattern: claude-haiku-*'],
+  [
+    '--model <model>',
+    'only this model, a pattern (claude-haiku-*), or what an alias of yours means',
+  ],
 ] as const
 
 const FILTERS = [
@@ -84,16 +87,16 @@ export function addUsage(
     examples: [
       'ccgate usage export --since 2026-11-01 --until 2026-12-01 -o nov.csv',
       'ccgate usage export --format ndjson --user alice | head -1',
-      'ccgate usage export --detail day --since 30d -o days.csv.gz --gzip',
+      'ccgate usage export --detail day --since 30d -o days.csv.gz',
     ],
     options: [
-      ['--format <format>', 'csv (the default), json or ndjson'],
+      ['--format <format>', 'csv, json or ndjson; else as the file is called, else csv'],
       ['-o, --output <file>', 'where to; - is stdout (the default)'],
       ['--detail <what>', 'request (the default): one row each; day: sums by day and key'],
       ...WINDOW,
       ...FILTERS,
       ['--tz <zone>', 'time zone of the days of --detail day'],
-      ['--gzip', 'compressed'],
+      ['--gzip', 'compressed, as a file whose name ends with .gz always is'],
       ['--force', 'replace the file when it is there'],
     ],
     see: ['usage summary'],
