@@ -85,8 +85,7 @@ export class Watch {
 
   /** What the accounts have cost us until now, other runs of the gateway included. */
   async #loadCosts(): Promise<void> {
-    const windows = this.#caps.windows(Date.now())
-    this.#caps.load(windows, await this.#store.listCosts(windows))
+    await this.#caps.load(Date.now(), (windows) => this.#store.listCosts(windows))
   }
 }
 

@@ -41,6 +41,8 @@ export type AttemptEnd =
       readonly timedOut: boolean
       /** `beginWithinMs` is over; `unreachable` then means that no connection was free for so long. */
       readonly ranOut: boolean
+      /** Upstream said so, by a status or an event, rather than fall silent or break off. */
+      readonly isStated: boolean
     }
 
 /** How much of a chunk may go where. */
@@ -132,7 +134,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
       this.#timedOut = true
       if (this.#controller === null) {
         const outcome = this.#outcome('unreachable', 'no free connection in time')
-        this.#finish({ kind: 'failed', timedOut: true, ranOut: true, outcome })
+        this.#finish({ kind: 'failed', timedOut: true, ranOut: true, isStated: false, outcome })
         return
       }
       this.#fail('timeout', { timedOut: true, ranOut: true })
@@ -200,6 +202,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
         kind: 'failed',
         timedOut: false,
         ranOut: false,
+        isStated: false,
         outcome: this.#outcome('unreachable', `no connection (${codeOf(error)})`),
       })
       return
@@ -236,6 +239,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
         kind: 'failed',
         timedOut: false,
         ranOut: false,
+        isStated: false,
         outcome: this.#outcome('abandoned', 'called off'),
       })
     }
@@ -261,7 +265,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     if (tap.errorEvent !== null && !tap.started) {
       const { type } = tap.errorEvent
       const outcome = this.#outcome(outcomeOfErrorEvent(type), `stream began with ${type}`)
-      this.#finish({ kind: 'failed', timedOut: false, ranOut: false, outcome })
+      this.#finish({ kind: 'failed', timedOut: false, ranOut: false, isStated: true, outcome })
       this.#controller?.abort(new Error('stream began with an error'))
       return
     }
@@ -314,14 +318,15 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
   #fail(reason: string, { timedOut = false, ranOut = false } = {}): void {
     const told = this.#phase === 'collecting' && this.status >= 400 ? this.#toldByHead() : null
     if (told !== null && told.kind !== 'client_fault') {
-      this.#finish({ kind: 'failed', timedOut: false, ranOut: false, outcome: told })
+      const isStated = true
+      this.#finish({ kind: 'failed', timedOut: false, ranOut: false, isStated, outcome: told })
       return
     }
     const outcome =
       told === null
         ? this.#outcome('server_error', reason)
         : this.#outcome('client_fault', `${this.status} ${reason}`)
-    this.#finish({ kind: 'failed', timedOut, ranOut, outcome })
+    this.#finish({ kind: 'failed', timedOut, ranOut, isStated: told !== null, outcome })
   }
 
   /** What an error without its text says: `client_fault` where only the text would tell whose fault it is. */

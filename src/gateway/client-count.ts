@@ -57,6 +57,7 @@ export async function forwardCount(
         clientTimeoutMs: call.clientTimeoutMs,
         arrivedMs: call.arrivedMs,
         attempts: [],
+        promptListMicro: () => 0,
         onAttempt: () => {},
       },
       { seeker, first },

@@ -5,6 +5,8 @@ import type { WireError } from '../dialects/dialect.ts'
 export interface ClientSide {
   /** Our own headers for the answer: the key's limits and what its format wants, flat. */
   readonly ownHeaders: () => readonly string[]
+  /** Throws 429 where a request was let in only to join a run; it has found none. */
+  readonly requireSlot: () => Promise<void>
   /** An error as the dialects render it, inside an answer. */
   readonly describe: (error: GatewayError) => WireError
   /** Writes the whole of an error answer about what has begun. */

@@ -1,5 +1,6 @@
 import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import type { Attempt } from '../core/model.ts'
+import type { Micro } from '../core/money.ts'
 import { NO_TOKENS, type TokenCounts } from '../core/usage.ts'
 import type { CacheFigures } from '../pool/affinity.ts'
 import type { LiveAccount, Slot } from '../pool/pool.ts'
@@ -33,11 +34,13 @@ export interface Forwarding extends WantedAccount {
   readonly arrivedMs: number
   /** Filled in as tries end. */
   readonly attempts: Attempt[]
+  /** What reading the prompt costs us at list price, for tries that may have come that far and gave nothing. */
+  readonly promptListMicro: () => Micro
   /** Called before each try; the first is told before anything leaves. */
   readonly onAttempt: (accountId: string) => void
 }
 
-/** What may be sent again after a failure, before one byte has reached the client (reliability R5). */
+/** What may be sent again after a failure, before one byte has reached the client. */
 export type ResendRule =
   /** Refusals and one failure that upstream may have billed. */
   | 'free'
@@ -213,8 +216,7 @@ export async function forward(
         accountId: id,
         outcome,
         durationMs: gateway.clock.monotonicMs() - startedMs,
-        // What upstream may have billed for nothing is the operator's loss (R5).
-        listCostMicro: isOurLoss(end.kind, outcome) ? want.listMicro : 0,
+        listCostMicro: isOurLoss(end, outcome) ? want.promptListMicro() : 0,
       }),
     )
     const { tokens } =
@@ -335,9 +337,12 @@ function mayBeBilled({ kind, httpStatus }: AttemptOutcome): boolean {
   return kind === 'server_error' || (kind === 'client_fault' && (httpStatus ?? 0) < 400)
 }
 
-/** Upstream may have billed a try that gave us nothing. */
-function isOurLoss(end: 'answer' | 'failed', outcome: AttemptOutcome): boolean {
-  return end === 'failed' ? mayBeBilled(outcome) : outcome.kind === 'server_error'
+/**
+ * Upstream may have billed a try that gave us nothing: it fell silent or broke off after it had the request. An
+ * error that it states is not billed.
+ */
+function isOurLoss(end: Exclude<AttemptEnd, { kind: 'stream' }>, outcome: AttemptOutcome): boolean {
+  return end.kind === 'failed' && !end.isStated && mayBeBilled(outcome)
 }
 
 /** Another account answered the same request: so the refusals were about their accounts. */

@@ -148,6 +148,8 @@ export class HoldGrowth {
 
   #granted(amountMicro: Micro, kind: Asked['kind']): void {
     this.#meter.granted()
+    // What is held counts against its account's cap.
+    this.#gateway.caps.resize(this.#exchange.call.requestId, this.#meter.heldListMicro)
     this.#exchange.heldMicro = amountMicro
     this.#note(kind, amountMicro)
   }

@@ -47,6 +47,7 @@ export async function runInference(
     const { prices: pricesOf } = gateway
     const models = admitModels(gateway, call, ready.request)
     if (await joinRun(gateway, call, ready, client)) return
+    await client.requireSlot()
     const markup = markupFor(pricesOf, models.row, {
       keyMarkup: call.live.key.markup,
       serverMarkup: gateway.policy.markup,
@@ -145,13 +146,13 @@ function wantOf({ call, price, meter }: Exchange): WantedAccount {
     keyId: call.live.key.id,
     model: price.id,
     modelClass: price.modelClass,
-    listMicro: meter?.bound.listAmountMicro ?? 0,
+    listMicro: meter?.openListMicro ?? 0,
   }
 }
 
-/** The account may be charged for it: what it may cost counts against that account's cap. */
+/** The account may be charged for it: what is held counts against that account's cap. */
 function reserve({ caps }: Gateway, { call, meter }: Exchange, accountId: string): void {
-  const listMicro = meter?.bound.listAmountMicro ?? 0
+  const listMicro = meter?.heldListMicro ?? 0
   caps.reserve(call.requestId, { accountId, listMicro, atMs: call.arrivedAtMs })
 }
 
@@ -167,6 +168,7 @@ function forwardingOf(gateway: Gateway, exchange: Exchange): Forwarding {
     clientTimeoutMs: call.clientTimeoutMs,
     arrivedMs: call.arrivedMs,
     attempts: exchange.attempts,
+    promptListMicro: () => exchange.meter?.promptListMicro() ?? 0,
     onAttempt(accountId) {
       reserve(gateway, exchange, accountId)
       if (exchange.leftMs === null) exchange.leftMs = gateway.clock.monotonicMs()

@@ -96,6 +96,11 @@ export class Runs {
     return entry.run
   }
 
+  /** How many there are of this key. */
+  countOf(keyId: string): number {
+    return this.#perKey.get(keyId) ?? 0
+  }
+
   /** How many are kept, and their bytes. */
   get size(): { readonly runs: number; readonly bytes: number } {
     return { runs: this.#entries.size, bytes: this.#bytes }

@@ -114,7 +114,11 @@ function bookListCosts(
     attempts[attempts.length - 1] = { ...last, listCostMicro } satisfies Attempt
   caps.release(call.requestId)
   for (const attempt of attempts)
-    caps.spent(attempt.accountId, attempt.listCostMicro, call.arrivedAtMs)
+    caps.spent(call.requestId, {
+      accountId: attempt.accountId,
+      listMicro: attempt.listCostMicro,
+      atMs: call.arrivedAtMs,
+    })
 }
 
 function voidRecord(
@@ -136,10 +140,14 @@ async function close(
   write: Write,
   late: (error: StoreError) => Write = () => write,
 ): Promise<Micro | null> {
-  if (!exchange.holdOpen) return null
+  const { requestId } = record
+  const stored = () => gateway.caps.stored(requestId)
+  if (!exchange.holdOpen) {
+    stored()
+    return null
+  }
   exchange.holdOpen = false
   exchange.burn?.end(record.costMicro, gateway.clock.monotonicMs())
-  const { requestId } = record
   let result: SettleResult
   try {
     result = await write()
@@ -148,10 +156,14 @@ async function close(
     if (mayComeRight(gateway, error)) {
       const settling = keepTrying(gateway, requestId, late(error))
       gateway.late.add(settling)
-      void settling.finally(() => gateway.late.delete(settling))
-    }
+      void settling.finally(() => {
+        gateway.late.delete(settling)
+        stored()
+      })
+    } else stored()
     throw error
   }
+  stored()
   logExchange(gateway, record)
   if (result.kind === 'closed') return result.balanceMicro
   gateway.log.warn({ requestId }, 'hold.already_closed')

@@ -54,11 +54,18 @@ export function requireOpen(context: ServerContext): void {
     throw new GatewayError(closed, { retryAfterMs: closed === 'draining' ? 3_000 : 5_000 })
 }
 
-/** Takes one request of the key's RPM and a slot of its concurrency (`inFlight`); throws 429. */
-export function enter(live: LiveKey, nowMs: number): void {
+/**
+ * Takes one request of the key's RPM and a slot of its concurrency (`inFlight`); throws 429. `runs`: the request
+ * may be a retry of one of so many abandoned runs of its key, which have their slots yet. For their sake it may come
+ * in beyond the limit, up to twice that, and has to ask for a slot (`requireSlot`) when it joins none.
+ */
+export function enter(live: LiveKey, nowMs: number, runs = 0): 'entered' | 'entered_to_join' {
   const { rpmLimit, concurrencyLimit } = live.key
   const rpmWaitMs = rpmLimit === null ? 0 : live.window.waitMs(rpmLimit, nowMs)
-  const admission = admit({ rpmLimit, concurrencyLimit }, { inFlight: live.inFlight, rpmWaitMs })
+  const { inFlight } = live
+  const beyond = Math.min(runs, concurrencyLimit ?? 0)
+  const load = { inFlight: Math.max(0, inFlight - beyond), rpmWaitMs }
+  const admission = admit({ rpmLimit, concurrencyLimit }, load)
   switch (admission.kind) {
     case 'rpm_exceeded':
       throw new GatewayError('key_rpm_exceeded', {
@@ -69,15 +76,26 @@ export function enter(live: LiveKey, nowMs: number): void {
         retryAfterMs: admission.retryAfterMs,
       })
     case 'concurrency_exceeded':
-      throw new GatewayError('key_concurrency_exceeded', {
-        facts: { limit: admission.limit },
-        retryAfterMs: 1_000,
-      })
+      throw concurrencyExceeded(admission.limit)
     case 'admitted':
       break
   }
   if (rpmLimit !== null) live.window.take(rpmLimit, nowMs)
   live.inFlight++
+  return concurrencyLimit !== null && inFlight >= concurrencyLimit ? 'entered_to_join' : 'entered'
+}
+
+/** What came in to join a run and has found none goes on only if there is a slot for it; throws 429. */
+export async function requireSlot(live: LiveKey): Promise<void> {
+  // A run that has just come to nothing gives its slot back in this turn of the event loop.
+  await new Promise((resolve) => setImmediate(resolve))
+  const { concurrencyLimit } = live.key
+  if (concurrencyLimit !== null && live.inFlight > concurrencyLimit)
+    throw concurrencyExceeded(concurrencyLimit)
+}
+
+function concurrencyExceeded(limit: number): GatewayError {
+  return new GatewayError('key_concurrency_exceeded', { facts: { limit }, retryAfterMs: 1_000 })
 }
 
 /** Throws 429 while the key rests because it spends too fast; the beginning of a rest is logged. */

@@ -12,6 +12,7 @@ const BODY = {
   messages: [{ role: 'user', content: 'Hello, world!' }],
 }
 const VERSION = { 'anthropic-version': '2023-06-01' }
+const FIRST = { 'x-stainless-retry-count': '0' }
 const RETRY = { ...VERSION, 'x-stainless-retry-count': '1' }
 
 function onDisconnect(t: TestContext, policy: DisconnectPolicy, options: WorldOptions = {}) {
@@ -292,5 +293,37 @@ test('a stream that was stopped for want of a client is not joined while it is s
   assert.equal(eventsOf(text).at(-1)?.event, 'message_stop')
   assert.equal(headers.get('x-cc-joined-request-id'), null)
   await w.settled()
+  await assertClean(w)
+})
+
+test('a key with one slot joins its own abandoned run, and begins nothing else meanwhile', async (t) => {
+  const w = await world(t)
+  const key = await w.newKey('alice', 'one', {
+    concurrencyLimit: 1,
+    onDisconnect: { kind: 'finish' },
+  })
+  const one = { ...w, key }
+  const own = { 'x-api-key': key }
+  const fault = 'output_tokens=400,token_rate=400'
+  await leave(one, { stream: true }, fault, (text) => /content_block_delta/.test(text))
+  assert.equal((await retry(w, { max_tokens: 499 }, own)).status, 429, 'another request')
+  assert.equal((await retry(w, { stream: true }, { ...own, ...FIRST })).status, 429, 'no retry')
+  const { status, text, headers } = await retry(w, { stream: true }, own)
+  assert.equal(status, 200, text)
+  assert.ok(headers.get('x-cc-joined-request-id'))
+  assert.equal(eventsOf(text).at(-1)?.event, 'message_stop')
+  await w.settled()
+  assert.equal(w.sandbox.requests.length, 1)
+  assert.equal((await retry(w, { max_tokens: 499 }, own)).status, 200, 'the slot is free again')
+  await assertClean(w)
+})
+
+test('a key with one slot gets a second try where its abandoned run comes to nothing', async (t) => {
+  const w = await world(t)
+  const key = await w.newKey('alice', 'one', { concurrencyLimit: 1 })
+  const fault = 'first_byte_ms=300,status=529'
+  await leave({ ...w, key }, {}, fault, () => w.sandbox.counters.inFlight === 1)
+  const { status, text } = await retry(w, {}, { 'x-api-key': key })
+  assert.equal(status, 200, text)
   await assertClean(w)
 })

@@ -110,7 +110,7 @@ export interface Meaning {
   readonly health: { readonly part: 'account' | 'model'; readonly state: string } | null
   /** Another account is asked; then its answer is the client's. */
   readonly resends: boolean
-  /** Upstream may have billed it: booked as the operator's loss. */
+  /** Upstream may have billed its prompt: booked as the operator's loss. */
   readonly isLoss: boolean
   /** Where nobody else is asked. */
   readonly alone: Seen
@@ -183,10 +183,9 @@ const MEANINGS = {
   },
   failed: {
     ...VOID,
-    why: '5xx: counted, may have been billed upstream: one resend, the operator’s loss; any 5xx is 502',
+    why: '5xx: counted, may have done something upstream: one resend; an error is not billed; any 5xx is 502',
     outcome: 'server_error',
     health: COOLING,
-    isLoss: true,
     alone: { status: 502, code: 'upstream_error' },
   },
   unreachable: {

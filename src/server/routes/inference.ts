@@ -2,7 +2,7 @@ import type { GatewayError } from '../../core/errors.ts'
 import { runInference } from '../../gateway/pipeline.ts'
 import { noteRefusal } from '../../gateway/refusals.ts'
 import { receiveBody } from '../body.ts'
-import { callOf, enter, identify, requireOpen, requireSlowBurn } from '../caller.ts'
+import { callOf, enter, identify, requireOpen, requireSlot, requireSlowBurn } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { formatHeaders, limitHeaders, ownHeaders } from '../own-headers.ts'
 import { replyError, wireError } from '../reply.ts'
@@ -15,12 +15,14 @@ export async function serveInference(incoming: Incoming): Promise<void> {
   const live = await identify(incoming)
   const call = callOf(incoming, live)
   let entered = false
+  let joinsOnly = false
   try {
     let body: Buffer
     try {
       requireOpen(context)
       requireSlowBurn(live, context, incoming.arrivedMs)
-      enter(live, incoming.arrivedMs)
+      const runs = call.isRetry ? gateway.runs.countOf(live.key.id) : 0
+      joinsOnly = enter(live, incoming.arrivedMs, runs) === 'entered_to_join'
       entered = true
       body = await receiveBody(incoming)
     } catch (error) {
@@ -32,6 +34,9 @@ export async function serveInference(incoming: Incoming): Promise<void> {
     const limits = limitHeaders(incoming)
     await runInference(gateway, call, body, {
       ownHeaders: () => [...limits, ...formatHeaders(incoming)],
+      requireSlot: async () => {
+        if (joinsOnly) await requireSlot(live)
+      },
       describe: (error) => wireError(error, requestId, contact, 'stream'),
       replyError(error: GatewayError) {
         const extraHeaders = ownHeaders(incoming)
