@@ -103,10 +103,10 @@ test('an account gets caps, order and limits after it was added, and shows them'
   const updated = await cli.json('accounts update main --month-cap 1000 --priority 2 --rpm 50')
   assert.deepEqual(updated.previous, { priority: 1, rpm_limit: null, month_cap_micro: null })
   assert.deepEqual([updated.day_cap_micro, updated.month_cap_micro], [50_000_000, 1_000_000_000])
-  assert.match(
-    await cli.ok('accounts show main'),
-    /^Limits +50\/min · any number parallel · \$50\.00\/day · \$1,000\.00\/month · all models · priority 2/m,
-  )
+  const shown = await cli.ok('accounts show main')
+  assert.match(shown, /^Limits +50\/min · any number parallel · all models · priority 2/m)
+  assert.match(shown, /^Cap +\$50\.00\/day, \$0\.00 used at list prices, resets 00:00 UTC/m)
+  assert.match(shown, /^Cap +\$1,000\.00\/month, \$0\.00 used at list prices/m)
   assert.equal(
     await cli.ok('accounts update main --day-cap none'),
     'main  day cap $50.00 → none.   In force now.\n',

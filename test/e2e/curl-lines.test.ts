@@ -250,13 +250,15 @@ test('usage of a request that still runs is pending; that of others is unknown',
   assert.deepEqual([complete.status, complete.output_tokens], ['complete', 60])
 })
 
-test('the line that speaks OpenAI gets a clear answer while that part does not stand', async (t) => {
+test('the line that speaks OpenAI gets an answer in that format', async (t) => {
   const w = await world(t)
   const response = await fetch(`${w.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${w.key}`, 'content-type': 'application/json' },
     body: LINES[0].body,
   })
-  assert.equal(response.status, 404)
-  assert.match(await response.text(), /No such endpoint: POST \/v1\/chat\/completions/)
+  assert.equal(response.status, 200)
+  const answer = Object(await response.json())
+  assert.equal(answer.object, 'chat.completion')
+  assert.equal(answer.choices[0].message.role, 'assistant')
 })
