@@ -223,7 +223,7 @@ test('every import that the tables allow is used somewhere', () => {
       used.add(`${room} -> ${target}`)
     }
   }
-  // Named by style.md and design.md from the start; the first user will come.
+  // Planned from the start; the first user will come.
   const promised = ['server -> observe', 'sandbox -> wire']
   const allowed = [
     ...Object.entries(MAY_IMPORT).flatMap(([room, list]) => list.map((to) => `${room} -> ${to}`)),

@@ -2,7 +2,7 @@ import type { JsonObject } from './json.ts'
 
 export type ThinkingType = 'adaptive' | 'enabled' | 'disabled' | 'between_tools'
 
-/** What the simulated upstream knows about a model; facts/anthropic-api.md 1, 2.1 and 6. */
+/** What the simulated upstream knows about a model. */
 export interface SandboxModel {
   readonly id: string
   readonly aliases: readonly string[]

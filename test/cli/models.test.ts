@@ -306,7 +306,11 @@ test('one mistake refuses the whole file, and every mistake is listed with its p
   const told = await w.run(`models sync --from-file ${file} --yes --json`)
   const { problems } = (JSON.parse(told.err) as { error: { problems: { path: string }[] } }).error
   const places = problems.map(({ path }) => Number(/\d+/.exec(path)?.[0]))
-  assert.deepEqual(places, [1, 2, 2, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 8, 9], 'in the order of the file')
+  assert.deepEqual(
+    places,
+    [1, 2, 2, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 8, 9],
+    'in the order of the file',
+  )
   assert.equal((await w.run('models show claude-sonnet-5-6')).code, 3, 'the good one neither')
   for (const [content, text] of [
     [{}, /must be a list of models/],

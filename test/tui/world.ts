@@ -260,7 +260,7 @@ const OLD = account('old-key', {
 export const ACCOUNTS = [MAIN, BACKUP, EU1, SPARE, OLD]
 const NAMES = Object.fromEntries(ACCOUNTS.map((each) => [each.id, each.name]))
 
-/** The world of the mock-ups of ux.md 5.4: an hour of traffic over five accounts. */
+/** The world that the screens are drawn from: an hour of traffic over five accounts. */
 export function mockupSnapshot(change: Partial<Snapshot> = {}): Snapshot {
   const traffic = new Traffic()
   const rows: UsageRow[] = []
