@@ -1,4 +1,4 @@
-/** Failed sign-ins an address may make per minute before it is answered without work (reliability K11). */
+/** Failed sign-ins an address may make per minute before it is answered without work. */
 const FAILURES_PER_MINUTE = 20
 /** Addresses remembered; beyond it the oldest are forgotten. */
 const MAX_ADDRESSES = 10_000

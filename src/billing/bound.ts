@@ -6,7 +6,7 @@ import { type Estimates, FIRST_GUESSES } from './learned.ts'
 import type { PriceRow } from './price-table.ts'
 
 /**
- * The one estimate of what a request can cost (M10, M11): from its body, from what receipts have taught,
+ * The one estimate of what a request can cost: from its body, from what receipts have taught,
  * and where neither tells from the cautious constants below. Nothing else in ccgate estimates.
  */
 

@@ -127,7 +127,7 @@ export class HoldMeter {
   }
 
   /**
-   * `message_start` has told the exact input (M12): the size that the hold should have now, or null when it
+   * `message_start` has told the exact input: the size that the hold should have now, or null when it
    * is right. Nothing where the input can still grow. Ask again after `granted` or `refused`.
    */
   started(usage: Usage): Micro | null {

@@ -145,7 +145,7 @@ function insufficient(userName: string, { balanceMicro, heldMicro }: Wallet): Cl
   })
 }
 
-/** Writes the movement once; a reference is made, and told, before anything is written (M20). */
+/** Writes the movement once; a reference is made, and told, before anything is written. */
 export async function moveCredit(
   context: Context,
   movement: Movement,

@@ -36,7 +36,7 @@ export interface TestTarget {
 
 const MAX_BODY_BYTES = 65_536
 
-/** The base URL as it will be stored; refuses what K6 forbids. */
+/** The base URL as it will be stored; refuses what `core/address.ts` forbids. */
 export function readBaseUrl(text: string, allowPrivate: boolean): string {
   const checked = checkBaseUrl(text, { allowPrivate })
   if (checked.kind === 'refused')

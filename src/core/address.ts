@@ -23,7 +23,7 @@ export type BaseUrlResult =
 const PATH_PREFIX = /^(?:\/[\w.~-]+)*$/
 
 /**
- * K6: an upstream's address is https, without user, query or `#`, and neither inside this machine nor in
+ * An upstream's address is https, without user, query or `#`, and neither inside this machine nor in
  * a private network; `allowPrivate` permits those, and http. A name is judged again once it is resolved.
  */
 export function checkBaseUrl(

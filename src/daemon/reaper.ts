@@ -126,7 +126,7 @@ export class Reaper {
 }
 
 /**
- * Whether the money adds up (M22): at start, after a recovery, once a day. If not, admission ends. Stale holds
+ * Whether the money adds up: at start, after a recovery, once a day. If not, admission ends. Stale holds
  * are only told: when the wall clock jumps, every running request is one.
  */
 export async function checkLedger(
@@ -139,7 +139,7 @@ export async function checkLedger(
   gateway.stopAdmission(new Error(`ledger check: ${broken.slice(0, 5).join('; ')}`))
 }
 
-/** Settles or voids the holds of runs that are dead (M18, M19). Safe to repeat; a living run is never touched. */
+/** Settles or voids the holds of runs that are dead. Safe to repeat; a living run is never touched. */
 export async function recoverOrphans(
   gateway: Pick<Gateway, 'store' | 'clock' | 'log' | 'bootId'>,
 ): Promise<number> {

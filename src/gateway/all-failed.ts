@@ -46,7 +46,7 @@ export function allFailed(
     return new GatewayError('upstream_error', {
       facts: { upstream, accounts },
       retryAfterMs: 2_000,
-      // Where the gateway itself may not try again, its clients would only add to it (R6).
+      // Where the gateway itself may not try again, its clients would only add to the trouble.
       shouldRetry: !isSpent,
     })
   }

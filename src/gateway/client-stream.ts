@@ -4,7 +4,7 @@ import type { Micro } from '../core/money.ts'
 import type { ChunkPart } from './attempt.ts'
 import type { Recording } from './recording.ts'
 
-/** A client that takes no bytes for this long is gone (reliability S2). */
+/** A client that takes no bytes for this long is gone. */
 export const STALLED_MS = 60_000
 /** An unfinished event larger than this goes out in pieces. */
 const MAX_TAIL_BYTES = 64 * 1024

@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { targetOf } from './target.ts'
 
-/** How long the free count may take before the context window is used instead (M10). */
+/** How long the free count may take before the context window is used instead. */
 const COUNT_DEADLINE_MS = 2_000
 
 /** Members of a Messages body that the count endpoint takes; the rest it would refuse. */

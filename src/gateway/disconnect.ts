@@ -15,7 +15,7 @@ export interface Produced {
 }
 
 /**
- * How an answer goes on whose client is gone (reliability 1.3). `cancel` stops it at once, `finish` reads
+ * How an answer goes on whose client is gone. `cancel` stops it at once, `finish` reads
  * it to its end, `finish_up_to` reads on for so many tokens or so long. Whatever the policy, thinking that
  * was billed but not shown is worth up to 30 s for its true count.
  */

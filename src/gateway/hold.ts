@@ -27,7 +27,7 @@ export async function meterOf(gateway: Gateway, exchange: Exchange): Promise<Hol
 }
 
 /**
- * Reserves what the meter says before anything leaves (M7 to M11): first by the cheap bound; where the body
+ * Reserves what the meter says before anything leaves: first by the cheap bound; where the body
  * does not tell its size, or the cheap bound does not fit but a counted one might, upstream's free count
  * is asked once, but not about a thread, of which it would see the news alone. Throws `insufficient_credit`
  * or `key_spend_limit` with what is needed, what is there and what would fit.

@@ -113,7 +113,7 @@ async function hold(
   return { seeker, first }
 }
 
-/** Credit is asked before accounts (ux 7.5): who could not pay anyway gets 402, not 503, and does not wait for it. */
+/** Credit is asked before accounts: who could not pay anyway gets 402, not 503, and does not wait for it. */
 async function takeAccountOrSayWhatIsMissing(
   gateway: Gateway,
   exchange: Exchange,

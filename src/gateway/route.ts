@@ -48,7 +48,7 @@ export function plainRoute(): Route {
 
 /**
  * Reads of a request where it belongs. Throws `thread_not_found` for the continuation of a thread that is not
- * this user's or not known here: both are the same to whoever asks (reliability K8).
+ * this user's or not known here: both are the same to whoever asks.
  */
 export async function routeOf(
   gateway: Gateway,

@@ -28,7 +28,7 @@ export class StreamAttempt {
     return this.#forwarded.account.account.id
   }
 
-  /** Tells the store what a crash from now on may bill (M19), and the key's fuse what it burns. */
+  /** Tells the store what a crash from now on may bill, and the key's fuse what it burns. */
   noteProgress(): void {
     const { stream } = this.#forwarded
     if (!stream.tap.started) return

@@ -7,7 +7,7 @@ import type { StreamTap } from '../providers/anthropic/stream-tap.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 
-/** What a stream that broke off used: exact input, estimated output (M15). */
+/** What a stream that broke off used: exact input, estimated output. */
 export function cutStreamUsage(
   gateway: Gateway,
   exchange: Exchange,

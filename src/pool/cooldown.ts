@@ -114,9 +114,9 @@ export function isSoft({ state }: Health): boolean {
 }
 
 /**
- * The rule R1: health after an attempt ended. `jitter` is a random number in [0, 1): half of a doubling
+ * Health after an attempt ended. `jitter` is a random number in [0, 1): half of a doubling
  * rest is fixed and half random, so that accounts do not all come back at once. `isDoubted`: a key whose failures alone may not rest
- * this account, because they have rested another (R3).
+ * this account, because they have rested another.
  */
 export function afterAttempt(
   health: Health,

@@ -4,7 +4,7 @@ import { type Candidate, carriesOne } from './select.ts'
 const PACE_MS = 1_000
 
 /**
- * The panic rule R4: when every account that could serve rests, and some only by a guess of ours, the one
+ * The panic rule: when every account that could serve rests, and some only by a guess of ours, the one
  * whose rest ends first gets a request a second. What upstream stated is never overridden. `tags`: those of
  * which an account must carry one; null: any account.
  */

@@ -116,7 +116,7 @@ export class Pool {
 
   /**
    * Every enabled account as selection sees it, for a model and its class; `tags`: those of which an account
-   * must carry one, null: any. The last one that could serve is paced rather than resting (R4).
+   * must carry one, null: any. The last one that could serve is paced rather than resting.
    */
   candidates(
     model: string,

@@ -11,7 +11,7 @@ export interface RetryPolicy {
 const FREE_PER_SECOND = 3
 
 /**
- * The retry budget R6 of the whole process, over the last ten seconds, so that trouble upstream is not made
+ * The retry budget of the whole process, over the last ten seconds, so that trouble upstream is not made
  * worse by attempts that hardly ever help. Times are monotonic milliseconds.
  */
 export class RetryBudget {

@@ -70,7 +70,7 @@ export function select(candidates: readonly Candidate[], tried: ReadonlySet<stri
 
 /**
  * Why none of these can serve: `capped` when the operator's caps keep all of them away, `limited` when every one
- * that a cap leaves is at a limit (reliability R11).
+ * that a cap leaves is at a limit.
  */
 export function becauseOf(
   waiting: readonly Candidate[],

@@ -7,7 +7,7 @@ const MOST_KEYS = 256
 const MOST_DOUBTED = 1_000
 
 /**
- * The two-key rule R3: while other keys are active on an account, failures that one key alone sees rest one
+ * The two-key rule: while other keys are active on an account, failures that one key alone sees rest one
  * account at most; for another one a second key has to see them as well.
  */
 export class Suspicion {

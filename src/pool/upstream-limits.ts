@@ -33,7 +33,7 @@ const NAMES: readonly LimitName[] = ['requests', 'tokens', 'input', 'output']
 const NOTHING: Reservation = { began() {}, giveBack() {} }
 
 /**
- * What is left of upstream's limits (R8), shared by the accounts of one organisation: told by the headers of
+ * What is left of upstream's limits, shared by the accounts of one organisation: told by the headers of
  * answers, reserved before a request is sent and corrected when its answer begins, refilled in between. Times
  * are monotonic milliseconds. Nothing is known, and nothing limited, until an answer has told.
  */

@@ -20,7 +20,7 @@ export interface RoomLimits {
 }
 
 /**
- * The bounded line of requests that wait for accounts (R10). Keys take turns, one request each (deficit round
+ * The bounded line of requests that wait for accounts. Keys take turns, one request each (deficit round
  * robin whose packets are all of one size, because a slot is what they compete for); within a key the
  * first of each scope may go, so that one that is bound to a full account does not stop those behind it.
  */

@@ -65,7 +65,7 @@ export function badRequest(message: string, code?: string): ApiError {
 
 const REGAIN = 'You will regain access on 2026-12-01 at 00:00 UTC.'
 
-/** Answers that say something about the account rather than the request (facts 4.3 and 4.4). */
+/** Answers that say something about the account rather than the request. */
 export const SPECIAL_ERRORS = {
   credit_too_low: badRequest(
     'Your credit balance is too low to access the Anthropic API. ' +

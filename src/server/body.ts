@@ -34,7 +34,7 @@ function refuseByHeaders(request: IncomingMessage, limits: BodyLimits): void {
   }
 }
 
-/** Free for slow links: ten seconds without a rate, then 16 KiB/s on average (reliability S7). */
+/** Free for slow links: ten seconds without a rate, then 16 KiB/s on average. */
 export const BODY_PACE = { graceMs: 10_000, minBytesPerSecond: 16 * 1024 } as const
 
 /**

@@ -128,7 +128,7 @@ export function replyJson(
 function retryHeaders(error: GatewayError, dialect: Dialect): string[] {
   const headers: string[] = []
   const { status, retryable } = ERRORS[error.code]
-  // A client that gets 429 or 503 without a wait would try again at once (reliability R11).
+  // A client that gets 429 or 503 without a wait would try again at once.
   const isAlwaysTold = status === 429 || status === 503
   const waitMs = error.retryAfterMs ?? (isAlwaysTold ? MAX_RETRY_AFTER_S * 1_000 : null)
   if (waitMs !== null) {

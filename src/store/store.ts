@@ -376,7 +376,7 @@ export interface CreditStore {
     untilMs?: number
     timeZone: string
   }): Promise<readonly LedgerDay[]>
-  /** The money check M22: read-only; an empty `violations` is a clean ledger. */
+  /** The money check: read-only; an empty `violations` is a clean ledger. */
   checkLedger(nowMs: number): Promise<LedgerReport>
   /** The same for one user's wallet, holds, entries and usage. */
   checkWallet(userId: string, nowMs: number): Promise<WalletReport | null>

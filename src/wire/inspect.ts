@@ -14,7 +14,7 @@ export type Inspection =
   | { readonly kind: 'not_an_object'; readonly type: ValueType }
   | ScanFailure
 
-/** Limits of S8, and the UTF-8 check to use. */
+/** How deep and how large JSON may be, and the UTF-8 check to use. */
 export interface InspectOptions {
   /** Nesting that still passes; 64 by default, the body itself being level 1. */
   readonly maxDepth?: number

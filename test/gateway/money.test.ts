@@ -53,7 +53,7 @@ test('upstream sees a request only while its hold is open in the database', asyn
     const { status } = await ask(w, { stream: i % 2 === 0 })
     assert.equal(status, 200)
     assert.equal(arrivals[seen], 1)
-    // M14: closed before the last byte went out.
+    // Closed before the last byte went out.
     assert.equal(openHolds(), 0)
   }
 })

@@ -449,7 +449,7 @@ export function testLimits(driver: keyof typeof DRIVERS): void {
         const usage = await store.getUsage(hold.requestId)
         return usage?.kind === 'usage' ? usage.costMicro : null
       }
-      // M6, V2: 18,234; a fifth more is 21,880.8.
+      // The list cost is 18,234; a fifth more is 21,880.8.
       assert.deepEqual([await costOf(marked), await costOf(unknown)], [21_881, 18_234])
       assert.deepEqual(await violationsOf(store), [])
     },

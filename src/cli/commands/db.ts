@@ -4,7 +4,7 @@ import { EXIT } from '../errors.ts'
 import { formatBytes, formatCount } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 
-/** The money check M22 and SQLite's own; read-only, exit 9 when something is wrong. */
+/** The money check and SQLite's own; read-only, exit 9 when something is wrong. */
 export async function checkDatabase(context: Context, call: Invocation): Promise<number> {
   const { print } = context
   const store = await context.store('read')

@@ -12,7 +12,7 @@ export interface UpstreamAnswer {
   readonly nowMs: number
 }
 
-/** Codes in `error.details.error_code` that are a property of the account (facts 4.3, marked `*`). */
+/** Codes in `error.details.error_code` that are a property of the account. */
 const ACCOUNT_DISABLED_CODES = new Set([
   'organization_on_hold',
   'claude_code_key_creator_not_member',
@@ -42,7 +42,7 @@ interface ErrorBody {
 }
 
 /**
- * The meaning of an answer (reliability R1): what rests, for how long, and whether another account may
+ * The meaning of an answer: what rests, for how long, and whether another account may
  * serve. Only error bodies are read, and only for the phrases that upstream documents or is known to use.
  */
 export function classify(answer: UpstreamAnswer): AttemptOutcome {

@@ -16,7 +16,7 @@ export interface StreamError {
   readonly offset: number
 }
 
-/** What was produced so far: feeds the estimate for a cut stream (M15). */
+/** What was produced so far: feeds the estimate for a cut stream. */
 export interface OutputSoFar {
   /** UTF-8 bytes of text, tool input and shown thinking, unescaped. */
   readonly visibleBytes: number

@@ -9,7 +9,7 @@ export interface StreamUsage extends Usage {
   readonly deltas: number
 }
 
-/** No request uses more tokens of one class; what claims to is a fault (reliability M4). */
+/** No request uses more tokens of one class; what claims to is a fault. */
 const MAX_TOKENS = 100_000_000
 /** No answer has more iterations or searches than this; further ones are a fault. */
 const MAX_COUNT = 10_000
@@ -155,7 +155,7 @@ function grown(tokens: TokenCounts, floor: TokenCounts, anomalies: Anomalies): T
 
 /**
  * Token counts of a usage object over what was known. The 5m/1h split comes at the start only; cache writes
- * that appear later are 5-minute ones, for server tools make those (facts 3.3).
+ * that appear later are 5-minute ones, for server tools make those.
  */
 function tokensOf(usage: Json, known: TokenCounts, anomalies: Anomalies): TokenCounts {
   const knownWrites = known.cacheWrite5m + known.cacheWrite1h

@@ -7,7 +7,7 @@ import { type Context, snapshot } from './context.ts'
 /** No more sentences than this per rule: one cause can break a million rows. */
 const MOST_PER_RULE = 20
 
-/** A rule of M22: a query that finds rows which break it and says so in one sentence. */
+/** A rule of the money check: a query that finds rows which break it and says so in one sentence. */
 interface Rule {
   readonly query: string
   /** Where a rule looks at one row after another: the table and its key, between `@after` and `@last`. */

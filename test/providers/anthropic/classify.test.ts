@@ -24,7 +24,7 @@ const invalid = 'invalid_request_error'
 const LOW_CREDIT =
   'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits.'
 
-/** Rows of reliability R1 and of facts 4.2 to 4.4: what upstream answers, and whose business that is. */
+/** What upstream answers, and whose business that is. */
 const ROWS: readonly [status: number, text: string, kind: OutcomeKind][] = [
   [200, '', 'ok'],
   [201, '', 'ok'],
