@@ -162,6 +162,9 @@ function rehearsed(value: unknown): unknown {
   return { ...value, ...inForce, dry_run: true }
 }
 
+/** A column that may be cut comes back only if so much of it can be read. */
+const LEAST_CUT = 10
+
 /** Chooses columns and their widths by these rows. */
 function layOut<T>(
   columns: readonly Column<T>[],
@@ -183,6 +186,17 @@ function layOut<T>(
     if (order(victim) === 0) break
     shown.splice(shown.indexOf(victim), 1)
   }
+  // What left for a wide column may still have room without it, the most important first.
+  const gone = columns.map((_, i) => i).filter((i) => !shown.includes(i))
+  for (const i of gone.toSorted(
+    (a, b) => (columns[a].dropOrder ?? 0) - (columns[b].dropOrder ?? 0),
+  )) {
+    const room = width - total() - 2
+    if (room < (columns[i].mayCut ? Math.min(widths[i], LEAST_CUT) : widths[i])) continue
+    widths[i] = Math.min(widths[i], room)
+    shown.push(i)
+  }
+  shown.sort((a, b) => a - b)
   for (const i of shown) {
     if (total() <= width) break
     if (columns[i].mayCut) widths[i] = Math.max(8, widths[i] - (total() - width))

@@ -419,3 +419,20 @@ test('requests that used an alias are found by it', async (t) => {
   const told = await w.run('usage list --model fast')
   assert.match(told.err, /fast is an alias: requests are recorded as claude-opus-4-6\./)
 })
+
+test('a narrow terminal shows what fits, and a chart that was asked for', async (t) => {
+  const w = await usageWorld(t)
+  await w.asked([{ atMs: NOW_MS, costMicro: 2_000_000 }])
+  const at = async (columns: number, line: string) =>
+    (await w.ok(`${line} --no-color`, { tty: true, columns })).split('\n')
+  const statusAt = async (columns: number) =>
+    (await w.run('status --no-color', { tty: true, columns })).out.split('\n')
+  const [head60] = await at(60, 'usage list')
+  assert.match(head60, /^TIME.* STATUS +KEY +MODEL +COST$/)
+  const [head80, row80] = await at(80, 'usage list')
+  assert.match(head80, /^TIME.* STATUS +KEY +COST +ID$/)
+  assert.match(row80, / alice\S*…?\S* +\$2\.000000 +ccr_\w{26}$/)
+  const chart = await at(60, 'usage summary --by day --chart --since 2d')
+  assert.match(chart.join('\n'), / ████████ {2}\(so far\)\n/)
+  for (const line of [...chart, ...(await statusAt(60))]) assert.ok(line.length <= 60, line)
+})

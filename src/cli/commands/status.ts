@@ -38,7 +38,7 @@ export async function status(context: Context, call: Invocation): Promise<number
   for (;;) {
     const facts = await gather(context, context.terminal.nowMs())
     if (print.json) print.document(statusJson(facts))
-    else if (!print.quiet) print.outAll(statusLines(context, facts))
+    else if (!print.quiet) for (const line of statusLines(context, facts)) print.wrapped(line, 12)
     if (everyMs === null) {
       if (facts.boot === null) return EXIT.daemon
       return call.flag('strict') && facts.attention.length > 0 ? EXIT.problems : EXIT.ok

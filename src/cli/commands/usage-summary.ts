@@ -177,6 +177,9 @@ function columnsOf(
   ]
   if (!hasChart) return columns
   const running = runningLabel(context, query)
+  const { stdout } = context.terminal
+  const isNarrow = stdout.isTTY && (stdout.columns ?? 80) < 80
+  const barWidth = isNarrow ? BAR_WIDTH / 3 : BAR_WIDTH
   const most = rows.reduce((max, row) => Math.max(max, row.costMicro), 0)
   return [
     ...columns,
@@ -185,9 +188,8 @@ function columnsOf(
       cell: (row) => {
         if (isTotal(row)) return ''
         const soFar = query.by.some((_, i) => row.group[i] === running) ? '  (so far)' : ''
-        return `${bar(row.costMicro, most, BAR_WIDTH)}${soFar}`
+        return `${bar(row.costMicro, most, barWidth)}${soFar}`
       },
-      dropOrder: 1,
     },
   ]
 }
