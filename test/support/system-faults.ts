@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -118,7 +118,7 @@ async function fullDisk({ seed, report }: FaultsPlan): Promise<readonly string[]
   const folder = join(tmpdir(), `ccgate-full-${process.pid}`)
   mkdirSync(folder)
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=700', 'tmpfs', folder], {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m,mode=700', 'tmpfs', folder], {
       stdio: 'ignore',
     })
   } catch {
@@ -129,7 +129,7 @@ async function fullDisk({ seed, report }: FaultsPlan): Promise<readonly string[]
   try {
     return await onFullDisk(folder, seed, report)
   } finally {
-    execFileSync('umount', [folder])
+    execFileSync('umount', ['-l', folder])
     rmSync(folder, { recursive: true })
   }
 }
@@ -145,8 +145,9 @@ async function onFullDisk(folder: string, seed: number, report: FaultsPlan['repo
   const told = new Set<string>()
   const filler = join(folder, 'filler')
   for (const end of ['room', 'kill'] as const) {
-    await sleep(1_000)
-    fill(folder, filler)
+    // The gateway makes its file for a full disk some seconds after its start.
+    await sleep(end === 'room' ? 13_000 : 1_000)
+    fill(filler)
     await sleep(2_500)
     const refused = running.statuses.get('503 storage_full') ?? 0
     if (refused === 0) found.push('full disk: no request was refused with storage_full')
@@ -178,12 +179,9 @@ async function onFullDisk(folder: string, seed: number, report: FaultsPlan['repo
   return found
 }
 
-/** Leaves not one free block. */
-function fill(folder: string, filler: string): void {
-  const { bavail, bsize } = statfsSync(folder)
-  let bytes = bavail * bsize
-  writeFileSync(filler, Buffer.alloc(Math.max(0, bytes - 65_536)))
-  for (bytes = 65_536; bytes >= 512; bytes /= 2) {
+/** Leaves not one free block, whatever else is written meanwhile. */
+function fill(filler: string): void {
+  for (let bytes = 4_194_304; bytes >= 512; bytes /= 2) {
     try {
       for (;;) writeFileSync(filler, Buffer.alloc(bytes), { flag: 'a' })
     } catch {
