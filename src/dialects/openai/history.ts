@@ -104,6 +104,8 @@ interface Segment {
   readonly blocks: Block[]
   readonly system: Block[]
   hasUser: boolean
+  /** Nothing followed the answer but an empty one. */
+  wasUntouched: boolean
 }
 
 /** The calls of one client id. */
@@ -148,6 +150,8 @@ class HistoryBuilder {
     if (turn.thinking.length + turn.blocks.length + turn.calls.length === 0) {
       // An empty answer is left out, but it was an answer: the turn before it has ended.
       if (needsContinue(before)) {
+        // Where the answer turns out not to be empty, nothing will stand between the two.
+        before.wasUntouched = isUntouched(before)
         before.blocks.unshift(continueBlock())
         before.hasUser = true
       }
@@ -219,7 +223,7 @@ class HistoryBuilder {
       const isLast = i === this.#segments.length - 1
       if (segment.after !== null) {
         // In prefill the text must not end in a blank; the same when the next turn is another answer.
-        if (prefill && isUntouched(segment))
+        if (prefill && (segment.wasUntouched || isUntouched(segment)))
           segment.after.content = trimmedEnd(segment.after.content)
         messages.push({ role: 'assistant', content: segment.after.content })
       }
@@ -257,7 +261,8 @@ class HistoryBuilder {
 }
 
 function segmentAfter(after: Segment['after']): Segment {
-  return { after, results: [], blocks: [], system: [], hasUser: false }
+  const nothing = { results: [], blocks: [], system: [] }
+  return { after, ...nothing, hasUser: false, wasUntouched: false }
 }
 
 /** An answer without calls that no user's turn follows. */
