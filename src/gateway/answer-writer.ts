@@ -11,6 +11,8 @@ export interface AnswerWriter {
   release(closed: Closed): void
   /** It ends here; null: upstream has said why, or nobody is there. */
   endWith(error: GatewayError | null): void
+  /** What upstream wants to go on with; null where it has not paused, or the client itself goes on. */
+  pausedContent(): readonly unknown[] | null
   /** Called every few seconds with the monotonic time. */
   tick(nowMs: number): void
 }
@@ -24,6 +26,7 @@ export function passingWriter(
     take: (chunk, part) => client.take(chunk, part),
     release: () => client.release(),
     endWith: (error) => client.endWith(error === null ? null : Buffer.from(renderError(error))),
+    pausedContent: () => null,
     // Upstream sends its own pings, and they pass.
     tick: () => {},
   }

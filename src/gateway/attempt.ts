@@ -20,6 +20,8 @@ export interface AttemptRequest {
   /** Longest silence inside an answer. */
   readonly idleMs: number
   readonly nowMs: () => number
+  /** Of the rounds before, where this one goes on with a paused answer. */
+  readonly tap?: StreamTap
 }
 
 /** How a try ended, or began to flow. Nothing of it has reached the client yet. */
@@ -126,7 +128,7 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
 
   constructor(request: AttemptRequest) {
     this.#request = request
-    this.tap = new StreamTap({ requestedModel: request.model })
+    this.tap = request.tap ?? new StreamTap({ requestedModel: request.model })
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -216,6 +218,8 @@ class UpstreamCall implements Dispatcher.DispatchHandler, LiveStream {
     const early = this.#early
     this.#early = []
     for (const event of early) {
+      // What it was told may have made it stop the stream.
+      if (this.#sink !== sink) return
       if (event === 'end') sink.end()
       else if ('broken' in event) sink.broken(event.broken)
       else sink.data(event.chunk, event.part)

@@ -72,6 +72,11 @@ export class HoldGrowth {
     this.#tap = parts.tap
   }
 
+  /** There is no money for more than what is held. */
+  get isRefused(): boolean {
+    return this.#noRoom !== null
+  }
+
   /** `message_start` is here. */
   started(): void {
     const targetMicro = this.#meter.started(this.#tap.usage())

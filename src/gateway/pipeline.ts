@@ -18,6 +18,7 @@ import { closeAfterFailure } from './refusals.ts'
 import { startRelay } from './relay.ts'
 import { withRepairs } from './repair.ts'
 import { relayedHead } from './reply-head.ts'
+import { nextRoundOf } from './rounds.ts'
 import { routeOf } from './route.ts'
 import type { Seeker } from './seek.ts'
 import { readyRequest } from './translation.ts'
@@ -62,7 +63,7 @@ export async function runInference(
 
     // 5. forward: one account after another, while nothing has reached the client.
     const forwarding = forwardingOf(gateway, exchange)
-    const forwarded = await withRepairs(
+    const { forwarded, body: sent } = await withRepairs(
       exchange,
       await forward(gateway, forwarding, found, callOff),
       async (body, { account }) => {
@@ -74,7 +75,8 @@ export async function runInference(
     exchange.accountId = forwarded.account.account.id
 
     // 6. relay and 7. settle: the last byte waits for the settlement.
-    if (forwarded.kind === 'stream') await relay(gateway, exchange, forwarded, { client, presence })
+    if (forwarded.kind === 'stream')
+      await relay(gateway, exchange, forwarded, { client, presence, sent })
     else {
       presence.ignore()
       const { run } = presence
@@ -182,7 +184,7 @@ async function relay(
   gateway: Gateway,
   exchange: Exchange,
   forwarded: Extract<Forwarded, { kind: 'stream' }>,
-  { client, presence }: { client: ClientSide; presence: ClientPresence },
+  { client, presence, sent }: { client: ClientSide; presence: ClientPresence; sent: Uint8Array },
 ): Promise<void> {
   const { call } = exchange
   exchange.upstreamRequestId = forwarded.stream.upstreamRequestId
@@ -192,6 +194,7 @@ async function relay(
     forwarded,
     run: presence.run,
     describe: client.describe,
+    nextRound: nextRoundOf(gateway, exchange, { body: sent, account: forwarded.account }),
     client: {
       response: call.response,
       writeHead(head) {

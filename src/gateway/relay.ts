@@ -3,7 +3,7 @@ import type { Usage } from '../core/usage.ts'
 import type { WireError } from '../dialects/dialect.ts'
 import { Absence } from './absence.ts'
 import type { AnswerWriter } from './answer-writer.ts'
-import type { ChunkPart, LiveStream, StreamSink } from './attempt.ts'
+import type { AttemptEnd, ChunkPart, LiveStream, StreamSink } from './attempt.ts'
 import { ClientStream, STALLED_MS, type StreamClient } from './client-stream.ts'
 import { policyOf } from './disconnect.ts'
 import type { Exchange } from './exchange.ts'
@@ -12,6 +12,7 @@ import type { Gateway, RunningExchange } from './gateway.ts'
 import { HoldGrowth } from './hold-growth.ts'
 import { cannotGoOn, type NoRoom } from './no-money.ts'
 import { isStreamed } from './ready-request.ts'
+import { type NextRound, Rounds } from './rounds.ts'
 import type { AbandonedRun, Joined } from './runs.ts'
 import type { Closed } from './settle.ts'
 import { StreamAttempt } from './stream-attempt.ts'
@@ -33,6 +34,8 @@ export interface RelayContext {
   readonly run: AbandonedRun | null
   /** An error as the dialects render it. */
   readonly describe: (error: GatewayError) => WireError
+  /** Goes on where upstream pauses; null: the client does. */
+  readonly nextRound: NextRound | null
 }
 
 /** Passes a stream to its client and settles it. */
@@ -55,13 +58,14 @@ type LastWords = ((closed: Closed, usage: Usage) => GatewayError) | null
 class Relay implements StreamSink, RunningExchange {
   readonly #gateway: Gateway
   readonly #exchange: Exchange
-  readonly #stream: LiveStream
+  #stream: LiveStream
   readonly #brake: StreamBrake
   readonly #attempt: StreamAttempt
   readonly #client: ClientStream
   readonly #writer: AnswerWriter
   readonly #absence: Absence
   readonly #growth: HoldGrowth | null
+  readonly #rounds: Rounds
   readonly #startedMs: number
   #done: () => void = () => {}
   #hasBegun = false
@@ -76,6 +80,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#gateway = gateway
     this.#exchange = exchange
     this.#stream = forwarded.stream
+    this.#rounds = new Rounds(context.nextRound, (end) => this.#continued(end))
     this.#brake = new StreamBrake(forwarded.stream)
     this.#attempt = new StreamAttempt(gateway, exchange, forwarded)
     this.#startedMs = gateway.clock.monotonicMs()
@@ -122,7 +127,8 @@ class Relay implements StreamSink, RunningExchange {
     }
     this.#writer.take(chunk, part)
     if (tap.ended) {
-      this.#complete()
+      const content = this.#mayGoOn() ? this.#writer.pausedContent() : null
+      if (content === null || !this.#rounds.goOn(this.#stream, content)) this.#complete()
       return
     }
     this.#growth?.check()
@@ -233,9 +239,26 @@ class Relay implements StreamSink, RunningExchange {
     )
   }
 
+  /** The next round of a paused answer flows on as this one did. */
+  #continued(end: AttemptEnd): void {
+    if (this.#isClosing) {
+      if (end.kind === 'stream') end.stream.abort()
+    } else if (end.kind === 'stream') {
+      this.#stream = end.stream
+      this.#brake.moveTo(end.stream)
+      end.stream.attach(this)
+    } else this.broken('did not go on after a pause')
+  }
+
+  /** Whether more of a paused answer is wanted, and paid for. */
+  #mayGoOn(): boolean {
+    return !this.#isClosing && !this.#client.isGone && this.#growth?.isRefused !== true
+  }
+
   /** Upstream is told that nobody wants more. */
   #stop(reason: string): void {
     this.#attempt.ended('abandoned', reason)
+    this.#rounds.abort()
     this.#stream.abort()
   }
 

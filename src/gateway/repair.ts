@@ -8,14 +8,15 @@ export type Resend = (body: Uint8Array, account: LiveAccount) => Promise<Forward
 
 /**
  * What came of a request whose translation upstream refused, once more with what its format can change about
- * it. A refusal costs nothing, so the hold stays as it is; each change is tried once.
+ * it; and the body that was answered. A refusal costs nothing, so the hold stays as it is; each change is tried
+ * once.
  */
 export async function withRepairs(
   { request, format }: Pick<Exchange, 'request' | 'format'>,
   forwarded: Forwarded,
   resend: Resend,
-): Promise<Forwarded> {
-  if (format === null) return forwarded
+): Promise<{ readonly forwarded: Forwarded; readonly body: Uint8Array }> {
+  if (format === null) return { forwarded, body: request.body }
   const { bodies } = format.translator
   const done = new Set<string>()
   let body = request.body
@@ -25,10 +26,11 @@ export async function withRepairs(
     const repair = bodies.repair(Buffer.from(body).toString('utf8'), 400, message)
     if (repair === null || done.has(repair.kind)) break
     done.add(repair.kind)
-    body = Buffer.from(repair.body)
-    const again = await resend(body, end.account)
+    const mended = Buffer.from(repair.body)
+    const again = await resend(mended, end.account)
     if (again === null) break
+    body = mended
     end = again
   }
-  return end
+  return { forwarded: end, body }
 }

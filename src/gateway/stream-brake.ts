@@ -5,7 +5,7 @@ export type BrakeReason = 'full' | 'unpaid'
 
 /** Holds a stream up as long as there is a reason to. */
 export class StreamBrake {
-  readonly #stream: Pick<LiveStream, 'pause' | 'resume'>
+  #stream: Pick<LiveStream, 'pause' | 'resume'>
   readonly #sinceMs = new Map<BrakeReason, number>()
   #wasHeld = false
 
@@ -22,6 +22,12 @@ export class StreamBrake {
 
   release(reason: BrakeReason): void {
     if (this.#sinceMs.delete(reason) && this.#sinceMs.size === 0) this.#stream.resume()
+  }
+
+  /** Another stream goes on where this one stopped; it stands still for the same reasons. */
+  moveTo(stream: Pick<LiveStream, 'pause' | 'resume'>): void {
+    this.#stream = stream
+    if (this.#sinceMs.size > 0) stream.pause()
   }
 
   /** It stood still at some time: how long it took says nothing about who made it. */

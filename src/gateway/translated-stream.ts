@@ -63,6 +63,10 @@ export class TranslatedStream implements AnswerWriter {
     else client.fail(error ?? brokenOff())
   }
 
+  pausedContent(): readonly unknown[] | null {
+    return this.#parts.answer.pausedContent
+  }
+
   tick(nowMs: number): void {
     const { client, format } = this.#parts
     if (!format.stream || nowMs - this.#wroteMs < KEEP_ALIVE_MS) return

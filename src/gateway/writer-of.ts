@@ -63,7 +63,7 @@ export function writerOf(
 export function brokenOff(exchange: Exchange, reason: string): GatewayError {
   // Where nothing has gone out it may be tried again, and costs nothing.
   if (!isStreamed(exchange)) {
-    const facts = { upstream: `stream ${reason}`, accounts: '1 account' }
+    const facts = { upstream: reason, accounts: '1 account' }
     return new GatewayError('upstream_error', { facts, retryAfterMs: 2_000 })
   }
   const { requestId } = exchange.call

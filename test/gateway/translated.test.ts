@@ -374,3 +374,89 @@ test('the head tells what had no effect, and what was changed', async (t) => {
   assert.equal(answer.choices[0].finish_reason, 'tool_calls')
   assert.equal((await w.usage(requestIdIn(answer.id))).costMicro > 0, true)
 })
+
+/** A search of upstream's own, behind which it pauses. */
+function searchRound(id: string, text: string) {
+  const result = { type: 'web_search_tool_result', tool_use_id: id, content: [] }
+  const search = { type: 'server_tool_use', id, name: 'web_search', input: {} }
+  const deltas = [{ type: 'input_json_delta', partial_json: '{"query":"x"}' }]
+  return [{ start: search, deltas }, { start: result, deltas: [] }, textBlock(text)]
+}
+
+const SEARCHING: WorldOptions = {
+  config: (config) => ({ ...config, openAi: { ...config.openAi, webSearch: true } }),
+}
+
+test('an answer that upstream pauses goes on, on the same account, and its rounds are one bill', async (t) => {
+  for (const stream of [true, false]) {
+    const { w, upstream } = await scripted(
+      t,
+      [
+        streams(answerEvents(searchRound('srvtoolu_1', 'First, '), 'pause_turn')),
+        streams(answerEvents(searchRound('srvtoolu_2', 'second, '), 'pause_turn')),
+        streams(answerEvents([textBlock('third.')], 'end_turn')),
+      ],
+      SEARCHING,
+    )
+    const request = chat({
+      stream,
+      web_search_options: {},
+      stream_options: { include_usage: true },
+    })
+    const response = await postOpenAi(w, CHAT, request)
+    const id = response.headers.get('x-cc-request-id') ?? ''
+    let text = ''
+    let usage: Record<string, unknown> = {}
+    if (stream) {
+      const lines = (await linesOf(response)).map(Object)
+      for (const { choices } of lines) text += choices?.[0]?.delta?.content ?? ''
+      usage = lines.at(-2).usage
+      assert.equal(lines.filter(({ choices }) => choices?.[0]?.finish_reason === 'stop').length, 1)
+      assert.equal(String(lines.at(-1)), 'DONE')
+    } else {
+      const answer = Object(await response.json())
+      text = answer.choices[0].message.content
+      usage = answer.usage
+      assert.equal(answer.choices[0].finish_reason, 'stop')
+    }
+    assert.equal(text, 'First, second, third.')
+    assert.deepEqual([usage.prompt_tokens, usage.completion_tokens], [60, 90])
+    const row = await w.usage(id)
+    assert.deepEqual([row.tokens.input, row.tokens.output], [60, 90])
+    assert.equal(row.receipt?.lines.length, 3)
+    assert.equal(usage.cost_micro, row.costMicro)
+    assert.equal(row.source, 'exact')
+    assert.equal((await w.wallet()).heldMicro, 0)
+
+    const [first, second, third] = upstream.requests
+    assert.equal(new Set(upstream.requests.map(({ headers }) => headers['x-api-key'])).size, 1)
+    const history = first.body.messages as readonly unknown[]
+    for (const [{ body }, blocks] of [
+      [second, 3],
+      [third, 6],
+    ] as const) {
+      const messages = body.messages as readonly { readonly role: string; readonly content: [] }[]
+      assert.deepEqual(messages.slice(0, -1), history)
+      const last = messages.at(-1)
+      assert.deepEqual([last?.role, last?.content.length], ['assistant', blocks])
+    }
+  }
+})
+
+test('an answer is gone on with four times; then, or when that fails, there is an end all the same', async (t) => {
+  const pause = streams(answerEvents(searchRound('srvtoolu_1', 'more '), 'pause_turn'))
+  const endless = await scripted(t, [pause], SEARCHING)
+  const lasting = await postOpenAi(endless.w, CHAT, chat({ web_search_options: {} }))
+  const { choices } = Object(await lasting.json())
+  assert.equal(choices[0].message.content, 'more '.repeat(5))
+  assert.equal(choices[0].finish_reason, 'stop')
+  assert.equal(endless.upstream.requests.length, 5)
+
+  const broken = await scripted(t, [pause, refuses(500, 'api_error', 'Oh')], SEARCHING)
+  const stream = chat({ stream: true, web_search_options: {} })
+  const lines = await linesOf(await postOpenAi(broken.w, CHAT, stream))
+  assert.equal(Object(lines.at(-1)).error.type, 'server_error')
+  await broken.w.settled()
+  const { balanceMicro, heldMicro } = await broken.w.wallet()
+  assert.ok(balanceMicro < 10_000_000 && heldMicro === 0)
+})

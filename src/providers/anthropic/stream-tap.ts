@@ -5,7 +5,13 @@ import { beginsWith, deltaHead, NO_HEAD, textBytes } from './delta-text.ts'
 import type { Json } from './json.ts'
 import { isJson, recordOf } from './json.ts'
 import type { StreamUsage } from './usage.ts'
-import { mergeMessageDelta, mergeMessageStart, messageIdOf, noStreamUsage } from './usage.ts'
+import {
+  addRounds,
+  mergeMessageDelta,
+  mergeMessageStart,
+  messageIdOf,
+  noStreamUsage,
+} from './usage.ts'
 
 /** The error event of a stream that upstream broke off. */
 export interface StreamError {
@@ -70,6 +76,8 @@ export class StreamTap {
   bytesSeen = 0
   readonly #framer = new SseFramer()
   #usage: StreamUsage
+  /** Of the rounds before this one; null in the first. */
+  #before: Usage | null = null
   /** Where `message_stop` begins in the stream. */
   #stopOffset = Number.POSITIVE_INFINITY
   #isIncomplete = false
@@ -104,9 +112,22 @@ export class StreamTap {
     return Math.min(chunk.length, Math.max(0, this.#stopOffset - before))
   }
 
-  /** Usage so far. Exact only when `exact`. */
+  /** Usage so far, of all rounds. Exact only when `exact`. */
   usage(): Usage {
-    return this.#usage
+    if (this.#before === null) return this.#usage
+    return this.started ? addRounds(this.#before, this.#usage) : this.#before
+  }
+
+  /** The answer is paused (`pause_turn`): the stream of its next round follows, and what both use is added up. */
+  nextRound(): void {
+    if (!this.exact) this.#isIncomplete = true
+    this.#before = { ...this.usage(), stopReason: null }
+    this.#usage = noStreamUsage(this.#before.model)
+    this.#stopOffset = Number.POSITIVE_INFINITY
+    this.started = false
+    this.ended = false
+    // Its prompt is read again, as after a tool.
+    this.#serverToolUses++
   }
 
   /** The stream ended properly and every figure of it was usable. */
@@ -122,7 +143,9 @@ export class StreamTap {
     const openMs = isOpen && this.#thinkingSinceMs !== null ? nowMs - this.#thinkingSinceMs : 0
     return {
       visibleBytes: this.#visibleBytes,
-      seenOutputTokens: this.#usage.deltas === 0 ? 0 : this.#usage.tokens.output,
+      seenOutputTokens:
+        (this.#before?.tokens.output ?? 0) +
+        (this.#usage.deltas === 0 ? 0 : this.#usage.tokens.output),
       omittedThinking: isOpen || this.#hasOmitted,
       thinkingEstimatedTokens: this.#estimatedTokens,
       omittedThinkingMs: this.#omittedMs + openMs,

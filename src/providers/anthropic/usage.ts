@@ -100,6 +100,33 @@ export function noStreamUsage(requestedModel: string): StreamUsage {
   }
 }
 
+/**
+ * Two answers that went on one from the other (`pause_turn`) as one: each is priced by itself, as upstream
+ * bills it. What the second says of model, region and end counts.
+ */
+export function addRounds(before: Usage, now: Usage): Usage {
+  const sum = (name: keyof TokenCounts): number => before.tokens[name] + now.tokens[name]
+  return {
+    ...now,
+    tokens: {
+      input: sum('input'),
+      output: sum('output'),
+      cacheRead: sum('cacheRead'),
+      cacheWrite5m: sum('cacheWrite5m'),
+      cacheWrite1h: sum('cacheWrite1h'),
+    },
+    iterations: [...roundsOf(before), ...roundsOf(now)],
+    webSearchRequests: before.webSearchRequests + now.webSearchRequests,
+    hasContent: before.hasContent || now.hasContent,
+    anomalies: before.anomalies + now.anomalies,
+  }
+}
+
+function roundsOf({ iterations, model, tokens }: Usage): readonly UsageIteration[] {
+  if (iterations.length > 0) return iterations
+  return [{ type: 'message', model, tokens, splitUnknown: false }]
+}
+
 /** Takes over the usage of a parsed `message_start` event. */
 export function mergeMessageStart(usage: StreamUsage, event: unknown): StreamUsage {
   const message = recordOf(recordOf(event).message)
