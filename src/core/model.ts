@@ -52,6 +52,8 @@ export interface Key {
   readonly concurrencyLimit: number | null
   /** Model ids or globs; `['*']` allows all. */
   readonly models: readonly string[]
+  /** Only accounts that carry one of these tags serve it; null: any account. */
+  readonly accountTags: readonly string[] | null
   readonly spendLimit: SpendLimit | null
   /** Dollars per minute after which the key rests for the remainder of that minute; null: not watched. */
   readonly burnLimitMicro: Micro | null
@@ -94,7 +96,17 @@ export interface Account {
   readonly weight: number
   readonly rpmLimit: number | null
   readonly concurrencyLimit: number | null
+  /** Tokens per minute that it may take: input that no cache had, and output; null is unlimited. */
+  readonly tpmLimit: number | null
   readonly models: readonly string[]
+  /** The operator's labels; a key may be confined to some. Lower-case words, sorted. */
+  readonly tags: readonly string[]
+  /** Accounts of one name share a prompt cache, as long as upstream does not tell their workspaces. */
+  readonly cacheScope: string | null
+  /** When it may be used, as `core/working-hours.ts` reads it: `mon-fri 08:00-18:00`; null: always. */
+  readonly hours: string | null
+  /** The outbound proxy without its user and password, which are sealed elsewhere; null: the server's. */
+  readonly proxy: string | null
   /** The most of our own list cost per day and per month (configured time zone); null: no cap. */
   readonly dayCapMicro: Micro | null
   readonly monthCapMicro: Micro | null

@@ -25,7 +25,13 @@ import type { ServerContext } from '../server/context.ts'
 import { createListener } from '../server/listen.ts'
 import type { AccountCredential, PriceChange, Store } from '../store/store.ts'
 import type { OpenInstall } from '../vault/install.ts'
-import { createKeyDigest, credentialPlace, routingSecret } from '../vault/vault.ts'
+import {
+  createKeyDigest,
+  credentialPlace,
+  type Place,
+  proxyPlace,
+  routingSecret,
+} from '../vault/vault.ts'
 import { writeConfiguredPrices } from './configured-prices.ts'
 import { restoreLearned, saveLearned } from './learned-figures.ts'
 import { Prober } from './prober.ts'
@@ -164,11 +170,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await checkLedger(gateway)
 
   const keyring = new Keyring()
-  const open = (sealed: AccountCredential): LiveAccount => ({
-    account: sealed.account,
-    credential: Buffer.from(
-      install.vault.open(sealed.sealed, credentialPlace(sealed.account.id)),
-    ).toString('utf8'),
+  const openText = (sealed: Uint8Array, place: Place) =>
+    Buffer.from(install.vault.open(sealed, place)).toString('utf8')
+  const open = ({ account, sealed, sealedProxy }: AccountCredential): LiveAccount => ({
+    account,
+    credential: openText(sealed, credentialPlace(account.id)),
+    proxy: sealedProxy === null ? null : openText(sealedProxy, proxyPlace(account.id)),
   })
   const by = { actor: 'config', nowMs: Date.now() }
   await writeConfiguredPrices(store, config.models, { by, log })

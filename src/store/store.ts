@@ -188,6 +188,7 @@ export interface NewKey {
   readonly rpmLimit: number | null
   readonly concurrencyLimit: number | null
   readonly models: readonly string[]
+  readonly accountTags: readonly string[] | null
   readonly spendLimit: SpendLimit | null
   readonly burnLimitMicro: Micro | null
   readonly markup: Fraction | null
@@ -201,6 +202,7 @@ export interface KeyLimits {
   readonly rpmLimit?: number | null
   readonly concurrencyLimit?: number | null
   readonly models?: readonly string[]
+  readonly accountTags?: readonly string[] | null
   /** A new limit or period counts what the key has spent in the period so far. */
   readonly spendLimit?: SpendLimit | null
   readonly burnLimitMicro?: Micro | null
@@ -290,7 +292,12 @@ export interface AccountUpdate {
   readonly weight?: number
   readonly rpmLimit?: number | null
   readonly concurrencyLimit?: number | null
+  readonly tpmLimit?: number | null
   readonly models?: readonly string[]
+  readonly tags?: readonly string[]
+  readonly cacheScope?: string | null
+  readonly hours?: string | null
+  readonly proxy?: SealedProxy | null
   readonly dayCapMicro?: Micro | null
   readonly monthCapMicro?: Micro | null
   readonly note?: string | null
@@ -300,6 +307,13 @@ export interface SealedCredential {
   readonly sealed: Uint8Array
   readonly last4: string
   readonly fingerprint: string
+}
+
+/** An outbound proxy: its whole URL sealed, and what people may see of it. */
+export interface SealedProxy {
+  readonly sealed: Uint8Array
+  /** The URL without user and password. */
+  readonly text: string
 }
 
 export interface NewAccount {
@@ -313,7 +327,12 @@ export interface NewAccount {
   readonly weight: number
   readonly rpmLimit: number | null
   readonly concurrencyLimit: number | null
+  readonly tpmLimit: number | null
   readonly models: readonly string[]
+  readonly tags: readonly string[]
+  readonly cacheScope: string | null
+  readonly hours: string | null
+  readonly proxy: SealedProxy | null
   readonly dayCapMicro: Micro | null
   readonly monthCapMicro: Micro | null
   readonly note: string | null
@@ -323,6 +342,8 @@ export interface NewAccount {
 export interface AccountCredential {
   readonly account: Account
   readonly sealed: Uint8Array
+  /** null where the account has no proxy of its own. */
+  readonly sealedProxy: Uint8Array | null
 }
 
 /** An account with what the daemon knows of it, for lists and the monitor. */

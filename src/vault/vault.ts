@@ -127,6 +127,11 @@ export function createKeyDigest(pepper: Uint8Array): (secret: string) => Buffer 
 /** Longer than any key of ours. */
 const MAX_SECRET_BYTES = 128
 
+/** Where the outbound proxy of an account lives. */
+export function proxyPlace(accountId: string): Place {
+  return { table: 'accounts', rowId: accountId, column: 'proxy' }
+}
+
 /** Where an account's credential lives. */
 export function credentialPlace(accountId: string): Place {
   return { table: 'accounts', rowId: accountId, column: 'credential' }

@@ -26,6 +26,7 @@ function world(more: { key?: Partial<Key>; userState?: User['state'] } = {}) {
     concurrencyLimit: null,
     models: ['*'],
     spendLimit: null,
+    accountTags: null,
     burnLimitMicro: null,
     markup: null,
     onDisconnect: null,

@@ -20,6 +20,7 @@ function credential(
     concurrencyLimit: null,
     models: ['*'],
     spendLimit: null,
+    accountTags: null,
     burnLimitMicro: null,
     markup: null,
     onDisconnect: null,

@@ -68,7 +68,7 @@ function world() {
     pool,
     caps: new AccountCaps({ timeZone: 'UTC', nowMs: 0 }),
     connections: new Connections({ connectMs: 1, keepAliveMs: 1, connectionsPerAccount: 1 }),
-    open: ({ account }: AccountCredential) => ({ account, credential: 'k' }),
+    open: ({ account }: AccountCredential) => ({ account, credential: 'k', proxy: null }),
     onPrices(changes) {
       told.push(changes.map(({ subject }) => subject))
     },

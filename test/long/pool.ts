@@ -1,7 +1,7 @@
 import type { OutcomeKind } from '../../src/core/attempt-outcome.ts'
 import type { Account } from '../../src/core/model.ts'
 import { Pool, type Slot } from '../../src/pool/pool.ts'
-import { select } from '../../src/pool/select.ts'
+import { leastBusyOf } from '../../bench/routing/least-busy.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
 import { type Campaign, newSeed } from './campaign.ts'
 
@@ -57,7 +57,7 @@ function oneDay(
   const limits = Array.from({ length: count }, () => 1 + Math.floor(random() * 6))
   const list = limits.map((limit, i) => accountOf(`acct_${i}`, limit, clock.nowMs))
   made.reload(
-    list.map((account) => ({ account, credential: 'x' })),
+    list.map((account) => ({ account, credential: 'x', proxy: null })),
     [],
   )
   const ill = new Map<string, { untilMs: number; kind: OutcomeKind }>()
@@ -92,7 +92,7 @@ function oneDay(
     }
     const keyId = `key_${Math.floor(random() * 3)}`
     const candidates = made.candidates(MODEL, CLASS)
-    const choice = select(candidates, new Set())
+    const choice = leastBusyOf(candidates, new Set())
     if (choice.kind === 'none') {
       sums.refused++
       if (choice.retryAfterMs === null || choice.retryAfterMs > 3_600_000)
@@ -133,6 +133,11 @@ function accountOf(id: string, concurrencyLimit: number, nowMs: number): Account
     rpmLimit: null,
     concurrencyLimit,
     models: ['*'],
+    tpmLimit: null,
+    tags: [],
+    cacheScope: null,
+    hours: null,
+    proxy: null,
     dayCapMicro: null,
     monthCapMicro: null,
     note: null,

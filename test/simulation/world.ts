@@ -97,6 +97,11 @@ export class SimulatedWorld {
           rpmLimit: null,
           concurrencyLimit: null,
           models: ['*'],
+          tpmLimit: null,
+          tags: [],
+          cacheScope: null,
+          hours: null,
+          proxy: null,
           dayCapMicro: null,
           monthCapMicro: null,
           note: null,
@@ -160,7 +165,7 @@ export class SimulatedWorld {
     this.#keyring.reload(await this.store.loadKeys())
     const accounts = await this.store.loadAccounts()
     this.gateway.pool.reload(
-      accounts.map(({ account }) => ({ account, credential: 'secret' })),
+      accounts.map(({ account }) => ({ account, credential: 'secret', proxy: null })),
       [],
     )
   }
@@ -239,6 +244,7 @@ export class SimulatedWorld {
         concurrencyLimit: null,
         models: ['*'],
         spendLimit: null,
+        accountTags: null,
         burnLimitMicro: null,
         markup: null,
         onDisconnect: null,

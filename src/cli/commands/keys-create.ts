@@ -56,6 +56,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
       rpmLimit: rpm.value,
       concurrencyLimit: concurrency.value,
       models,
+      accountTags: null,
       spendLimit: spendLimit.value,
       burnLimitMicro,
       markup,

@@ -19,6 +19,12 @@ export interface AccountRow {
   readonly models: string
   readonly day_cap_micro: number | null
   readonly month_cap_micro: number | null
+  readonly tpm_limit: number | null
+  readonly tags: string
+  readonly cache_scope: string | null
+  readonly hours: string | null
+  readonly proxy: string | null
+  readonly proxy_sealed: Uint8Array | null
   readonly note: string | null
   readonly created_at_ms: number
   readonly disabled_at_ms: number | null
@@ -80,7 +86,12 @@ export function toAccount(row: AccountRow): Account {
     weight: row.weight,
     rpmLimit: row.rpm_limit,
     concurrencyLimit: row.concurrency_limit,
+    tpmLimit: row.tpm_limit,
     models: JSON.parse(row.models) as string[],
+    tags: JSON.parse(row.tags) as string[],
+    cacheScope: row.cache_scope,
+    hours: row.hours,
+    proxy: row.proxy,
     dayCapMicro: row.day_cap_micro,
     monthCapMicro: row.month_cap_micro,
     note: row.note,

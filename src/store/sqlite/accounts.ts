@@ -67,10 +67,11 @@ export function accountOperations(context: Context) {
       sql(
         `INSERT INTO accounts (id, name, provider, base_url, allow_private, sealed, credential_last4,
            credential_fingerprint, credential_version, priority, weight, rpm_limit, concurrency_limit,
-           models, day_cap_micro, month_cap_micro, note, created_at_ms, disabled_at_ms, disabled_by)
+           models, tpm_limit, tags, cache_scope, hours, proxy, proxy_sealed, day_cap_micro,
+           month_cap_micro, note, created_at_ms, disabled_at_ms, disabled_by)
          VALUES (@id, @name, @provider, @baseUrl, @allowPrivate, @sealed, @last4, @fingerprint, 1,
-           @priority, @weight, @rpmLimit, @concurrencyLimit, @models, @dayCapMicro, @monthCapMicro, @note,
-           @createdAtMs, @disabledAtMs, @disabledBy)`,
+           @priority, @weight, @rpmLimit, @concurrencyLimit, @models, @tpmLimit, @tags, @cacheScope, @hours, @proxy, @proxySealed, @dayCapMicro,
+           @monthCapMicro, @note, @createdAtMs, @disabledAtMs, @disabledBy)`,
       ).run({
         id: account.id,
         name: account.name,
@@ -85,6 +86,12 @@ export function accountOperations(context: Context) {
         rpmLimit: account.rpmLimit,
         concurrencyLimit: account.concurrencyLimit,
         models: JSON.stringify(account.models),
+        tpmLimit: account.tpmLimit,
+        tags: JSON.stringify(account.tags),
+        cacheScope: account.cacheScope,
+        hours: account.hours,
+        proxy: account.proxy?.text ?? null,
+        proxySealed: account.proxy?.sealed ?? null,
         dayCapMicro: account.dayCapMicro,
         monthCapMicro: account.monthCapMicro,
         note: account.note,
@@ -159,6 +166,7 @@ export function accountOperations(context: Context) {
     removeAccount(accountId: string, by: By): AccountChange {
       return change(accountId, by, 'account.remove', () => ({
         sealed: null,
+        proxy_sealed: null,
         removed_at_ms: by.nowMs,
       }))
     },
@@ -181,6 +189,7 @@ export function accountOperations(context: Context) {
         account: toAccount(row),
         // A check of the table: only removed accounts have no credential.
         sealed: row.sealed as Uint8Array,
+        sealedProxy: row.proxy_sealed,
       }))
     },
 
@@ -276,7 +285,13 @@ function columnsOf(update: AccountUpdate): Partial<AccountRow> {
     weight: update.weight,
     rpm_limit: update.rpmLimit,
     concurrency_limit: update.concurrencyLimit,
+    tpm_limit: update.tpmLimit,
     models: update.models && JSON.stringify(update.models),
+    tags: update.tags && JSON.stringify(update.tags),
+    cache_scope: update.cacheScope,
+    hours: update.hours,
+    proxy: update.proxy === null ? null : update.proxy?.text,
+    proxy_sealed: update.proxy === null ? null : update.proxy?.sealed,
     day_cap_micro: update.dayCapMicro,
     month_cap_micro: update.monthCapMicro,
     note: update.note,

@@ -34,6 +34,7 @@ interface KeyRow {
   readonly rpm_limit: number | null
   readonly concurrency_limit: number | null
   readonly models: string
+  readonly account_tags: string | null
   readonly spend_limit_micro: number | null
   readonly spend_limit_period: SpendPeriod | null
   readonly burn_limit_micro: number | null
@@ -243,6 +244,7 @@ function toKey(row: KeyRow): Key {
     rpmLimit: row.rpm_limit,
     concurrencyLimit: row.concurrency_limit,
     models: JSON.parse(row.models) as string[],
+    accountTags: row.account_tags === null ? null : (JSON.parse(row.account_tags) as string[]),
     spendLimit:
       row.spend_limit_micro === null || row.spend_limit_period === null
         ? null
@@ -265,6 +267,7 @@ const LIMIT_COLUMNS = [
   'rpm_limit',
   'concurrency_limit',
   'models',
+  'account_tags',
   'spend_limit_micro',
   'spend_limit_period',
   'burn_limit_micro',
@@ -280,6 +283,7 @@ function limitCells(key: Required<KeyLimits>): readonly Cell[] {
     key.rpmLimit,
     key.concurrencyLimit,
     JSON.stringify(key.models),
+    key.accountTags === null ? null : JSON.stringify(key.accountTags),
     key.spendLimit?.amountMicro ?? null,
     key.spendLimit?.period ?? null,
     key.burnLimitMicro,

@@ -2,6 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { fillRollups } from './rollups.ts'
 import { APPLICATION_ID, SCHEMA_1 } from './schema.ts'
 import { SCHEMA_2 } from './schema-2.ts'
+import { SCHEMA_3 } from './schema-3.ts'
 
 /** One step of the schema; `version` is what `PRAGMA user_version` says after it. */
 export interface Migration {
@@ -15,6 +16,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: `PRAGMA application_id = ${APPLICATION_ID};${SCHEMA_1}` },
   { version: 2, sql: SCHEMA_2, fill: fillRollups },
+  { version: 3, sql: SCHEMA_3 },
 ]
 
 /** The schema that this program reads and writes. */
