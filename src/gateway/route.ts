@@ -1,7 +1,6 @@
 import type { PriceRow } from '../billing/price-table.ts'
 import { bindsThinking } from '../core/bound-thinking.ts'
 import type { DecisionTrail } from '../core/decision-trail.ts'
-import { GatewayError } from '../core/errors.ts'
 import { type Fingerprint, NO_FINGERPRINT } from '../core/fingerprint.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
 import { type CacheFigures, ownerNumber, type Warmth } from '../pool/affinity.ts'
@@ -10,7 +9,7 @@ import { type Bound, type Demand, thinkingBond } from '../pool/weigh.ts'
 import { fingerprint } from '../wire/fingerprint.ts'
 import type { Call } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
-import { continuesThread, textOf } from './scalars.ts'
+import { stateBond } from './state-bond.ts'
 
 /** What the choice of an account goes by besides the accounts; made once per request. */
 export interface Route {
@@ -60,7 +59,7 @@ export async function routeOf(
   return {
     prompt: fingerprint(asBuffer(body), facts, gateway.routing.hashKey),
     owner: ownerNumber(call.live.key.userId),
-    state: continuesThread(facts) ? await threadBond(gateway, call, request) : null,
+    state: await stateBond(gateway, call, request),
     model: {
       bindsThinking: bindsThinking(row.id),
       minimumCacheTokens: row.minimumCacheTokens,
@@ -117,23 +116,6 @@ export function noteBegan(
     bindsThinking: model.bindsThinking,
   }
   gateway.routing.affinity.began(sent, how.figures, gateway.clock.nowMs())
-}
-
-async function threadBond(gateway: Gateway, call: Call, { facts }: InferenceRequest) {
-  const messageId = textOf(facts.thread.previousMessageId)
-  // What is no id at all is upstream's to refuse.
-  if (messageId === null) return null
-  const thread = await gateway.store.getThread(messageId)
-  const live = thread === null ? null : gateway.pool.account(thread.accountId)
-  const isOwn = thread?.userId === call.live.key.userId
-  // Where its account is gone the thread is gone as well, and the client can still send all of it.
-  if (thread === null || !isOwn || live === null || live.account.disabledAtMs !== null) {
-    throw new GatewayError('thread_not_found', {
-      facts: { message: messageId.slice(0, 100) },
-      details: { error_code: 'thread_not_found' },
-    })
-  }
-  return { scope: 'credential', id: thread.accountId, strength: 'hard' } satisfies Bound
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
