@@ -32,6 +32,8 @@ const FORMATS = new Set([
   'uuid',
 ])
 
+const COMBINATORS: readonly string[] = ['oneOf', 'anyOf', 'allOf']
+
 /** A longer chain of definitions counts as endless: no grammar is made of it, and no stack is spent on it. */
 const MAX_REF_CHAIN = 200
 
@@ -59,10 +61,9 @@ class Sanitizer {
   node(schema: JsonObject, home: string): JsonObject {
     const clean: Record<string, unknown> = {}
     const said: string[] = []
-    for (const [name, value] of Object.entries(schema))
-      this.#keyword(name, value, home, clean, said)
+    for (const name in schema) this.#keyword(name, schema[name], home, clean, said)
     if (isObject(schema.properties)) this.#count(schema.properties, schema.required)
-    if (typesOf(clean).includes('object') || isObject(clean.properties)) {
+    if (isObject(clean.properties) || typesOf(clean).includes('object')) {
       clean.type ??= 'object'
       clean.additionalProperties = false
     }
@@ -81,12 +82,12 @@ class Sanitizer {
   ): void {
     if (name === '$ref') this.#refer(home, value)
     if (KEPT.has(name)) clean[name] = value
-    else if (name === 'properties') clean[name] = this.#members(value, () => home)
+    else if (name === 'properties') clean[name] = this.#members(value, home, null)
     else if (name === '$defs' || name === 'definitions')
-      clean[name] = this.#members(value, (key) => `#/${name}/${key}`)
-    else if (name === 'items') clean[name] = this.#value(value, home)
-    else if (name === 'anyOf' || name === 'allOf' || name === 'oneOf') {
-      const branches = Array.isArray(value) ? value.map((item) => this.#value(item, home)) : []
+      clean[name] = this.#members(value, home, `#/${name}/`)
+    else if (name === 'items' && isObject(value)) clean[name] = this.node(value, home)
+    else if (COMBINATORS.includes(name) && Array.isArray(value)) {
+      const branches = value.map((item) => this.#value(item, home))
       const kept = name === 'allOf' ? 'allOf' : 'anyOf'
       clean[kept] = [...(Array.isArray(clean[kept]) ? clean[kept] : []), ...branches]
     } else if (name === 'enum' && Array.isArray(value) && value.every(isPrimitive))
@@ -97,12 +98,15 @@ class Sanitizer {
     else if (!DROPPED.has(name)) said.push(`${name}: ${JSON.stringify(value)}`)
   }
 
-  #members(value: unknown, homeOf: (key: string) => string): JsonObject {
-    const clean: [string, unknown][] = []
+  /** `pointer`: where definitions live, each of which is a home of its own; null for properties. */
+  #members(value: unknown, home: string, pointer: string | null): JsonObject {
+    const clean: Record<string, unknown> = {}
     if (isObject(value))
-      for (const [key, member] of Object.entries(value))
-        clean.push([key, this.#value(member, homeOf(key))])
-    return Object.fromEntries(clean)
+      for (const key in value) {
+        const member = this.#value(value[key], pointer === null ? home : pointer + key)
+        setMember(clean, key, member)
+      }
+    return clean
   }
 
   #value(value: unknown, home: string): unknown {
@@ -111,7 +115,8 @@ class Sanitizer {
 
   #count(properties: JsonObject, required: unknown): void {
     const needed = new Set(Array.isArray(required) ? required : [])
-    for (const [key, member] of Object.entries(properties)) {
+    for (const key in properties) {
+      const member = properties[key]
       if (!needed.has(key)) this.optionalCount++
       if (!isObject(member)) continue
       const branches = Array.isArray(member.anyOf) || Array.isArray(member.oneOf)
@@ -173,13 +178,8 @@ export function inputSchema(parameters: unknown, field: string): InputSchema {
   return merged(parameters, combined)
 }
 
-const COMBINATORS = ['oneOf', 'anyOf', 'allOf'] as const
-
 /** The branches of the top level made into one object: all members, those required that every branch needs. */
-function merged(
-  parameters: JsonObject,
-  combined: readonly (typeof COMBINATORS)[number][],
-): InputSchema {
+function merged(parameters: JsonObject, combined: readonly string[]): InputSchema {
   const { oneOf: _one, anyOf: _any, allOf: _all, ...rest } = parameters
   const properties = new Map(isObject(rest.properties) ? Object.entries(rest.properties) : [])
   let required = stringsOf(rest.required)
@@ -224,6 +224,12 @@ function resolved(branch: unknown, root: JsonObject): JsonObject {
 /** Two texts of a description as one. */
 export function joined(description: unknown, more: string): string {
   return typeof description === 'string' && description !== '' ? `${description}\n${more}` : more
+}
+
+/** Sets a member; plain assignment of this one name would set the prototype instead. */
+function setMember(object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') object[name] = value
+  else Object.defineProperty(object, name, { value, enumerable: true })
 }
 
 function typesOf(schema: JsonObject): readonly unknown[] {

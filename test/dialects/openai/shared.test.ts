@@ -164,6 +164,24 @@ test('a schema keeps what upstream knows, and says the rest in words', () => {
   assert.deepEqual([isRecursive, isOpen, optionalCount, unionCount], [false, false, 5, 2])
 })
 
+test('members of any name and odd keywords of a schema harm nothing', () => {
+  const properties = JSON.parse('{"__proto__":{"type":"string","minLength":1},"b":true}')
+  const { schema, optionalCount } = sanitizeSchema({
+    type: 'object',
+    properties,
+    items: [{ type: 'string' }],
+    oneOf: 'x',
+    $defs: [],
+  })
+  assert.equal(
+    JSON.stringify(schema.properties),
+    '{"__proto__":{"type":"string","description":"minLength: 1"},"b":true}',
+  )
+  assert.equal(optionalCount, 2)
+  assert.equal(schema.description, 'items: [{"type":"string"}]; oneOf: "x"')
+  assert.deepEqual([schema.items, schema.anyOf, schema.$defs], [undefined, undefined, {}])
+})
+
 test('rings of references are seen, also through others; what is only shared is no ring', () => {
   const ref = (name: string) => ({ $ref: `#/$defs/${name}` })
   const isRing = (schema: object) => sanitizeSchema({ ...schema }).isRecursive
