@@ -67,6 +67,11 @@ export function monthLabel(atMs: number, timeZone: string): string {
   return label(atMs, timeZone).slice(0, 7)
 }
 
+/** What the wall clock of `timeZone` shows at an instant, as if it were UTC: ms since the epoch. */
+export function wallClockAt(atMs: number, timeZone: string): number {
+  return wallClock(zoneOf(timeZone), atMs)
+}
+
 function label(atMs: number, timeZone: string): string {
   return new Date(wallClock(zoneOf(timeZone), atMs)).toISOString()
 }
