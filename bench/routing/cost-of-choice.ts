@@ -2,8 +2,8 @@
 
 import { isUtf8 } from 'node:buffer'
 import { Affinity, ownerNumber } from '../../src/pool/affinity.ts'
-import { choose } from '../../src/pool/choose.ts'
-import type { Candidate } from '../../src/pool/select.ts'
+import type { Candidate } from '../../src/pool/candidate.ts'
+import { select } from '../../src/pool/select.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
 import { fingerprint } from '../../src/wire/fingerprint.ts'
 import { inspect } from '../../src/wire/inspect.ts'
@@ -56,7 +56,7 @@ export function measureChoice(): ChoiceCost {
     fingerprintUs: fastestUs(() => fingerprint(body, seen.facts, key)),
     chooseUs: fastestUs(() => {
       const { warm } = affinity.find(print, owner, nowMs)
-      choose(candidates, { ...demand, warm }, random)
+      select(candidates, { ...demand, warm }, random)
     }),
   }
 }

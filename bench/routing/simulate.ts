@@ -3,6 +3,7 @@
 import { costOf } from '../../src/billing/cost.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
 import { NO_TOKENS } from '../../src/core/usage.ts'
+import type { Candidate } from '../../src/pool/candidate.ts'
 import {
   afterAttempt,
   type Evidence,
@@ -10,7 +11,6 @@ import {
   type Health,
   rests,
 } from '../../src/pool/cooldown.ts'
-import type { Candidate } from '../../src/pool/select.ts'
 import { createPromptCache } from '../../src/sandbox/cache.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
 import { promptTokens } from '../../src/sandbox/tokens.ts'

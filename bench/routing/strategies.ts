@@ -3,13 +3,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { Fingerprint } from '../../src/core/fingerprint.ts'
 import { Affinity, ownerNumber, type SentPrompt, type Warmth } from '../../src/pool/affinity.ts'
-import { choose } from '../../src/pool/choose.ts'
-import { type Candidate, select, waitOf } from '../../src/pool/select.ts'
+import { type Candidate, waitOf } from '../../src/pool/candidate.ts'
+import { select } from '../../src/pool/select.ts'
 import { scopeIdOf } from '../../src/pool/weigh.ts'
 import { createRandom, hash32 } from '../../src/sandbox/random.ts'
 import { fingerprint } from '../../src/wire/fingerprint.ts'
 import { inspect } from '../../src/wire/inspect.ts'
 import { hashKey } from '../../src/wire/keyed-hash.ts'
+import { leastBusyOf } from './least-busy.ts'
 import type { Turn } from './workload.ts'
 
 /** One client request, from its arrival to its answer's end. */
@@ -61,13 +62,13 @@ export function roundRobin(): Strategy {
   }
 }
 
-/** The least in flight: what `select` does. */
+/** The least in flight. */
 export function leastBusy(): Strategy {
   return {
     ...CARELESS,
     name: 'least busy',
     pick(candidates, { tried }) {
-      const choice = select(candidates, tried)
+      const choice = leastBusyOf(candidates, tried)
       return choice.kind === 'account' ? choice : { kind: 'wait', forMs: choice.retryAfterMs }
     },
   }
@@ -126,7 +127,7 @@ export function ours(options: OursOptions): Strategy {
       const prompt = printOf(exchange.turn)
       const warmth = affinity.find(prompt, ownerNumber(exchange.customer), nowMs)
       known.set(exchange, warmth)
-      const decision = choose(
+      const decision = select(
         candidates,
         {
           tried: exchange.tried,

@@ -1,7 +1,7 @@
 import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
 import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
-import type { Choice } from '../pool/select.ts'
+import type { Choice } from '../pool/candidate.ts'
 
 /** How a try failed, as far as the client's answer depends on it. */
 export interface FailedTry {

@@ -1,8 +1,8 @@
 import { NOTICE_KINDS } from '../core/account-notices.ts'
 import type { Account } from '../core/model.ts'
 import { formatUsdFull, type Micro } from '../core/money.ts'
+import type { Candidate } from '../pool/candidate.ts'
 import type { Taker } from '../pool/pool.ts'
-import type { Candidate } from '../pool/select.ts'
 import type { Gateway } from './gateway.ts'
 
 /** What a choice of accounts has to know of a request. */

@@ -1,6 +1,6 @@
-import { choose, type Decision } from '../pool/choose.ts'
+import type { Choice } from '../pool/candidate.ts'
 import type { Slot } from '../pool/pool.ts'
-import type { Choice } from '../pool/select.ts'
+import { type Decision, select } from '../pool/select.ts'
 import { candidatesOf, type WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
 import { demandOf, promptTokensOf, type Route } from './route.ts'
@@ -133,7 +133,7 @@ function decide(gateway: Gateway, seeker: Seeker): Decision {
   const { want, route, tried, again, waitedMs } = seeker
   const longest = waitedMs + longestWaitMs(gateway, seeker)
   const demand = demandOf(gateway, route, { tried, again, waitedMs, longestWaitMs: longest })
-  return choose(candidatesOf(gateway, want), demand, gateway.routing.random)
+  return select(candidatesOf(gateway, want), demand, gateway.routing.random)
 }
 
 function take(gateway: Gateway, seeker: Seeker, decision: Decision): Sought | null {

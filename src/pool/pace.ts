@@ -1,4 +1,4 @@
-import { type Candidate, carriesOne } from './select.ts'
+import { type Candidate, carriesOne } from './candidate.ts'
 
 /** The last accounts of a model get at most one request in so long. */
 const PACE_MS = 1_000

@@ -4,13 +4,13 @@ import type { Clock } from '../core/clock.ts'
 import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
 import { RateWindow } from '../core/window.ts'
+import type { Candidate, Rest } from './candidate.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
 import { isHalfOpen, isSoft, rests } from './cooldown.ts'
 import { ForeignUseWatch } from './foreign-use.ts'
 import { type About, HealthBook, type HealthChanges, type HealthParts } from './health-book.ts'
 import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
-import type { Candidate, Rest } from './select.ts'
 import { type LimitName, type ToldLimit, UpstreamLimits } from './upstream-limits.ts'
 
 /** An account that may serve, with its credential opened. */
@@ -63,7 +63,7 @@ export interface PoolChanges extends HealthChanges {
 
 /**
  * The live accounts: load, limits and health, in memory. It is told what happens and answers what is;
- * whom to choose is `choose`, what a failure means is `afterAttempt`.
+ * whom to choose is `select`, what a failure means is `afterAttempt`.
  */
 export class Pool {
   readonly #entries = new Map<string, Entry>()

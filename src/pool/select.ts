@@ -1,107 +1,158 @@
-/** Why an account may not serve, and for how long; null: no end by itself. */
-export interface Rest {
-  /** `capped`: what the operator wants to spend there is spent. */
-  readonly kind: 'limited' | 'capped' | 'unhealthy'
-  readonly forMs: number | null
-  /** It is a guess of ours, and no fact that upstream or a person stated. */
-  readonly isSoft?: boolean
-}
+import type { DecisionTrail } from '../core/decision-trail.ts'
+import { becauseOf, type Candidate, type Choice } from './candidate.ts'
+import { leftOf, type Reasons, trailOf } from './trail.ts'
+import {
+  type Demand,
+  isOverloaded,
+  isOwnPrefix,
+  isWaiting,
+  type Option,
+  scopeIdOf,
+  soonestOf,
+  weigh,
+  worthMs,
+} from './weigh.ts'
 
-/** One account as selection sees it, at one instant and for one model class. */
-export interface Candidate {
-  readonly id: string
-  readonly priority: number
-  readonly weight: number
-  readonly inFlight: number
-  readonly concurrencyLimit: number | null
-  /** How long until its own RPM lets one more through; 0 is now. */
-  readonly rpmWaitMs: number
-  /** null: it may serve. */
-  readonly rest: Rest | null
-  /** Its model list allows the requested model. */
-  readonly servesModel: boolean
-  /** Since its last attempt left; infinite when it never had one. */
-  readonly idleMs: number
-  /** The operator's labels; a key may be confined to some. */
-  readonly tags?: readonly string[]
-  /** Whose prompt cache it reads and writes; absent or null: not yet known, so nobody else's. */
-  readonly workspace?: string | null
-  /** Whose thinking it can read; absent or null: not yet known. */
-  readonly organization?: string | null
-  /** Usual time until an answer begins, in milliseconds; absent or null: not yet known. */
-  readonly firstTokenMs?: number | null
-  /** The least share, 0 to 1, that is left of any of its upstream limits; absent or null: not known. */
-  readonly headroom?: number | null
-}
+/** Accounts with less of an upstream limit left get no new conversations while others have more. */
+const SHORT_HEADROOM = 0.1
 
-export type Choice =
-  | { readonly kind: 'account'; readonly id: string }
-  /** Nothing can serve; see `becauseOf`. `retryAfterMs` null when no end is known. */
+/** Where the next attempt goes, or how long to wait before choosing again; always with the reasons. */
+export type Decision =
+  | { readonly kind: 'account'; readonly id: string; readonly trail: DecisionTrail }
+  /** Worth waiting for: it is bound or warm there. Choose again after `forMs`, or when a slot gets free. */
   | {
-      readonly kind: 'none'
-      readonly because: 'no_accounts' | 'limited' | 'capped' | 'unhealthy'
-      readonly retryAfterMs: number | null
+      readonly kind: 'wait'
+      readonly id: string
+      readonly forMs: number
+      readonly trail: DecisionTrail
     }
-
-/** How long a full account is expected to need for a slot, when nothing better is known. */
-const SLOT_WAIT_MS = 1_000
+  | (Extract<Choice, { kind: 'none' }> & { readonly trail: DecisionTrail })
 
 /**
- * Chooses the account for the next attempt: the lowest priority number first, within it the smallest
- * share of running requests by weight, then the one that idled longest, by weight too. `tried` accounts of this exchange are out.
+ * Chooses the account for the next attempt: where the request is bound, else where its prompt is warm, else
+ * the freer of two drawn at random. `random` gives numbers in [0, 1).
  */
-export function select(candidates: readonly Candidate[], tried: ReadonlySet<string>): Choice {
-  let best: Candidate | null = null
-  let soonestMs: number | null = null
-  const waiting: Candidate[] = []
-  for (const candidate of candidates) {
-    if (!candidate.servesModel || tried.has(candidate.id)) continue
-    const waitMs = waitOf(candidate)
-    if (waitMs === 0) {
-      if (best === null || isBetter(candidate, best)) best = candidate
-      continue
+export function select(
+  candidates: readonly Candidate[],
+  demand: Demand,
+  random: () => number,
+): Decision {
+  const options = weigh(candidates, demand)
+  const open = options.filter(({ state }) => state === 'ready' || isWaiting(state))
+  const { bound } = demand
+  if (bound === null) return chooseAmong(options, open, demand, random, false)
+
+  const inside = open.filter(({ candidate }) => scopeIdOf(candidate, bound.scope) === bound.id)
+  if (inside.some(({ state }) => state === 'ready')) {
+    return chooseAmong(options, inside, demand, random, false)
+  }
+  const soonest = soonestOf(inside)
+  const mayWaitMs = bound.strength === 'soft' ? worthMs(demand) : demand.longestWaitMs
+  if (soonest !== null && soonest.waitMs <= mayWaitMs - demand.waitedMs) {
+    return waitFor(options, soonest, demand)
+  }
+  if (bound.strength !== 'hard') return chooseAmong(options, open, demand, random, true)
+  const shown = options.map((one) =>
+    inside.includes(one) || one.state === 'tried'
+      ? one
+      : { ...one, state: 'out_of_scope' as const },
+  )
+  return none(shown, inside, demand)
+}
+
+function chooseAmong(
+  options: readonly Option[],
+  open: readonly Option[],
+  demand: Demand,
+  random: () => number,
+  isBoundLeft: boolean,
+): Decision {
+  const ready = open.filter(({ state }) => state === 'ready')
+  const tier = Math.min(...ready.map(({ candidate }) => candidate.priority))
+  const because = demand.bound !== null && !isBoundLeft ? 'bound' : 'warm'
+  const groups = warmGroups(open)
+  let left: DecisionTrail['left'] = null
+  for (const [k, group] of groups.entries()) {
+    const tokens = tokensOf(group)
+    const isOwn = isOwnPrefix(tokens, demand)
+    const able = group.filter(({ state }) => state === 'ready')
+    const fit = able.filter(
+      (one) => !isOverloaded(one, ready, isOwn) && (isOwn || one.candidate.priority === tier),
+    )
+    const chosen = freest(fit)
+    if (chosen !== null) return account(chosen, { because, left, options, demand, isBoundLeft })
+    // What waiting saves is the part that would have to be written where the prompt is less warm.
+    const soonest = soonestOf(group)
+    const savedTokens = tokens - tokensOf(groups[k + 1] ?? [])
+    if (able.length === 0 && soonest !== null) {
+      if (soonest.waitMs <= worthMs(demand, savedTokens) - demand.waitedMs) {
+        return waitFor(options, soonest, demand)
+      }
     }
-    waiting.push(candidate)
-    if (waitMs !== null && (soonestMs === null || waitMs < soonestMs)) soonestMs = waitMs
+    left ??= leftOf(group, isOwn, ready)
   }
-  if (best !== null) return { kind: 'account', id: best.id }
-  return { kind: 'none', because: becauseOf(waiting), retryAfterMs: soonestMs }
+  const chosen = balanced(ready, tier, random)
+  if (chosen === null) return none(options, open, demand)
+  const reason = because === 'bound' ? 'bound' : 'balanced'
+  return account(chosen, { because: reason, left, options, demand, isBoundLeft })
 }
 
-/**
- * Why none of these can serve: `capped` when the operator's caps keep all of them away, `limited` when every one
- * that a cap leaves is at a limit.
- */
-export function becauseOf(
-  waiting: readonly Candidate[],
-): Extract<Choice, { kind: 'none' }>['because'] {
-  if (waiting.length === 0) return 'no_accounts'
-  const uncapped = waiting.filter(({ rest }) => rest?.kind !== 'capped')
-  if (uncapped.length === 0) return 'capped'
-  const isLimited = uncapped.every(({ rest }) => rest === null || rest.kind === 'limited')
-  return isLimited ? 'limited' : 'unhealthy'
+/** The accounts where the prompt is warm, those of the longest prefix first, equally long ones together. */
+function warmGroups(open: readonly Option[]): readonly (readonly Option[])[] {
+  const ends = new Set(open.filter(({ warmAt }) => warmAt >= 0).map(({ warmAt }) => warmAt))
+  return [...ends]
+    .toSorted((a, b) => b - a)
+    .map((end) => open.filter(({ warmAt }) => warmAt === end))
 }
 
-/** Whether it carries one of these tags; null: none is asked for. */
-export function carriesOne({ tags }: Candidate, wanted: readonly string[] | null): boolean {
-  return wanted === null || wanted.some((tag) => tags?.includes(tag))
+function tokensOf(group: readonly Option[]): number {
+  return group.reduce((most, { warmTokens }) => Math.max(most, warmTokens), 0)
 }
 
-/** Milliseconds until it can serve, 0: now; null: no end known. */
-export function waitOf(candidate: Candidate): number | null {
-  if (candidate.rest !== null)
-    return candidate.rest.forMs === null ? null : Math.max(1, candidate.rest.forMs)
-  if (candidate.concurrencyLimit !== null && candidate.inFlight >= candidate.concurrencyLimit) {
-    return Math.max(SLOT_WAIT_MS, candidate.rpmWaitMs)
+/** Power of two choices among the first priority, away from accounts whose limits are nearly used up. */
+function balanced(ready: readonly Option[], tier: number, random: () => number): Option | null {
+  const first = ready.filter(({ candidate }) => candidate.priority === tier)
+  const roomy = first.filter(({ candidate }) => (candidate.headroom ?? 1) >= SHORT_HEADROOM)
+  const pool = roomy.length > 0 ? roomy : first
+  if (pool.length < 3) return freest(pool)
+  const a = Math.floor(random() * pool.length)
+  const b = (a + 1 + Math.floor(random() * (pool.length - 1))) % pool.length
+  return freest([pool[a], pool[b]])
+}
+
+/** The lowest score; among equals the one that idled longest, by weight and speed. */
+function freest(options: readonly Option[]): Option | null {
+  let best: Option | null = null
+  for (const one of options) {
+    if (best === null || one.score < best.score) best = one
+    else if (one.score === best.score && restedOf(one.candidate) > restedOf(best.candidate))
+      best = one
   }
-  return candidate.rpmWaitMs
+  return best
 }
 
-function isBetter(a: Candidate, b: Candidate): boolean {
-  if (a.priority !== b.priority) return a.priority < b.priority
-  const loadA = a.inFlight / a.weight
-  const loadB = b.inFlight / b.weight
-  if (loadA !== loadB) return loadA < loadB
-  // Requests that come one at a time find everybody free: thrice the weight is then used thrice as often.
-  return a.idleMs * a.weight > b.idleMs * b.weight
+function restedOf({ idleMs, weight }: Candidate): number {
+  return idleMs * weight
+}
+
+function account(chosen: Option, reasons: Reasons): Decision {
+  const { id } = chosen.candidate
+  return { kind: 'account', id, trail: trailOf(id, reasons) }
+}
+
+function waitFor(
+  options: readonly Option[],
+  soonest: Option & { readonly waitMs: number },
+  demand: Demand,
+): Decision {
+  const { id } = soonest.candidate
+  const reasons = { because: 'wait', left: null, options, demand, isBoundLeft: false } as const
+  return { kind: 'wait', id, forMs: soonest.waitMs, trail: trailOf(id, reasons) }
+}
+
+function none(options: readonly Option[], open: readonly Option[], demand: Demand): Decision {
+  const reasons = { because: 'none', left: null, options, demand, isBoundLeft: false } as const
+  const trail = trailOf(null, reasons)
+  const because = becauseOf(open.map(({ candidate }) => candidate))
+  return { kind: 'none', because, retryAfterMs: soonestOf(open)?.waitMs ?? null, trail }
 }

@@ -1,5 +1,5 @@
 import type { TrailCandidate } from '../core/decision-trail.ts'
-import { type Candidate, carriesOne, waitOf } from './select.ts'
+import { type Candidate, carriesOne, waitOf } from './candidate.ts'
 
 /** What one second of a client's waiting may cost in rewritten cache: a cent, the wage of who waits. */
 const WAIT_MICRO_PER_SECOND = 10_000

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Account, HealthRow } from '../../src/core/model.ts'
+import type { Candidate, Choice } from '../../src/pool/candidate.ts'
 import type { Evidence } from '../../src/pool/cooldown.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { select } from '../../src/pool/select.ts'
@@ -64,7 +65,7 @@ function world(accounts: readonly Account[], stored: readonly HealthRow[] = []) 
       clock.runMs += ms
     },
     choose: (tried: readonly string[] = [], model = MODEL) =>
-      select(pool.candidates(model, CLASS), new Set(tried)),
+      choiceOf(pool.candidates(model, CLASS), new Set(tried)),
     rest(id: string, model = MODEL) {
       const rest = pool.candidates(model, CLASS).find((one) => one.id === id)?.rest ?? null
       return rest === null ? null : { kind: rest.kind, forMs: rest.forMs }
@@ -90,6 +91,16 @@ function world(accounts: readonly Account[], stored: readonly HealthRow[] = []) 
       })
     },
   }
+}
+
+/** What a request that is neither bound nor warm anywhere gets, without the reasons. */
+function choiceOf(candidates: readonly Candidate[], tried: ReadonlySet<string>): Choice {
+  const plain = { again: null, tags: null, bound: null, warm: [], promptTokens: 0 }
+  const demand = { ...plain, tried, rewriteMicroPerMTok: 0, waitedMs: 0, longestWaitMs: 0 }
+  const decision = select(candidates, demand, () => 0)
+  if (decision.kind === 'account') return { kind: 'account', id: decision.id }
+  assert.ok(decision.kind === 'none', 'nothing is worth waiting for')
+  return { kind: 'none', because: decision.because, retryAfterMs: decision.retryAfterMs }
 }
 
 function row(accountId: string, more: Partial<HealthRow> = {}): HealthRow {
