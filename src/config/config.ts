@@ -29,6 +29,8 @@ export interface Config {
   readonly upstream: {
     readonly baseUrl: string
     readonly anthropicVersion: string
+    /** Of accounts without their own, as `core/proxy-url.ts` spells it; maybe with a password. null: none. */
+    readonly proxy: string | null
     readonly timeouts: {
       readonly connectMs: number
       readonly firstByteMs: number
@@ -155,6 +157,7 @@ export function toConfig(
     upstream: {
       baseUrl: settings.upstream.base_url,
       anthropicVersion: settings.upstream.anthropic_version,
+      proxy: settings.upstream.proxy,
       timeouts: {
         connectMs: timeouts.connect,
         firstByteMs: timeouts.first_byte,

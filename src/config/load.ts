@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { z } from 'zod'
 import { nearest } from '../core/nearest.ts'
+import { hideProxyLogin } from '../core/proxy-url.ts'
 import { type Config, toConfig } from './config.ts'
 import { findConfigFile, type Place, processPlace } from './place.ts'
 import { DEFAULTS, environmentName, SETTING_PATHS, type Settings, schema } from './schema.ts'
@@ -12,7 +13,7 @@ export type Origin =
   | { readonly kind: 'env'; readonly name: string }
   | { readonly kind: 'option'; readonly name: string }
 
-/** One setting as it was written, and by whom. */
+/** One setting as it was written, passwords hidden, and by whom. */
 export interface ConfigEntry {
   readonly path: string
   readonly value: unknown
@@ -123,7 +124,7 @@ export async function loadConfig(
     file: found.file,
     entries: SETTING_PATHS.map((path) => ({
       path,
-      value: valueAt(from, path.split('.')),
+      value: shownValue(path, valueAt(from, path.split('.'))),
       origin: origins.get(path) ?? ({ kind: 'default' } as const),
     })),
     warnings,
@@ -361,6 +362,11 @@ function contradictions(
     problems.push({ line, path, message: `is longer than cooldown.${name}.max`, origin })
   }
   return problems
+}
+
+/** Entries are made to be shown: the one setting that may hold a password shows none. */
+function shownValue(path: string, value: unknown): unknown {
+  return path === 'upstream.proxy' && typeof value === 'string' ? hideProxyLogin(value) : value
 }
 
 function unknownNames(env: Place['env']): readonly string[] {

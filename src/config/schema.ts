@@ -6,6 +6,7 @@ import { parseDisconnectPolicy } from '../core/disconnect-policy.ts'
 import { parseMarkup } from '../core/markup.ts'
 import type { DisconnectPolicy, SpendLimit } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
+import { parseProxyUrl } from '../core/proxy-url.ts'
 import { type Parsed, parseCount, parseDuration, parseSize } from '../core/quantity.ts'
 import { parseSpendLimit } from '../core/spend-limit.ts'
 import {
@@ -27,6 +28,7 @@ export const DEFAULTS = {
   upstream: {
     base_url: 'https://api.anthropic.com',
     anthropic_version: '2023-06-01',
+    proxy: 'none',
     timeouts: {
       connect: '5s',
       first_byte: '120s',
@@ -146,6 +148,15 @@ const version = leaf(
       : bad(`"${text}" is not an API version. Example: "2023-06-01"`),
 )
 
+const outboundProxy = leaf(
+  'a proxy: http://host:port, https:// or socks5://, with user:password@ where it asks; or none',
+  (text): Parsed<string | null> => {
+    if (text === 'none') return ok(null)
+    const read = parseProxyUrl(text)
+    return read.kind === 'bad' ? read : ok(read.value.url)
+  },
+)
+
 const spendLimit = leaf(
   'an amount per day, month or in total: 200/month, or none (unlimited)',
   (text): Parsed<SpendLimit | null> => (text === 'none' ? ok(null) : parseSpendLimit(text)),
@@ -212,6 +223,7 @@ export const schema = z.strictObject({
   upstream: z.strictObject({
     base_url: publicUrl,
     anthropic_version: version,
+    proxy: outboundProxy,
     timeouts: z.strictObject({
       connect: duration,
       first_byte: duration,
@@ -416,7 +428,9 @@ function refuse(context: z.RefinementCtx, message: string): never {
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const whole = JSON.stringify(value) ?? String(value)
+  // An address with a password in a place where none can be.
+  const text = whole.replace(/:\/\/[^\s"]*@/g, '://***@')
   return text.length > 60 ? `${text.slice(0, 59)}…` : text
 }
 

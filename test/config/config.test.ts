@@ -501,3 +501,32 @@ test('a name of OpenAI’s clients that stands for no model is a problem', () =>
   assert.equal(path, 'openai_compat.model_map.gpt-4o')
   assert.match(message, /there is no model "claude-sonet-4-6". Did you mean claude-sonnet-4-6/)
 })
+
+test('the proxy to upstream is read in one spelling, and shown without its login', async (t) => {
+  const { load } = world(t)
+  const result = await load('upstream:\n  proxy: SOCKS5://anna:hunter2@Proxy.example.com\n')
+  assert.equal(result.kind, 'loaded')
+  if (result.kind !== 'loaded') return
+  assert.equal(
+    result.config.upstream.proxy,
+    'socks5://anna:hunter2@Proxy.example.com:1080'.toLowerCase(),
+  )
+  const entry = result.entries.find(({ path }) => path === 'upstream.proxy')
+  assert.equal(entry?.value, 'SOCKS5://***@Proxy.example.com')
+  const env = { CCGATE_UPSTREAM__PROXY: 'http://10.0.0.7:3128' }
+  const set = await world(t, env).load('upstream:\n  proxy: none\n')
+  assert.equal(set.kind === 'loaded' && set.config.upstream.proxy, 'http://10.0.0.7:3128')
+})
+
+test('a proxy that cannot be is a problem that never quotes its login', async (t) => {
+  for (const value of [
+    'ftp://anna:hunter2@p',
+    'anna:hunter2@p:1',
+    '{http: "http://anna:hunter2@p"}',
+  ]) {
+    const [problem, ...more] = await problems(t, `upstream:\n  proxy: ${value}\n`)
+    assert.deepEqual(more, [])
+    assert.match(problem, /^2 upstream\.proxy: /)
+    assert.doesNotMatch(problem, /hunter2|anna/)
+  }
+})
