@@ -76,6 +76,9 @@ export const DAY_FORM: RowForm<UsageSummaryRow> = {
     ['cost_micro', (row) => row.costMicro],
     ['cost_usd', (row) => decimalUsd(row.costMicro)],
     ['list_cost_micro', (row) => row.listCostMicro],
+    ['cache_read_saved_micro', (row) => row.cache.readSavedMicro],
+    ['cache_write_extra_micro', (row) => row.cache.writeExtraMicro],
+    ['routing_lost_micro', (row) => row.cache.lostMicro],
   ],
 }
 

@@ -93,5 +93,8 @@ export function totalsJson(row: UsageSummaryRow): Json {
     cache_creation_1h: row.tokens.cacheWrite1h,
     cost_micro: row.costMicro,
     list_cost_micro: row.listCostMicro,
+    cache_read_saved_micro: row.cache.readSavedMicro,
+    cache_write_extra_micro: row.cache.writeExtraMicro,
+    routing_lost_micro: row.cache.lostMicro,
   }
 }

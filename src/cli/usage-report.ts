@@ -16,6 +16,7 @@ const NOTHING = {
   tokens: NO_TOKENS,
   costMicro: 0,
   listCostMicro: 0,
+  cache: { readSavedMicro: 0, writeExtraMicro: 0, lostMicro: 0 },
 } as const
 
 export function isTime(dimension: UsageDimension): dimension is TimeDimension {
@@ -91,6 +92,7 @@ export function sumOf(rows: readonly UsageSummaryRow[]): UsageSummaryRow {
     refused: 0,
     costMicro: 0,
     listCostMicro: 0,
+    cache: { readSavedMicro: 0, writeExtraMicro: 0, lostMicro: 0 },
     tokens: { ...NO_TOKENS },
   }
   for (const row of rows) {
@@ -99,6 +101,9 @@ export function sumOf(rows: readonly UsageSummaryRow[]): UsageSummaryRow {
     sum.refused += row.refused
     sum.costMicro += row.costMicro
     sum.listCostMicro += row.listCostMicro
+    sum.cache.readSavedMicro += row.cache.readSavedMicro
+    sum.cache.writeExtraMicro += row.cache.writeExtraMicro
+    sum.cache.lostMicro += row.cache.lostMicro
     for (const name of Object.keys(NO_TOKENS) as (keyof TokenCounts)[]) // the keys of its own type
       sum.tokens[name] += row.tokens[name]
   }

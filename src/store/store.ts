@@ -1,3 +1,4 @@
+import type { CacheValue } from '../billing/cache-value.ts'
 import type {
   Account,
   AccountEvent,
@@ -652,6 +653,8 @@ export interface UsageSummaryRow extends UsageTotals {
   readonly refused: number
   /** What it cost us, at the accounts that were paid: after a reroute it counts at both. */
   readonly listCostMicro: Micro
+  /** What caches were worth, at list price. */
+  readonly cache: CacheValue
 }
 
 export interface UsageFilter {

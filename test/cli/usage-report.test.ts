@@ -17,7 +17,17 @@ const NOW_MS = Date.UTC(2026, 10, 22, 12, 4, 31)
 
 function row(group: readonly string[], costMicro: number, requests = 1): UsageSummaryRow {
   const tokens = { ...NO_TOKENS, input: requests * 10 }
-  return { group, requests, errors: 0, refused: 0, tokens, costMicro, listCostMicro: costMicro }
+  const cache = { readSavedMicro: requests, writeExtraMicro: 0, lostMicro: 2 * requests }
+  return {
+    group,
+    requests,
+    errors: 0,
+    refused: 0,
+    tokens,
+    costMicro,
+    listCostMicro: costMicro,
+    cache,
+  }
 }
 
 const groups = (rows: readonly UsageSummaryRow[]) => rows.map(({ group }) => group.join(' '))

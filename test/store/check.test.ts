@@ -72,13 +72,13 @@ const TAMPERED: Readonly<Record<string, readonly [sql: string, said: RegExp]>> =
   'a roll-up without details': [
     `INSERT INTO usage_rollups SELECT quarter + 9, key_id, model, account_id, status_class, requests,
        errors, refused, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
-       cache_write_1h_tokens, 0, 0 FROM usage_rollups`,
+       cache_write_1h_tokens, 0, 0, 0, 0, 0 FROM usage_rollups`,
     /^Roll-up of .* has no details\.$/,
   ],
   'roll-ups older than all details that cost more than the charges': [
     `INSERT INTO usage_rollups SELECT quarter - 9, key_id, model, account_id, status_class, requests,
        errors, refused, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
-       cache_write_1h_tokens, 7, 0 FROM usage_rollups;
+       cache_write_1h_tokens, 7, 0, 0, 0, 0 FROM usage_rollups;
      UPDATE key_spending SET spent_micro = 1241`,
     /^Roll-ups of \S+ before the oldest details sum to 7 micro, its charges of that time to 0\.$/,
   ],

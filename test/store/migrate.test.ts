@@ -148,3 +148,23 @@ test('a file with today’s schema is not copied', async (t) => {
   assert.equal(statSync(`${path}.schema-1`).mtimeMs, mtimeMs)
   assert.equal(existsSync(`${path}.schema-${SCHEMA_VERSION}`), false)
 })
+
+test('sums of the second schema are made anew where the details are, and stay where they are gone', async (t) => {
+  const path = firstSchema(t)
+  const db = new Sqlite(path)
+  migrate(db, MIGRATIONS.slice(0, 2))
+  const row = db.prepare(
+    `INSERT INTO usage_rollups VALUES (?, '${who.keyId}', ?, '', 2, 1, 0, 0, 1, 1, 90, 0, 0, ?, ?)`,
+  )
+  const today = Math.floor(Date.now() / 900_000)
+  row.run(today, 'what nobody has details of', 1, 1)
+  row.run(7, 'claude-opus-5', 5, 5)
+  migrate(db)
+  const left = db.prepare('SELECT quarter, model, cost_micro FROM usage_rollups ORDER BY quarter')
+  assert.deepEqual(left.raw().all(), [
+    [7, 'claude-opus-5', 5],
+    [today, '', 0],
+    [today, 'claude-sonnet-4-6', 1_234],
+  ])
+  db.close()
+})

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { cacheValueOf } from '../../src/billing/cache-value.ts'
 import { hourLabel } from '../../src/core/calendar.ts'
 import { createIdMaker } from '../../src/core/ids.ts'
 import type { UsageRecord } from '../../src/core/model.ts'
@@ -312,6 +313,11 @@ async function reportsAgree({ store, seen, owners }: World): Promise<void> {
         listCostMicro: sum(found, ({ attempts }) =>
           attempts.reduce((total, attempt) => total + attempt.listCostMicro, 0),
         ),
+        cache: {
+          readSavedMicro: sum(found, (record) => cacheValueOf(record).readSavedMicro),
+          writeExtraMicro: sum(found, (record) => cacheValueOf(record).writeExtraMicro),
+          lostMicro: sum(found, (record) => cacheValueOf(record).lostMicro),
+        },
       }))
       const rows = await store.summarizeUsage({ by: byWhat, timeZone, ...span, userId })
       assert.deepEqual(sorted(rows), sorted(expected))

@@ -1,5 +1,5 @@
 import { dayLabel, hourLabel, isTimeZone, monthLabel } from '../../core/calendar.ts'
-import { usdColumn } from '../../core/money.ts'
+import { formatUsdSmall, usdColumn } from '../../core/money.ts'
 import { nearest } from '../../core/nearest.ts'
 import { parseCount } from '../../core/quantity.ts'
 import { bar } from '../../core/spark.ts'
@@ -62,6 +62,22 @@ export async function summarizeUsage(context: Context, call: Invocation): Promis
   const isGapless = hasChart && query.by.length === 1 && isTime(first)
   const shown = isGapless ? withoutGaps(context, query, first, rows) : rows
   print.table(columnsOf(context, query, { rows: shown, hasChart }), [...shown, total])
+  const cache = cacheLine(total)
+  if (cache !== null) print.wrapped(cache, 2)
+}
+
+/** What caches were worth; null where nothing was cached. */
+function cacheLine(total: UsageSummaryRow): string | null {
+  const { readSavedMicro, writeExtraMicro, lostMicro } = total.cache
+  if (readSavedMicro + writeExtraMicro + lostMicro === 0) return null
+  const saved = readSavedMicro - writeExtraMicro
+  const parts = [
+    saved >= 0
+      ? `saved ${formatUsdSmall(saved)} (reads ${formatUsdSmall(readSavedMicro)} less, writes ${formatUsdSmall(writeExtraMicro)} more)`
+      : `cost ${formatUsdSmall(-saved)} more than it saved so far`,
+    ...(lostMicro === 0 ? [] : [`lost to routing ${formatUsdSmall(lostMicro)}`]),
+  ]
+  return `Cache at list price: ${parts.join(' · ')}`
 }
 
 /** What was asked for: one or two dimensions, a span in a time zone, and whose requests. */

@@ -15,8 +15,9 @@ export interface Migration {
 /** All steps in order. A released step never changes. */
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, sql: `PRAGMA application_id = ${APPLICATION_ID};${SCHEMA_1}` },
-  { version: 2, sql: SCHEMA_2, fill: fillRollups },
-  { version: 3, sql: SCHEMA_3 },
+  { version: 2, sql: SCHEMA_2 },
+  // The roll-ups of both: no file was ever left at the second schema without them.
+  { version: 3, sql: SCHEMA_3, fill: fillRollups },
 ]
 
 /** The schema that this program reads and writes. */

@@ -1,5 +1,6 @@
 // Sums of usage by quarter of an hour, kept as rows are written: no report has to scan the details.
 import type { Database, Statement } from 'better-sqlite3'
+import { type CacheValue, cacheValueOf } from '../../billing/cache-value.ts'
 import { idFloor } from '../../core/ids.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { UsageRecord } from '../../core/model.ts'
@@ -13,6 +14,7 @@ import {
   listCostsOf,
   type Tuple,
   toUsageRecord,
+  trailOf,
   USAGE_AT,
   USAGE_COLUMN_COUNT,
   type UsageDetails,
@@ -30,6 +32,7 @@ export interface RollupFacts {
   readonly tokens: TokenCounts
   readonly costMicro: Micro
   readonly listCosts: readonly ListCost[]
+  readonly cache: CacheValue
 }
 
 /** One row of `usage_rollups`: its five dimensions, then its sums, in the order of the columns. */
@@ -61,6 +64,9 @@ const SUMS = [
   'cache_write_1h_tokens',
   'cost_micro',
   'list_cost_micro',
+  'cache_read_saved_micro',
+  'cache_write_extra_micro',
+  'routing_lost_micro',
 ] as const
 /** The columns of `usage_rollups`, in the order of `RollupCells`. */
 export const ROLLUP_COLUMNS = [...ROLLUP_DIMENSIONS, ...SUMS]
@@ -96,6 +102,7 @@ export function factsOf(record: UsageRecord): RollupFacts {
     tokens: record.tokens,
     costMicro: record.costMicro,
     listCosts: listCostsOf(record),
+    cache: cacheValueOf(record),
   }
 }
 
@@ -125,7 +132,18 @@ export function factsOfTuple(usage: Tuple): RollupFacts {
       typeof listCosts === 'number'
         ? [[accountId, listCosts]]
         : (JSON.parse(listCosts) as readonly ListCost[]),
+    cache: cacheValueOfTuple(usage, accountId),
   }
+}
+
+function cacheValueOfTuple(usage: Tuple, accountId: string): CacheValue {
+  const count = (index: number) => usage[USAGE_AT.cacheValue + index] as number
+  // What an older program left in the spool has no such cells.
+  if (usage.length > USAGE_AT.cacheValue)
+    return { readSavedMicro: count(0), writeExtraMicro: count(1), lostMicro: count(2) }
+  const details = JSON.parse(usage[USAGE_COLUMN_COUNT - 1] as string) as readonly unknown[]
+  const receipt = details[detailAt('receipt')] as UsageRecord['receipt']
+  return cacheValueOf({ receipt, trail: trailOf(details), accountId })
 }
 
 /** Only an answer that broke off is taken apart for its reason: there are few. */
@@ -151,7 +169,7 @@ export function createRollupSums() {
     const name = `${quarter} ${keyId} ${accountId} ${statusClass} ${model}`
     let row = rows.get(name)
     if (!row) {
-      row = [quarter, keyId, model, accountId, statusClass, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+      row = [quarter, keyId, model, accountId, statusClass, ...NO_SUMS]
       rows.set(name, row)
     }
     return row
@@ -161,7 +179,7 @@ export function createRollupSums() {
     add(facts: RollupFacts): void {
       const quarter = quarterOf(facts.requestId)
       const row = rowOf(quarter, facts, facts.accountId)
-      const { tokens } = facts
+      const { tokens, cache } = facts
       row[5] += 1
       if (facts.outcome === 'failed') row[6] += 1
       else if (facts.outcome === 'refused') row[7] += 1
@@ -171,6 +189,9 @@ export function createRollupSums() {
       row[11] += tokens.cacheWrite5m
       row[12] += tokens.cacheWrite1h
       row[13] += facts.costMicro
+      row[15] += cache.readSavedMicro
+      row[16] += cache.writeExtraMicro
+      row[17] += cache.lostMicro
       for (const [accountId, listCostMicro] of facts.listCosts) {
         if (accountId === facts.accountId) row[14] += listCostMicro
         else if (listCostMicro > 0) rowOf(quarter, facts, accountId)[14] += listCostMicro
@@ -191,6 +212,7 @@ export function createRollupSums() {
 }
 
 const NONE: readonly RollupCells[] = []
+const NO_SUMS: readonly number[] = SUMS.map(() => 0)
 
 // Sums are kept for good, so nobody may fill them with names of his own: what was refused, by us or upstream,
 // has no model here. Where unknown models have a price, any name comes as far as upstream.
@@ -210,7 +232,7 @@ export function rollupWriter(db: Database) {
   }
 }
 
-/** Makes the sums of all details there are, for a schema that had none. */
+/** Makes the sums of all details that there are, anew; sums of older times stay. */
 export function fillRollups(db: Database): void {
   const write = rollupWriter(db)
   const sql = (text: string) => db.prepare<unknown[]>(text)
@@ -219,6 +241,7 @@ export function fillRollups(db: Database): void {
     const id = next.get(floor) as string | null
     if (id === null) return
     const quarter = quarterOf(id)
+    db.prepare('DELETE FROM usage_rollups WHERE quarter = ?').run(quarter)
     write(rollupsOfQuarter(sql, quarter))
     floor = floorOf(quarter + 1)
     invariant(floor > id, 'the ids of requests are made of times')

@@ -1,4 +1,11 @@
-/** The third schema: what operators say of accounts beside their limits, and keys confined to some of them. */
+import { MAX_STORED_MICRO } from '../../billing/ledger.ts'
+
+const money = (column: string) => `${column} BETWEEN 0 AND ${MAX_STORED_MICRO}`
+
+/**
+ * The third schema: what operators say of accounts beside their limits, keys confined to some of them, and
+ * what caches were worth.
+ */
 export const SCHEMA_3 = `
 ALTER TABLE accounts ADD COLUMN tpm_limit INTEGER CHECK (tpm_limit > 0);
 -- JSON: a list of words.
@@ -8,6 +15,14 @@ ALTER TABLE accounts ADD COLUMN hours TEXT;
 -- The outbound proxy as people may see it, and whole.
 ALTER TABLE accounts ADD COLUMN proxy TEXT CHECK ((proxy IS NULL) OR length(proxy) > 0);
 ALTER TABLE accounts ADD COLUMN proxy_sealed BLOB;
+
+-- List prices; made anew from the details by the migration.
+ALTER TABLE usage_rollups ADD COLUMN cache_read_saved_micro INTEGER NOT NULL DEFAULT 0
+  CHECK (${money('cache_read_saved_micro')});
+ALTER TABLE usage_rollups ADD COLUMN cache_write_extra_micro INTEGER NOT NULL DEFAULT 0
+  CHECK (${money('cache_write_extra_micro')});
+ALTER TABLE usage_rollups ADD COLUMN routing_lost_micro INTEGER NOT NULL DEFAULT 0
+  CHECK (${money('routing_lost_micro')});
 
 -- JSON: a list of words; null: any account.
 ALTER TABLE keys ADD COLUMN account_tags TEXT;

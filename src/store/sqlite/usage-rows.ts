@@ -1,5 +1,6 @@
 // The two hot records as flat tuples in the order of their columns: what is bound to the statements is
 // also what crosses the thread border, so nothing is taken apart and put together again on the way.
+import { cacheValueOf } from '../../billing/cache-value.ts'
 import { type PackedTrail, packTrail, unpackTrail } from '../../core/decision-trail.ts'
 import type { Hold, HoldProgress, UsageRecord } from '../../core/model.ts'
 import type { Micro } from '../../core/money.ts'
@@ -92,6 +93,7 @@ export function detailAt(name: keyof Details): number {
 /** A usage record in the order of `USAGE_COLUMNS`, then what closing a hold needs besides. */
 export function usageTuple(record: UsageRecord): Tuple {
   const { tokens } = record
+  const cache = cacheValueOf(record)
   return [
     record.requestId,
     record.userId,
@@ -136,6 +138,9 @@ export function usageTuple(record: UsageRecord): Tuple {
     record.clientIp,
     record.status === 'interrupted' ? 1 : 0,
     listCostCell(record),
+    cache.readSavedMicro,
+    cache.writeExtraMicro,
+    cache.lostMicro,
   ]
 }
 
@@ -180,6 +185,8 @@ export const USAGE_AT = {
   clientIp: 18,
   isInterrupted: 19,
   listCosts: 20,
+  /** Three cells: what reading saved, what writing cost above input, what was lost to routing. */
+  cacheValue: 21,
 } as const
 
 /** A row of `usage`. */
@@ -232,7 +239,7 @@ export function toUsageRecord(row: UsageDetails): UsageRecord {
 }
 
 /** Why it went where it went; rows of the first two schemas do not know. */
-function trailOf(cells: readonly unknown[]): UsageRecord['trail'] {
+export function trailOf(cells: readonly unknown[]): UsageRecord['trail'] {
   const packed = cells[detailAt('trail')]
   // What `usageTuple` put there.
   return Array.isArray(packed) ? (packed as readonly PackedTrail[]).map(unpackTrail) : []

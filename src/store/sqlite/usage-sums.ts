@@ -48,6 +48,9 @@ interface GroupRow extends Totals {
   readonly errors: number
   readonly refused: number
   readonly listCostMicro: number
+  readonly readSavedMicro: number
+  readonly writeExtraMicro: number
+  readonly lostMicro: number
 }
 
 /** Times that a quarter can be numbered with; beyond them there are no ids. */
@@ -165,7 +168,8 @@ export function usageSumOperations({ sql }: Context) {
         `SELECT ${time === undefined ? '0' : 'r.quarter'} AS quarter, ${EXPRESSIONS[first]} AS first,
            ${second === null ? 'NULL' : EXPRESSIONS[second]} AS second,
            sum(requests) AS requests, sum(errors) AS errors, sum(refused) AS refused, ${TOKEN_SUMS},
-           sum(list_cost_micro) AS listCostMicro
+           sum(list_cost_micro) AS listCostMicro, sum(cache_read_saved_micro) AS readSavedMicro,
+           sum(cache_write_extra_micro) AS writeExtraMicro, sum(routing_lost_micro) AS lostMicro
          FROM usage_rollups r JOIN keys k ON k.id = r.key_id JOIN users s ON s.id = k.user_id
            LEFT JOIN accounts a ON a.id = r.account_id
          WHERE quarter >= @from AND quarter < @to AND (@userId IS NULL OR k.user_id = @userId)
@@ -235,8 +239,9 @@ function toTotals({ requests, costMicro, ...tokens }: Totals): UsageTotals {
 }
 
 function toSummary(group: readonly string[], row: GroupRow): UsageSummaryRow {
-  const { errors, refused, listCostMicro } = row
-  return { group, ...toTotals(row), errors, refused, listCostMicro }
+  const { errors, refused, listCostMicro, readSavedMicro, writeExtraMicro, lostMicro } = row
+  const cache = { readSavedMicro, writeExtraMicro, lostMicro }
+  return { group, ...toTotals(row), errors, refused, listCostMicro, cache }
 }
 
 function addTo(sum: UsageSummaryRow, row: GroupRow): UsageSummaryRow {
@@ -246,6 +251,11 @@ function addTo(sum: UsageSummaryRow, row: GroupRow): UsageSummaryRow {
     errors: sum.errors + row.errors,
     refused: sum.refused + row.refused,
     listCostMicro: sum.listCostMicro + row.listCostMicro,
+    cache: {
+      readSavedMicro: sum.cache.readSavedMicro + row.readSavedMicro,
+      writeExtraMicro: sum.cache.writeExtraMicro + row.writeExtraMicro,
+      lostMicro: sum.cache.lostMicro + row.lostMicro,
+    },
   }
 }
 
