@@ -5,7 +5,9 @@ import {
   BLOCK_NESTED_CACHE,
   BLOCK_STRING,
   BlockType,
+  MAX_FILES,
 } from './body-facts.ts'
+import { readScalar } from './json-scalar.ts'
 import type { JsonWalk } from './json-walk.ts'
 
 const QUOTE = 0x22
@@ -28,6 +30,8 @@ export class BlockReader {
   readonly thinkingHistory = { signed: 0, unsigned: 0, redacted: 0 }
   containerUploads = 0
   fileIds = 0
+  /** Those that upstream is to read. */
+  readonly files = new Set<string>()
   hasToolChanges = false
   hasCacheControl1h = false
   /** How many non-null `cache_control`s were read. */
@@ -131,6 +135,7 @@ export class BlockReader {
     let cacheStart = 0
     let cacheEnd = 0
     let hasSignature = false
+    let fileId: string | null = null
     let hasSource = false
     let sourceType: string | null = null
     let dataStart = 0
@@ -165,8 +170,7 @@ export class BlockReader {
           this.#opaque()
           break
         case 'file_id':
-          this.fileIds += 1
-          scan.value()
+          fileId = this.#fileId()
           break
         default:
           scan.value()
@@ -179,6 +183,7 @@ export class BlockReader {
       this.#countMedia(type, sourceType, dataStart, dataEnd)
     } else if (hasSource) scan.strings.denseBytes += scan.strings.denseIn(dataStart, dataEnd)
     this.#countKind(type, hasSignature)
+    if (fileId !== null && !isWritten(type)) this.#reads(fileId)
     this.#bits = flags | (blockTypeOf(type) << 8)
     this.#cacheStart = cacheStart
     this.#cacheEnd = cacheEnd
@@ -204,8 +209,8 @@ export class BlockReader {
           dataStart = isString ? start + 1 : 0
           dataEnd = isString ? scan.pos - 1 : 0
         } else {
-          if (key === 'file_id') this.fileIds += 1
-          scan.value()
+          if (key !== 'file_id') scan.value()
+          else this.#reads(this.#fileId())
         }
       }
     } else scan.value()
@@ -240,6 +245,16 @@ export class BlockReader {
     else if (type === 'tool_addition' || type === 'tool_removal') this.hasToolChanges = true
   }
 
+  #fileId(): string | null {
+    this.fileIds += 1
+    const id = readScalar(this.#scan)
+    return id.type === 'string' ? id.value : null
+  }
+
+  #reads(fileId: string | null): void {
+    if (fileId !== null && this.files.size <= MAX_FILES) this.files.add(fileId)
+  }
+
   /** Reads signed or encrypted data; answers whether it is a string with something in it. */
   #opaque(): boolean {
     const scan = this.#scan
@@ -253,6 +268,11 @@ export class BlockReader {
     this.opaqueBytes += bytes
     return bytes > 0
   }
+}
+
+/** Results of code name the files that it wrote; nobody reads those because a history tells of them. */
+function isWritten(type: string | null): boolean {
+  return type === 'code_execution_output' || type === 'bash_code_execution_output'
 }
 
 function blockTypeOf(type: string | null): number {

@@ -18,6 +18,9 @@ export type Scalar =
 /** Strings of scalars are cut after this many bytes of JSON. */
 export const MAX_SCALAR_BYTES = 1024
 
+/** More different files than upstream takes images and pages in one request. */
+export const MAX_FILES = 1_000
+
 /** Which kind of server tool; `unknown` is a type that is neither a known server nor client tool. */
 export type ServerToolFamily =
   | 'web_search'
@@ -121,8 +124,13 @@ export interface BodyFacts {
   readonly images: ImageCounts
   readonly documents: DocumentCounts
   readonly containerUploads: number
-  /** `file_id`s in sources and container uploads. */
+  /** How many `file_id`s there are in blocks and their sources. */
   readonly fileIds: number
+  /**
+   * Those that upstream is to read, without repetitions: all but the ones that results of code name as what
+   * the code wrote. Cut after `MAX_FILES` and one more.
+   */
+  readonly files: readonly string[]
   readonly thinkingHistory: ThinkingHistory
   /** A message adds or removes tools mid-conversation, so `tools` does not tell the whole. */
   readonly hasToolChanges: boolean

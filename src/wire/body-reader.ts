@@ -311,6 +311,7 @@ class BodyReader {
       documents: blocks.documents,
       containerUploads: blocks.containerUploads,
       fileIds: blocks.fileIds,
+      files: [...blocks.files],
       thinkingHistory: blocks.thinkingHistory,
       hasToolChanges: blocks.hasToolChanges,
       textBytes: scan.length - blocks.mediaBytes,

@@ -34,6 +34,7 @@ const NAMES = [
   ...['image', 'document', 'redacted_thinking', 'tool_use', 'tool_result', 'search_result'],
   ...['server_tool_use', 'container_upload', 'tool_addition', 'tool_removal', 'user', 'assistant'],
   ...['base64', 'file', 'ephemeral', '5m', '1h', 'default', 'custom', 'compaction'],
+  ...['code_execution_output', 'bash_code_execution_output'],
 ] as const
 
 /** How many words of 32 bits hold one bit per name. */

@@ -108,6 +108,7 @@ test('an agent turn yields all that admission and the bound ask for', () => {
     documents: { base64: 0, url: 0, file: 0, other: 0, text: 0, content: 0, base64Bytes: 0 },
     containerUploads: 0,
     fileIds: 0,
+    files: [],
     thinkingHistory: { signed: 1, unsigned: 0, redacted: 0 },
     hasToolChanges: false,
     textBytes: bytes.length,
@@ -213,6 +214,26 @@ test('the block table says where each block is, whose it is and what is marked',
 test('the table holds thousands of blocks', () => {
   const blocks = Array.from({ length: 5000 }, () => ({ type: 'text', text: 'x' }))
   assert.equal(content(...blocks).blocks.count, 5000)
+})
+
+test('files that upstream is to read are named once, those that code wrote are not', () => {
+  const output = { type: 'bash_code_execution_output', file_id: 'file_written' }
+  const result = { type: 'bash_code_execution_result', stdout: '', content: [output] }
+  const all = content(
+    { type: 'image', source: { file_id: 'file_1', type: 'file' } },
+    { file_id: 'file_2', type: 'container_upload' },
+    { type: 'not_yet_invented', file_id: 'file_3' },
+    { type: 'document', source: { type: 'file', file_id: 'file_\u0031' } },
+    { type: 'tool_result', content: [{ type: 'image', source: { file_id: 'file_4' } }] },
+    { type: 'bash_code_execution_tool_result', content: result },
+    { type: 'code_execution_output', file_id: 'file_written' },
+    { type: 'tool_use', input: { file_id: 'file_5', source: { file_id: 'file_6' } } },
+    { type: 'container_upload', file_id: 7 },
+  )
+  assert.deepEqual(all.files, ['file_1', 'file_2', 'file_3', 'file_4'])
+  assert.equal(all.fileIds, 8)
+  const many = Array.from({ length: 1_500 }, (_, i) => ({ type: 'image', file_id: `f${i}` }))
+  assert.equal(content(...many).files.length, 1_001)
 })
 
 test('images and documents are counted by source, wherever they stand', () => {
