@@ -742,6 +742,13 @@ export interface MemoryStore {
   noteThread(note: ThreadTotal): void
   /** The last total of the message that a thread continues; null when unknown or older than 35 days. */
   getThread(messageId: string): Promise<ThreadTotal | null>
+  /**
+   * An answer has named something that upstream keeps for its user. Durable no later than what is written
+   * after it; a second note lets it live longer, but never changes whose it is.
+   */
+  noteObject(object: UpstreamObject): Promise<void>
+  /** Those of these that are known and not expired; whose they are is the caller's to compare. */
+  getObjects(refs: readonly ObjectRef[]): Promise<readonly UpstreamObject[]>
   /** Small documents that the daemon writes now and then and reads at its start: learned figures and the like. */
   saveMemory(name: MemoryName, value: Uint8Array): Promise<void>
   loadMemory(name: MemoryName): Promise<Uint8Array | null>
@@ -756,6 +763,23 @@ export interface ThreadTotal {
   /** Prompt and answer of that message, every class added up. */
   readonly totalTokens: number
   readonly atMs: number
+}
+
+/** Names something that upstream keeps. */
+export interface ObjectRef {
+  readonly kind: 'container' | 'file' | 'message' | 'credit_token'
+  /** Upstream's id; of a credit token a keyed hash, for it is money to whoever has it. */
+  readonly id: string
+}
+
+/** Something that upstream keeps in a workspace, because an answer to this user made it. */
+export interface UpstreamObject extends ObjectRef {
+  readonly userId: string
+  /** The account that answered. */
+  readonly accountId: string
+  /** Its workspace then; null where upstream had not told. */
+  readonly workspace: string | null
+  readonly expiresAtMs: number
 }
 
 // ── boots and metadata ───────────────────────────────────────────────────────────────────────────

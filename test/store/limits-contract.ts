@@ -490,4 +490,25 @@ export function testLimits(driver: keyof typeof DRIVERS): void {
     assert.equal(await store.getThread('msg_old'), null)
     assert.equal(await store.getThread('msg_2'), null)
   })
+
+  test(say("what upstream keeps is its first user's, until it expires"), async (t) => {
+    const { store, accountId, userId } = await createWorld(t, driver)
+    const other = { id: `${userId.slice(0, -4)}zzzz`, name: 'other', email: null, note: null }
+    await store.createUser(other, by('cli', Date.now()))
+    const expiresAtMs = Date.now() + DAY_MS
+    const ref = { kind: 'container', id: 'container_1' } as const
+    const object = { ...ref, userId, accountId, workspace: null, expiresAtMs }
+    await store.noteObject(object)
+    await store.noteObject({ ...object, userId: other.id, expiresAtMs: expiresAtMs + 1 })
+    assert.deepEqual(await store.getObjects([ref]), [object])
+    const longer = { ...object, workspace: 'wrkspc_1', expiresAtMs: expiresAtMs + 2 }
+    await store.noteObject(longer)
+    await store.noteObject({ ...longer, expiresAtMs })
+    await store.noteObject({ ...object, kind: 'file' })
+    await store.noteObject({ ...object, kind: 'file', id: 'file_old', expiresAtMs: Date.now() - 1 })
+    const asked = ['file_old', 'container_1', 'file_2'].map((id) => ({ kind: 'file', id }) as const)
+    assert.deepEqual(await store.getObjects([ref, ...asked]), [longer, { ...object, kind: 'file' }])
+    assert.deepEqual(await store.getObjects([]), [])
+    assert.deepEqual(await violationsOf(store), [])
+  })
 }

@@ -18,6 +18,7 @@ export const OP = {
   cold: 5,
   resizeHold: 6,
   thread: 7,
+  object: 8,
 } as const
 export type OpCode = (typeof OP)[keyof typeof OP]
 export type Payload = Tuple | readonly [name: ColdWrite, args: readonly unknown[]]
@@ -90,6 +91,9 @@ export function createBatchRunner(db: Database, operations: Operations) {
         break
       case OP.thread:
         operations.noteThread(payload as Tuple)
+        break
+      case OP.object:
+        operations.noteObject(payload as Tuple)
         break
       case OP.cold: {
         const [name, args] = payload as readonly [ColdWrite, readonly unknown[]]

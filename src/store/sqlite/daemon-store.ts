@@ -10,7 +10,7 @@ import { createContext } from './context.ts'
 import { isBusy } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { asyncReads, asyncWrites, progressTuple, READS, type Read } from './local-store.ts'
-import { threadTuple } from './memory.ts'
+import { objectTuple, threadTuple } from './memory.ts'
 import { migrate } from './migrations.ts'
 import { createOperations } from './operations.ts'
 import { holdTuple, usageTuple } from './usage-rows.ts'
@@ -122,6 +122,7 @@ function createDaemonStore(
     noteProgress: (note) => writer.note(OP.progress, progressTuple(note)),
     noteRefusal: (record) => writer.note(OP.refusal, usageTuple(record)),
     noteThread: (note) => writer.note(OP.thread, threadTuple(note)),
+    noteObject: (object) => writer.write(OP.object, objectTuple(object)),
     checkLedger: (now) => keeper.check(now),
     changes() {
       if (known) return known

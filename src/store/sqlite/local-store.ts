@@ -4,7 +4,7 @@ import type { Store } from '../store.ts'
 import { StoreError } from '../store.ts'
 import { createContext } from './context.ts'
 import { toStoreError } from './errors.ts'
-import { threadTuple } from './memory.ts'
+import { objectTuple, threadTuple } from './memory.ts'
 import { COLD_WRITES, type ColdWrite, createOperations, type Operations } from './operations.ts'
 import { holdTuple, usageTuple } from './usage-rows.ts'
 
@@ -43,6 +43,7 @@ export const READS = [
   'summarizeUsage',
   'loadPriceChanges',
   'getThread',
+  'getObjects',
   'loadMemory',
   'listBoots',
   'getMeta',
@@ -99,6 +100,7 @@ export function createLocalStore(
     noteThread(note) {
       ignore(() => write(() => operations.noteThread(threadTuple(note))))
     },
+    noteObject: async (object) => write(() => operations.noteObject(objectTuple(object))),
     changes: () => operations.changes(),
     async close() {
       if (isClosed) return

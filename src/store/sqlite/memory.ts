@@ -1,4 +1,4 @@
-import type { MemoryName, ThreadTotal } from '../store.ts'
+import type { MemoryName, ObjectRef, ThreadTotal, UpstreamObject } from '../store.ts'
 import type { Context } from './context.ts'
 import type { Tuple } from './usage-rows.ts'
 
@@ -8,6 +8,15 @@ interface ThreadRow {
   readonly account_id: string
   readonly total_tokens: number
   readonly at_ms: number
+}
+
+interface ObjectRow {
+  readonly kind: ObjectRef['kind']
+  readonly id: string
+  readonly user_id: string
+  readonly account_id: string
+  readonly workspace: string | null
+  readonly expires_at_ms: number
 }
 
 /** Upstream keeps what a thread continues for 30 days; a little longer does no harm. */
@@ -21,9 +30,16 @@ export function threadTuple(note: ThreadTotal): Tuple {
   return [note.messageId, note.userId, note.accountId, note.totalTokens, note.atMs]
 }
 
+/** An object's note, ready to bind. */
+export function objectTuple(object: UpstreamObject): Tuple {
+  const { kind, id, userId, accountId, workspace, expiresAtMs } = object
+  return [kind, id, userId, accountId, workspace, expiresAtMs]
+}
+
 /** What the gateway remembers between requests and over restarts. */
 export function memoryOperations({ sql, nowMs }: Context) {
   let notes = 0
+  let objectNotes = 0
 
   return {
     noteThread(note: Tuple): void {
@@ -54,6 +70,36 @@ export function memoryOperations({ sql, nowMs }: Context) {
       }
     },
 
+    noteObject(object: Tuple): void {
+      // Nobody takes over what is another's by making an answer name it.
+      sql(
+        `INSERT INTO upstream_objects (kind, id, user_id, account_id, workspace, expires_at_ms)
+         VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (kind, id) DO UPDATE SET
+           account_id = excluded.account_id, workspace = excluded.workspace,
+           expires_at_ms = max(expires_at_ms, excluded.expires_at_ms)
+         WHERE user_id = excluded.user_id`,
+      ).run(...object)
+      objectNotes += 1
+      if (objectNotes % NOTES_PER_PURGE !== 0) return
+      sql(
+        `DELETE FROM upstream_objects WHERE (kind, id) IN
+           (SELECT kind, id FROM upstream_objects WHERE expires_at_ms <= ?
+            ORDER BY expires_at_ms LIMIT ${PURGED})`,
+      ).run(nowMs())
+    },
+
+    getObjects(refs: readonly ObjectRef[]): readonly UpstreamObject[] {
+      const find = sql(
+        'SELECT * FROM upstream_objects WHERE kind = ? AND id = ? AND expires_at_ms > ?',
+      )
+      const now = nowMs()
+      return refs.flatMap(({ kind, id }) => {
+        const row = find.get(kind, id, now) as ObjectRow | undefined
+        return row === undefined ? [] : [objectOf(row)]
+      })
+    },
+
     saveMemory(name: MemoryName, value: Uint8Array): void {
       sql('INSERT OR REPLACE INTO memory (name, value) VALUES (?, ?)').run(name, value)
     },
@@ -62,5 +108,16 @@ export function memoryOperations({ sql, nowMs }: Context) {
       const row = sql('SELECT value FROM memory WHERE name = ?').get(name)
       return row ? new Uint8Array((row as { value: Uint8Array }).value) : null
     },
+  }
+}
+
+function objectOf(row: ObjectRow): UpstreamObject {
+  return {
+    kind: row.kind,
+    id: row.id,
+    userId: row.user_id,
+    accountId: row.account_id,
+    workspace: row.workspace,
+    expiresAtMs: row.expires_at_ms,
   }
 }

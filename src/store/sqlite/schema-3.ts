@@ -26,4 +26,17 @@ ALTER TABLE usage_rollups ADD COLUMN routing_lost_micro INTEGER NOT NULL DEFAULT
 
 -- JSON: a list of words; null: any account.
 ALTER TABLE keys ADD COLUMN account_tags TEXT;
+
+-- What upstream keeps in a workspace and answers have named: whose it is, and where.
+CREATE TABLE upstream_objects (
+  kind TEXT NOT NULL,
+  -- Upstream's id; of what works as a secret a keyed hash.
+  id TEXT NOT NULL,
+  user_id TEXT NOT NULL REFERENCES users (id),
+  account_id TEXT NOT NULL REFERENCES accounts (id),
+  workspace TEXT,
+  expires_at_ms INTEGER NOT NULL,
+  PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX upstream_objects_by_end ON upstream_objects (expires_at_ms);
 `
