@@ -3,6 +3,7 @@ import type { AnswerAssembler, AnswerBlock } from '../openai/assemble.ts'
 import { argumentsOf } from '../openai/assemble.ts'
 import { customText } from '../openai/custom-input.ts'
 import type { JsonObject } from '../openai/json.ts'
+import { withoutFence } from '../openai/json-fence.ts'
 import { chatUsage, serviceTierOf } from '../openai/usage.ts'
 import { annotationsOf } from './annotations.ts'
 import { finishReason, refusalText } from './finish.ts'
@@ -26,6 +27,7 @@ export interface ChatAnswerWish {
   /** By the names that upstream knows, tools whose calls the client knows otherwise. */
   readonly tools: ReadonlyMap<string, ShownTool>
   readonly searchesWeb: boolean
+  /** A fence around the text is taken off: the caller parses it as JSON. */
   readonly isLooseJson: boolean
   /** Comes back as it was sent; null where there is none. */
   readonly metadata: JsonObject | null
@@ -108,10 +110,4 @@ function reasoningOf(blocks: readonly AnswerBlock[]) {
     ...(text === '' ? {} : { reasoning_content: text }),
     ...(details.length === 0 ? {} : { reasoning_details: details }),
   }
-}
-
-/** Models like to wrap JSON in a fence, which a caller of `json_object` cannot parse. */
-function withoutFence(text: string): string {
-  const inside = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/i.exec(text)
-  return inside === null ? text : inside[1]
 }

@@ -1,5 +1,6 @@
 import type { FieldRules } from '../openai/field-rules.ts'
 import { ignored, ignoredMembers, mapped, refused } from '../openai/field-rules.ts'
+import { isObject } from '../openai/json.ts'
 
 /** Every member of OpenAI's request that is known, in the order of the documentation; others are ignored. */
 export const CHAT_FIELDS: FieldRules = {
@@ -61,5 +62,9 @@ export const CHAT_FIELDS: FieldRules = {
 
 /** The members of a body that have no effect, as far as a header can tell them. */
 export function ignoredFields(body: { readonly [name: string]: unknown }): string[] {
-  return ignoredMembers(CHAT_FIELDS, body)
+  const names = ignoredMembers(CHAT_FIELDS, body)
+  const options = body.stream_options
+  if (isObject(options) && (options.include_obfuscation ?? null) !== null)
+    names.push('stream_options.include_obfuscation')
+  return names
 }

@@ -12,7 +12,8 @@ export const REASONING_FORMAT = 'anthropic-claude-v1'
  * Reasoning without a signature is worth nothing upstream and is left out.
  */
 export function assistantThinking(message: JsonObject): Block[] {
-  if (Array.isArray(message.reasoning_details)) return fromDetails(message.reasoning_details)
+  const details = message.reasoning_details
+  if (Array.isArray(details) && details.length > 0) return fromDetails(details)
   const list = Array.isArray(message.thinking_blocks) ? message.thinking_blocks : message.content
   const blocks: Block[] = []
   if (!Array.isArray(list)) return blocks

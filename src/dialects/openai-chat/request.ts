@@ -154,6 +154,7 @@ function reasoningWish(
     wrongType('reasoning', 'an object')
   if (thinking !== undefined && thinking !== null && !isObject(thinking))
     wrongType('thinking', 'an object')
+  if (isObject(thinking) && typeof thinking.type !== 'string') missing('thinking.type')
   const nested = isObject(reasoning) ? reasoning : {}
   const budget = optionalNumber(nested, 'max_tokens', 'reasoning.')
   if (budget !== null && (!Number.isSafeInteger(budget) || budget < 0))

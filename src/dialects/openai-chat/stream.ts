@@ -5,6 +5,7 @@ import { CustomInputReader } from '../openai/custom-input.ts'
 import type { OpenAiError } from '../openai/error-shape.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isObject, textOf } from '../openai/json.ts'
+import { FenceReader } from '../openai/json-fence.ts'
 import { chatUsage } from '../openai/usage.ts'
 import { annotationsOf } from './annotations.ts'
 import { ByteSink } from './byte-sink.ts'
@@ -50,11 +51,14 @@ export class ChatStream {
   #callCount = 0
   /** UTF-16 length of the text before the open block; kept where citations need it. */
   #textLength = 0
+  /** Null where text passes as it is. */
+  readonly #fence: FenceReader | null
 
   constructor(wish: ChatAnswerWish, about: AnswerContext, assembler: AnswerAssembler) {
     this.#wish = wish
     this.#about = about
     this.#assembler = assembler
+    this.#fence = wish.isLooseJson ? new FenceReader() : null
   }
 
   /** What is to be written since the last call. */
@@ -86,6 +90,7 @@ export class ChatStream {
     if (this.#wish.searchesWeb || this.#writer === null || !isObject(event.delta)) return
     const { delta } = event
     if (block?.kind === 'text' && delta.type === 'text_delta') {
+      if (this.#fence !== null) return
       this.#frame = this.#writer.textFrame()
       this.#cutter.learn(bytes, 'text')
     } else if (block?.kind === 'thinking' && delta.type === 'thinking_delta') {
@@ -118,6 +123,7 @@ export class ChatStream {
   finish(): void {
     const answer = this.#assembler
     const writer = this.#writer ?? this.#begin()
+    if (this.#fence !== null) this.#text(this.#fence.end())
     const refusal = refusalText(answer)
     if (refusal !== null) this.#delta({ refusal })
     const reason = finishReason(answer, this.#wish.isLegacy)
@@ -148,7 +154,7 @@ export class ChatStream {
     this.#cutter.forget()
     switch (block.kind) {
       case 'text':
-        if (block.text !== '') this.#delta({ content: block.text })
+        this.#newText(block.text)
         return
       case 'thinking':
         this.#thinking.set(block, this.#thinkingCount++)
@@ -165,8 +171,7 @@ export class ChatStream {
 
   #grow(block: AnswerBlock, delta: JsonObject): void {
     if (block.kind === 'text' && delta.type === 'text_delta') {
-      const text = textOf(delta.text) ?? ''
-      if (text !== '') this.#delta({ content: text })
+      this.#newText(textOf(delta.text) ?? '')
     } else if (block.kind === 'thinking' && delta.type === 'thinking_delta') {
       const text = textOf(delta.thinking) ?? ''
       if (text !== '') this.#reasoningText(block, text)
@@ -190,6 +195,14 @@ export class ChatStream {
     if (call === undefined) return
     if (block.json.trim() === '' && !call.hasArguments) this.#arguments(call, argumentsOf(block))
     if (call.custom !== null) this.#customInput(call, call.custom.end())
+  }
+
+  #newText(piece: string): void {
+    this.#text(this.#fence === null ? piece : this.#fence.push(piece))
+  }
+
+  #text(content: string): void {
+    if (content !== '') this.#delta({ content })
   }
 
   #openCall(block: Extract<AnswerBlock, { kind: 'tool_use' }>): void {

@@ -25,8 +25,10 @@ export interface NamedFile {
 export function imageBlock(url: unknown, field: string): Block {
   if (typeof url !== 'string' || url === '')
     refuse('missing_required_parameter', field, `'${field}' must be a data URL or an https URL.`)
-  if (startsWith(url, 'data:')) return dataBlock(readDataUrl(url, field), null, field)
-  return urlBlock('image', url, null, field)
+  if (!startsWith(url, 'data:')) return urlBlock('image', url, null, field)
+  const image = readDataUrl(url, field)
+  if (TEXT_TYPES.test(image.mime)) refuseType(image.mime, 'JPEG, PNG, GIF, WebP, PDF', field)
+  return dataBlock(image, null, field)
 }
 
 /** The block of a file: PDF and plain text become documents, images images. */
@@ -34,7 +36,7 @@ export function fileBlock(file: NamedFile, field: string): Block {
   const { data, filename } = file
   if (data === '') refuse('invalid_value', field, `'${field}' is empty.`)
   if (startsWith(data, 'data:')) return dataBlock(readDataUrl(data, field), filename, field)
-  if (startsWith(data, 'http')) return urlBlock('document', data, filename, field)
+  if (/^https?:/i.test(data)) return urlBlock('document', data, filename, field)
   const mime = mimeOfName(filename)
   if (mime === null)
     refuse(
@@ -82,10 +84,15 @@ function dataBlock({ mime, data }: DataUrl, title: string | null, field: string)
     const source = { type: 'text', media_type: 'text/plain', data: text }
     return { type: 'document', source, ...titled(title) }
   }
+  refuseType(mime, 'JPEG, PNG, GIF, WebP, PDF, plain text', field)
+}
+
+function refuseType(mime: string, supported: string, field: string): never {
+  const type = mime.slice(0, 100)
   refuse(
     'invalid_value',
     field,
-    `'${field}' is of the unsupported type ${mime.slice(0, 100)}. Supported: JPEG, PNG, GIF, WebP, PDF, plain text.`,
+    `'${field}' is of the unsupported type ${type}. Supported: ${supported}.`,
   )
 }
 
