@@ -4,6 +4,7 @@ import { plainWord } from './classify.ts'
 import { beginsWith, deltaHead, NO_HEAD, textBytes } from './delta-text.ts'
 import type { Json } from './json.ts'
 import { isJson, recordOf } from './json.ts'
+import { MadeObjects } from './made-objects.ts'
 import type { StreamUsage } from './usage.ts'
 import {
   addRounds,
@@ -72,6 +73,8 @@ export class StreamTap {
   /** Upstream's `msg_…`; null before `message_start`. */
   messageId: string | null = null
   errorEvent: StreamError | null = null
+  /** What upstream keeps since, of all rounds. */
+  readonly made = new MadeObjects()
   /** Length of all chunks pushed. */
   bytesSeen = 0
   readonly #framer = new SseFramer()
@@ -206,11 +209,13 @@ export class StreamTap {
         this.startedJust = true
         this.started = true
         this.messageId = messageIdOf(event.message)
+        this.made.message(recordOf(event.message))
         this.#usage = mergeMessageStart(this.#usage, event)
         return
       }
       case 'message_delta':
         this.#usage = mergeMessageDelta(this.#usage, event)
+        this.made.delta(recordOf(event.delta))
         return
       case 'error': {
         const error = recordOf(event.error)
@@ -232,6 +237,7 @@ export class StreamTap {
 
   #openBlock(block: Json): void {
     this.#closeBlock()
+    this.made.block(block)
     if (block.type !== 'fallback') this.#usage = { ...this.#usage, hasContent: true }
     if (block.type === 'server_tool_use' || block.type === 'mcp_tool_use') this.#serverToolUses++
     // A block of these kinds may arrive whole, or begin with some of its text.
