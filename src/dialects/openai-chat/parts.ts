@@ -106,6 +106,10 @@ function refusePart(part: JsonObject, owner: PartOwner, at: string): never {
     refuse('missing_required_parameter', field, `Missing required parameter: '${field}'.`)
   const type = part.type.slice(0, 100)
   if (owner === 'system' || owner === 'assistant')
-    refuse('invalid_value', field, `Messages of the ${owner} may only hold text here, not '${type}'.`)
+    refuse(
+      'invalid_value',
+      field,
+      `Messages of the ${owner} may only hold text here, not '${type}'.`,
+    )
   refuse('unsupported_value', field, `Content parts of type '${type}' are not supported here.`)
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { WireError } from '../../../src/dialects/dialect.ts'
 import { withAutoCache } from '../../../src/dialects/openai/upstream.ts'
 import { openaiChat } from '../../../src/dialects/openai-chat/index.ts'
+import { MAX_EVENT_BYTES } from '../../../src/wire/sse.ts'
 import { answerTo, MODEL, passed, payloadsOf, refused, sse, translate } from './world.ts'
 
 const HI = [{ role: 'user', content: 'Hi' }]
@@ -156,6 +157,43 @@ test('a delta with a member behind its text is parsed, not cut', () => {
     (chunk) => (chunk as { choices: [{ delta: { content: string } }] }).choices[0].delta.content,
   )
   assert.deepEqual(texts, ['', 'a"}}', 'b', 'c', 'd\\"'])
+})
+
+test('what comes in one piece is the same as in many, however much it is', () => {
+  const delta = (i: number) => ({
+    type: 'content_block_delta',
+    index: 0,
+    delta: { type: 'text_delta', text: `${i} ${'long text '.repeat(i)}` },
+  })
+  const upstream = sse([
+    { type: 'message_start', message: { model: MODEL, usage: {} } },
+    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+    ...Array.from({ length: 300 }, (_, i) => delta(i)),
+    { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: {} },
+    { type: 'message_stop' },
+  ])
+  const request = passed({ model: MODEL, messages: HI, stream: true })
+  const whole = answerTo(request, upstream).written
+  const cuts = Array.from({ length: 999 }, (_, i) => (i + 1) * 100)
+  assert.equal(answerTo(request, upstream, cuts).written, whole)
+  assert.equal(payloadsOf(whole).length, 303)
+})
+
+test('an event that is too large ends the answer in an error, and nothing follows it', () => {
+  const upstream = sse([
+    { type: 'message_start', message: { model: MODEL, usage: {} } },
+    { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+    { type: 'ping', padding: 'x'.repeat(MAX_EVENT_BYTES) },
+    { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: {} },
+    { type: 'message_stop' },
+  ])
+  const { answer, written } = answerTo(
+    passed({ model: MODEL, messages: HI, stream: true }),
+    upstream,
+  )
+  assert.equal(answer.state, 'failed')
+  assert.ok(payloadsOf(written).at(-1) instanceof Object)
+  assert.match(written, /"code":"upstream_error"[^\n]*\n\n$/)
 })
 
 test('automatic caching can be added to a body that was written already', () => {

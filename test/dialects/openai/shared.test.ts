@@ -9,6 +9,8 @@ import { fileBlock, imageBlock } from '../../../src/dialects/openai/media.ts'
 import { catchRefusal } from '../../../src/dialects/openai/refusal.ts'
 import { inputSchema, sanitizeSchema } from '../../../src/dialects/openai/schema.ts'
 import { decodeThinking, encodeThinking } from '../../../src/dialects/openai/thinking-carrier.ts'
+import type { ToolDefinition } from '../../../src/dialects/openai/tools.ts'
+import { buildTools } from '../../../src/dialects/openai/tools.ts'
 import { addUsage, chatUsage, mergeUsage, NO_USAGE } from '../../../src/dialects/openai/usage.ts'
 
 const digest = {
@@ -208,6 +210,42 @@ test('parameters with alternatives become one object', () => {
   const properties = { a: { type: 'string' }, b: { type: 'string' } }
   assert.deepEqual(schema, { type: 'object', properties, required: ['a', 'b'] })
   assert.equal(note, null)
+})
+
+test('tools are strict up to upstream’s limits, beyond them none is', () => {
+  const closed = (properties: object, required: readonly string[]) => ({
+    type: 'object',
+    properties,
+    required,
+    additionalProperties: false,
+  })
+  const strictOf = (schemas: readonly object[]) => {
+    const tools = schemas.map(
+      (parameters, i): ToolDefinition => ({
+        kind: 'function',
+        name: `f${i}`,
+        description: null,
+        parameters,
+        strict: true,
+        cacheControl: null,
+        field: `tools[${i}]`,
+      }),
+    )
+    const { blocks, warnings } = buildTools(tools, digest)
+    return [blocks.filter(({ strict }) => strict === true).length, warnings.join()]
+  }
+  const none = closed({}, [])
+  const optional = closed({ a: { type: 'string' } }, [])
+  const union = closed({ a: { type: ['string', 'null'] } }, ['a'])
+  const many = (count: number, schema: object) => Array.from({ length: count }, () => schema)
+  assert.deepEqual(strictOf(many(20, none)), [20, ''])
+  assert.deepEqual(strictOf(many(21, none)), [0, 'strict-tools-degraded'])
+  const members = (count: number) => many(count, {}).map((_, i) => [`a${i}`, { type: 'string' }])
+  assert.deepEqual(strictOf([closed(Object.fromEntries(members(23)), []), optional]), [2, ''])
+  const one = closed(Object.fromEntries(members(24)), [])
+  assert.deepEqual(strictOf([one, optional]), [0, 'strict-tools-degraded'])
+  assert.deepEqual(strictOf(many(16, union)), [16, ''])
+  assert.deepEqual(strictOf(many(17, union)), [0, 'strict-tools-degraded'])
 })
 
 test('thinking survives its carrier byte for byte; what is not ours carries nothing', () => {
