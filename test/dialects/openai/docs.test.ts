@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { FieldRules } from '../../../src/dialects/openai/field-rules.ts'
+import { CHAT_FIELDS } from '../../../src/dialects/openai-chat/fields.ts'
+import { RESPONSES_FIELDS } from '../../../src/dialects/openai-responses/fields.ts'
+
+const FILE = fileURLToPath(new URL('../../../docs/api.md', import.meta.url))
+const TABLE =
+  /(<!-- fields: written by test\/dialects\/openai\/docs.test.ts -->\n)[\s\S]*(<!-- end of fields -->)/
+
+function cell(rules: FieldRules, name: string): string {
+  return Object.hasOwn(rules, name) ? rules[name].action : ''
+}
+
+/** `UPDATE_GOLDEN=1` writes the table anew. */
+test('the API’s document names every field of both formats, and what becomes of it', () => {
+  const names = new Set([...Object.keys(CHAT_FIELDS), ...Object.keys(RESPONSES_FIELDS)])
+  const rows = [...names].map(
+    (name) => `| \`${name}\` | ${cell(CHAT_FIELDS, name)} | ${cell(RESPONSES_FIELDS, name)} |\n`,
+  )
+  const table = `| field | chat completions | responses |\n|---|---|---|\n${rows.join('')}`
+  const text = readFileSync(FILE, 'utf8')
+  const wanted = text.replace(TABLE, (_, begin, end) => begin + table + end)
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(FILE, wanted)
+  assert.equal(readFileSync(FILE, 'utf8'), wanted)
+  assert.ok(wanted.includes(table))
+})
+
+test('every field that OpenAI’s SDK can send is known', () => {
+  const sent = (file: string, name: string) => {
+    const path = new URL(`../../../node_modules/openai/resources/${file}.d.ts`, import.meta.url)
+    const text = readFileSync(path, 'utf8')
+    const from = text.indexOf(`export interface ${name} {`)
+    const members = text.slice(from, text.indexOf('\n}', from)).matchAll(/^ {4}(\w+)\??:/gm)
+    return Array.from(members, ([, member]) => member)
+  }
+  const chat = sent('chat/completions/completions', 'ChatCompletionCreateParamsBase')
+  const responses = sent('responses/responses', 'ResponseCreateParamsBase')
+  assert.ok(chat.length > 25 && responses.length > 20, `${chat.length}, ${responses.length}`)
+  assert.deepEqual(
+    chat.filter((name) => !Object.hasOwn(CHAT_FIELDS, name)),
+    [],
+  )
+  assert.deepEqual(
+    responses.filter((name) => !Object.hasOwn(RESPONSES_FIELDS, name)),
+    [],
+  )
+})
