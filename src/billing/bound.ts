@@ -59,6 +59,13 @@ export interface BoundInput {
   readonly warmTokens?: number
 }
 
+/** A beginning of the prompt that lies in a cache, as it was written or read last. */
+export interface CachedPrefix {
+  readonly tokens: number
+  /** How much of the prompt comes after it; images of any size are not in it. */
+  readonly bytesAfter: number
+}
+
 /** How a bound is made; all but the defaults are the caller's to know. */
 export interface BoundOptions {
   /** What receipts have taught; default: first guesses. */
@@ -199,6 +206,28 @@ export function tighterBound(
   options: BoundOptions = {},
 ): Bound {
   return costBound({ ...input, countedInputTokens }, models, options)
+}
+
+/**
+ * How many tokens of a counted prompt a cached prefix has without doubt: at most what was cached, and at
+ * most what the count leaves when all that comes after is as long as the bound would make it. So a prefix whose
+ * length was only guessed cannot make a prompt cheap. 0 where the prompt was not counted, or where what comes
+ * after may be longer than its bytes tell.
+ */
+export function surelyWarm(
+  input: BoundInput,
+  row: PriceRow,
+  { tokens, bytesAfter }: CachedPrefix,
+  estimates: Estimates = FIRST_GUESSES,
+): number {
+  if (input.countedInputTokens === undefined || input.unknownInput) return 0
+  const denseBytes = Math.min(input.denseBytes, bytesAfter)
+  const tokensAfter =
+    Math.ceil((bytesAfter - denseBytes) / estimates.promptBytesPerToken(row.modelClass)) +
+    denseBytes +
+    input.images * row.imageTokenCap +
+    REQUEST_OVERHEAD_TOKENS
+  return Math.max(0, Math.min(tokens, input.countedInputTokens - tokensAfter))
 }
 
 /** The largest `max_tokens`, at most the requested one, whose bound fits; null when not even 1 does. */

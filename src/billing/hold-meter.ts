@@ -4,8 +4,10 @@ import {
   type Bound,
   type BoundInput,
   type BoundOptions,
+  type CachedPrefix,
   costBound,
   growsInRounds,
+  surelyWarm,
   tighterBound,
 } from './bound.ts'
 import type { BoundModels } from './bound-models.ts'
@@ -55,8 +57,13 @@ export class HoldMeter {
   readonly bound: Bound
   /** What to hold before the request leaves. */
   readonly openMicro: Micro
-  /** The same at list price. */
+  /** The same at list price; a thin hold's with all of the prompt cold, for an account's cap is kept in any case. */
   readonly openListMicro: Micro
+  /**
+   * What the opening hold of a thin request lacks should the cache be cold: so far its wallet may fall below
+   * zero. 0 for all others.
+   */
+  readonly riskMicro: Micro
   readonly #isGrowing: boolean
   readonly #maxTokens: number
   #held: Size
@@ -64,6 +71,9 @@ export class HoldMeter {
   #covered: Produced
   #asked: { readonly size: Size; readonly covers: Produced } | null = null
   #started: Usage | null = null
+  /** `message_start` is here: nothing is taken for warm any more but what it says. */
+  #isTold = false
+  #isThin: boolean
 
   constructor(terms: HoldTerms) {
     const { input, models, options } = terms
@@ -78,12 +88,33 @@ export class HoldMeter {
     this.#held = this.#boundFor(this.#covered)
     this.openMicro = this.#held.micro
     this.openListMicro = this.#held.listMicro
+    this.riskMicro = input.warmTokens
+      ? this.#coldFor(this.#covered).amountMicro - this.openMicro
+      : 0
+    this.#isThin = this.riskMicro > 0
   }
 
   /** The same request with its prompt counted by upstream. */
   counted(tokens: number): HoldMeter {
     const { input } = this.#terms
     return new HoldMeter({ ...this.#terms, input: { ...input, countedInputTokens: tokens } })
+  }
+
+  /**
+   * The same request with the beginning of its prompt at the price of a cache read; null where that saves
+   * nothing, is not sure, or where the prompt is read again and again, so that no figure corrects it in time.
+   */
+  thin(prefix: CachedPrefix): HoldMeter | null {
+    const { input, models, options } = this.#terms
+    if (this.#isGrowing) return null
+    const warmTokens = surelyWarm(input, models.row, prefix, options.estimates)
+    const meter = new HoldMeter({ ...this.#terms, input: { ...input, warmTokens } })
+    return meter.isThin ? meter : null
+  }
+
+  /** A part of the prompt was taken for warm, and no answer has yet shown what it really costs. */
+  get isThin(): boolean {
+    return this.#isThin
   }
 
   /** Whether any count of the prompt could make the opening hold fit. */
@@ -109,8 +140,9 @@ export class HoldMeter {
   promptListMicro(): Micro {
     const { input, models, options } = this.#terms
     const usesTools = input.hasTools || input.serverTools.length > 0 || input.mcp
+    const plain = { serverTools: [], mcp: false, compaction: false, warmTokens: 0 }
     return costBound(
-      { ...input, hasTools: usesTools, serverTools: [], mcp: false, compaction: false },
+      { ...input, ...plain, hasTools: usesTools },
       { ...models, fallbacks: [], advisors: [] },
       { ...options, limit: { outputTokens: 0, rounds: 0 } },
     ).listAmountMicro
@@ -131,9 +163,12 @@ export class HoldMeter {
    * is right. Nothing where the input can still grow. Ask again after `granted` or `refused`.
    */
   started(usage: Usage): Micro | null {
-    // A start whose figures cannot be used tells nothing: the bound stands.
+    this.#isTold = true
     const { input, cacheRead, cacheWrite5m, cacheWrite1h } = usage.tokens
-    if (usage.anomalies > 0 || input + cacheRead + cacheWrite5m + cacheWrite1h === 0) return null
+    if (usage.anomalies > 0 || input + cacheRead + cacheWrite5m + cacheWrite1h === 0) {
+      // A start whose figures cannot be used tells nothing, not of the cache either: the whole bound stands.
+      return this.#isThin ? this.#ask(this.#boundFor(this.#covered), this.#covered) : null
+    }
     this.#started = usage
     if (this.#isGrowing) return null
     return this.#ask(this.#exactFor(this.#covered.outputTokens), this.#covered)
@@ -158,6 +193,7 @@ export class HoldMeter {
     this.#held = this.#asked.size
     this.#covered = this.#asked.covers
     this.#asked = null
+    if (this.#isTold) this.#isThin = false
   }
 
   /**
@@ -202,8 +238,15 @@ export class HoldMeter {
 
   #boundFor(covers: Produced): Size {
     const { input, models, options } = this.#terms
-    const bound = costBound(input, models, { ...options, limit: covers })
-    return { micro: bound.amountMicro, listMicro: bound.listAmountMicro }
+    const cold = this.#coldFor(covers)
+    const isWarm = !this.#isTold && Boolean(input.warmTokens)
+    const bound = isWarm ? costBound(input, models, { ...options, limit: covers }) : cold
+    return { micro: bound.amountMicro, listMicro: cold.listAmountMicro }
+  }
+
+  #coldFor(covers: Produced): Bound {
+    const { input, models, options } = this.#terms
+    return costBound({ ...input, warmTokens: 0 }, models, { ...options, limit: covers })
   }
 
   /** How many output tokens so much money pays for, beside the exact input; at most `most`. */

@@ -82,9 +82,12 @@ function moneyLines(row: UsageRow, { calendar, nowMs }: Clock): readonly string[
 }
 
 /** `opened with $0.08 at 3 ms`. */
-function stepText({ kind, amountMicro, afterMs }: HoldStep): string {
+function stepText({ kind, amountMicro, afterMs, thinRiskMicro }: HoldStep): string {
   const to = kind === 'opened' ? 'with' : kind === 'refused' ? 'to extend to' : 'to'
-  return `${kind} ${to} ${formatUsdFull(amountMicro)} at ${formatMs(afterMs)}`
+  const step = `${kind} ${to} ${formatUsdFull(amountMicro)} at ${formatMs(afterMs)}`
+  return thinRiskMicro === undefined
+    ? step
+    : `${step}, thin: ${formatUsdFull(thinRiskMicro)} more was possible if the cache had been cold`
 }
 
 /** One line per try; a single one that went well and cost what the request cost is not worth one. */

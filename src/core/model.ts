@@ -245,6 +245,8 @@ export interface HoldStep {
   readonly amountMicro: Micro
   /** Since the request arrived. */
   readonly afterMs: number
+  /** Of an opening that took a part of the prompt for warm: so much more was possible had the cache been cold. */
+  readonly thinRiskMicro?: Micro
 }
 
 /** The details of one exchange, kept 400 days. Prompts and answers are never stored. */

@@ -130,6 +130,11 @@ function classesView(of: TokenCounts | Rates) {
   }
 }
 
-function holdStepView({ kind, amountMicro, afterMs }: HoldStep) {
-  return { kind, amount_micro: amountMicro, after_ms: afterMs }
+function holdStepView({ kind, amountMicro, afterMs, thinRiskMicro }: HoldStep) {
+  return {
+    kind,
+    amount_micro: amountMicro,
+    after_ms: afterMs,
+    thin_risk_micro: thinRiskMicro ?? null,
+  }
 }

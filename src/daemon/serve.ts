@@ -15,6 +15,7 @@ import type { Gateway } from '../gateway/gateway.ts'
 import { RecordingSpace } from '../gateway/recording.ts'
 import { createRouting } from '../gateway/routing.ts'
 import { Runs } from '../gateway/runs.ts'
+import { ThinHolds } from '../gateway/thin-holds.ts'
 import type { Log } from '../observe/log.ts'
 import { AccountCaps } from '../pool/account-caps.ts'
 import type { LiveAccount } from '../pool/pool.ts'
@@ -121,6 +122,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     store,
     pool,
     caps,
+    thinHolds: new ThinHolds(),
     routing,
     connections,
     learned: await restoreLearned(store),

@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts'
 import type { RecordingSpace } from './recording.ts'
 import type { Routing } from './routing.ts'
 import type { Runs } from './runs.ts'
+import type { ThinHolds } from './thin-holds.ts'
 
 /** Everything an exchange works with. Made once, by the daemon. */
 export interface Gateway {
@@ -19,6 +20,8 @@ export interface Gateway {
   readonly pool: Pool
   /** What our accounts may cost us, and have. */
   readonly caps: AccountCaps
+  /** Which wallets pay for a request as if its prompt were surely warm. */
+  readonly thinHolds: ThinHolds
   /** What the choice of accounts remembers. */
   readonly routing: Routing
   readonly connections: Connections

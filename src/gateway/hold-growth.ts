@@ -80,7 +80,10 @@ export class HoldGrowth {
   /** `message_start` is here. */
   started(): void {
     const targetMicro = this.#meter.started(this.#tap.usage())
-    if (targetMicro === null) return
+    if (targetMicro === null) {
+      this.#freeThinPlace()
+      return
+    }
     if (targetMicro > this.#meter.heldMicro) {
       this.#ask({ targetMicro, kind: 'corrected', isRest: false })
       return
@@ -153,10 +156,16 @@ export class HoldGrowth {
 
   #granted(amountMicro: Micro, kind: Asked['kind']): void {
     this.#meter.granted()
+    this.#freeThinPlace()
     // What is held counts against its account's cap.
     this.#gateway.caps.resize(this.#exchange.call.requestId, this.#meter.heldListMicro)
     this.#exchange.heldMicro = amountMicro
     this.#note(kind, amountMicro)
+  }
+
+  /** A hold that pays for what the prompt really costs is as good as any: the wallet may have another thin one. */
+  #freeThinPlace(): void {
+    if (!this.#meter.isThin) this.#gateway.thinHolds.release(this.#exchange.call)
   }
 
   #refused(noRoom: NoRoom): void {

@@ -8,7 +8,9 @@ import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { cannotBegin, limitWindow, type Need, type NoRoom, roomOf } from './no-money.ts'
 import { isStreamed } from './ready-request.ts'
+import type { Route } from './route.ts'
 import { continuesThread } from './scalars.ts'
+import { thinOffer } from './thin-offer.ts'
 import { historyTokens } from './threads.ts'
 
 /** How large the hold of an exchange has to be: the whole bound, or the first step of an answer that streams. */
@@ -29,14 +31,15 @@ export async function meterOf(gateway: Gateway, exchange: Exchange): Promise<Hol
 /**
  * Reserves what the meter says before anything leaves: first by the cheap bound; where the body
  * does not tell its size, or the cheap bound does not fit but a counted one might, upstream's free count
- * is asked once, but not about a thread, of which it would see the news alone. Throws `insufficient_credit`
- * or `key_spend_limit` with what is needed, what is there and what would fit.
+ * is asked once, but not about a thread, of which it would see the news alone. Where the wallet has no room for
+ * that either, a thin hold is tried. Throws `insufficient_credit` or `key_spend_limit` with what is needed, what
+ * is there and what would fit.
  */
 export async function holdCredit(
   gateway: Gateway,
   exchange: Exchange,
   meter: HoldMeter,
-  account: LiveAccount,
+  { account, route }: { readonly account: LiveAccount; readonly route: Route },
 ): Promise<void> {
   let sized = meter
   let isCounted = continuesThread(exchange.request.facts)
@@ -52,6 +55,8 @@ export async function holdCredit(
   if (refusal !== null && !isCounted && meter.mayFit(roomOf(refusal)) && (await count()))
     refusal = await tryHold(gateway, exchange, sized, account)
   if (refusal === null) return
+  const offered = { meter: sized, account, route }
+  if (refusal.kind === 'insufficient_credit' && (await holdThin(gateway, exchange, offered))) return
   throw cannotBegin(gateway, exchange, needOf(sized, roomOf(refusal)), refusal)
 }
 
@@ -59,6 +64,26 @@ export async function holdCredit(
 export function needOf({ bound, openMicro }: HoldMeter, roomMicro: Micro): Need {
   const fits = maxTokensThatFit(bound, roomMicro)
   return { requiredMicro: openMicro, isFirstStep: openMicro < bound.amountMicro, fits }
+}
+
+/** Opens a thin hold; false where there can be none, or where the wallet has no room for it. */
+async function holdThin(
+  gateway: Gateway,
+  exchange: Exchange,
+  offered: { readonly meter: HoldMeter; readonly account: LiveAccount; readonly route: Route },
+): Promise<boolean> {
+  const { call } = exchange
+  const offer = thinOffer(gateway, exchange, offered)
+  if (offer === null || !gateway.thinHolds.take(call)) return false
+  let isHeld = false
+  try {
+    isHeld = (await tryHold(gateway, exchange, offer.meter, offered.account)) === null
+  } finally {
+    if (!isHeld) gateway.thinHolds.release(call)
+  }
+  if (isHeld) offered.route.thin = offer.bond
+  else exchange.meter = offered.meter
+  return isHeld
 }
 
 async function tryHold(
@@ -91,6 +116,7 @@ async function tryHold(
     kind: 'opened',
     amountMicro: meter.openMicro,
     afterMs: Math.round(nowMs - call.arrivedMs),
+    ...(meter.isThin ? { thinRiskMicro: meter.riskMicro } : {}),
   })
   if (call.live.key.burnLimitMicro !== null)
     exchange.burn = call.live.burn.begin(meter.openMicro, nowMs)

@@ -19,8 +19,9 @@ import { startRelay } from './relay.ts'
 import { withRepairs } from './repair.ts'
 import { relayedHead } from './reply-head.ts'
 import { nextRoundOf } from './rounds.ts'
-import { routeOf } from './route.ts'
+import { type Route, routeOf } from './route.ts'
 import type { Seeker } from './seek.ts'
+import { mayBeThin } from './thin-offer.ts'
 import { readyRequest } from './translation.ts'
 import { giveWholeAnswer } from './whole-answer.ts'
 
@@ -106,7 +107,7 @@ async function hold(
   const first = await takeAccountOrSayWhatIsMissing(gateway, exchange, seeker, callOff)
   reserve(gateway, exchange, first.live.account.id)
   try {
-    await holdCredit(gateway, exchange, meter, first.live)
+    await holdCredit(gateway, exchange, meter, { account: first.live, route })
   } catch (error) {
     first.cancel()
     gateway.caps.release(call.requestId)
@@ -122,7 +123,7 @@ async function takeAccountOrSayWhatIsMissing(
   seeker: Seeker,
   callOff: CallOff,
 ): Promise<Slot> {
-  const requireCredit = () => requireSomeCredit(gateway, exchange)
+  const requireCredit = () => requireSomeCredit(gateway, exchange, seeker.route)
   try {
     return await takeAccount(gateway, seeker, callOff, requireCredit)
   } catch (error) {
@@ -132,12 +133,17 @@ async function takeAccountOrSayWhatIsMissing(
 }
 
 /** Throws `insufficient_credit` where the wallet, as it is now, would not allow the hold. */
-async function requireSomeCredit(gateway: Gateway, exchange: Exchange): Promise<void> {
+async function requireSomeCredit(
+  gateway: Gateway,
+  exchange: Exchange,
+  route: Route,
+): Promise<void> {
   const { meter, call } = exchange
   if (meter === null || !meter.bound.inputKnown) return
   const wallet = await gateway.store.getWallet(call.live.key.userId)
   const availableMicro = wallet === null ? 0 : availableMicroOf(wallet)
   if (availableMicro >= meter.openMicro) return
+  if (mayBeThin(gateway, exchange, route, availableMicro)) return
   const noRoom = { kind: 'insufficient_credit', availableMicro } as const
   throw cannotBegin(gateway, exchange, needOf(meter, availableMicro), noRoom)
 }

@@ -3,7 +3,7 @@ import { bindsThinking } from '../core/bound-thinking.ts'
 import type { DecisionTrail } from '../core/decision-trail.ts'
 import { type Fingerprint, NO_FINGERPRINT } from '../core/fingerprint.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
-import { type CacheFigures, ownerNumber, type Warmth } from '../pool/affinity.ts'
+import { type CacheFigures, ownerNumber, type WarmPrefix, type Warmth } from '../pool/affinity.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { type Bound, type Demand, thinkingBond } from '../pool/weigh.ts'
 import { fingerprint } from '../wire/fingerprint.ts'
@@ -25,10 +25,22 @@ export interface Route {
   }
   /** As the last choice saw it. */
   warmth: Warmth
+  /** Set by a thin hold: nowhere else is the request paid for. */
+  thin: ThinBond | null
   /** Why each attempt went where it went. */
   readonly trail: DecisionTrail[]
 }
 
+/** The beginning of a prompt that a thin hold takes for warm; `at` is the position of its last block. */
+export interface ThinBond {
+  readonly workspace: string
+  readonly at: number
+}
+
+/** For a thin hold a prefix must live on for so long: by then upstream has the prompt before it. */
+const LEAST_LIFE_MS = 15_000
+/** No account is of it. */
+const NOWHERE = ''
 /** About how many bytes of a prompt make a token: only shares of prompts are told by it. */
 const BYTES_PER_TOKEN = 4
 const NOTHING_KNOWN: Warmth = { warm: [], bound: null }
@@ -41,6 +53,7 @@ export function plainRoute(): Route {
     state: null,
     model: { bindsThinking: false, minimumCacheTokens: 0, rewriteMicroPerMTok: 0 },
     warmth: NOTHING_KNOWN,
+    thin: null,
     trail: [],
   }
 }
@@ -66,6 +79,7 @@ export async function routeOf(
       rewriteMicroPerMTok: Math.max(0, row.rates.cacheWrite5m - row.rates.cacheRead),
     },
     warmth: NOTHING_KNOWN,
+    thin: null,
     trail,
   }
 }
@@ -82,16 +96,42 @@ export function demandOf(
   return {
     ...so,
     tags: null,
-    bound: route.state ?? thinkingBond(route.warmth.bound, model.bindsThinking),
+    bound:
+      thinBound(gateway, route) ??
+      route.state ??
+      thinkingBond(route.warmth.bound, model.bindsThinking),
     warm: route.warmth.warm,
     promptTokens: promptTokensOf(route),
     rewriteMicroPerMTok: model.rewriteMicroPerMTok,
   }
 }
 
+/** The longest prefix in this workspace's cache that whoever pays has written, and that lives long enough to go by. */
+export function ownPrefix(
+  { routing, clock }: Gateway,
+  { prompt, owner }: Route,
+  workspace: string,
+): WarmPrefix | null {
+  const aliveAtMs = clock.nowMs() + LEAST_LIFE_MS
+  return routing.affinity.ownPrefix(prompt, owner, { workspace, aliveAtMs })
+}
+
+/** A thin hold pays for the workspace that it was opened for, as long as that is warm. */
+function thinBound(gateway: Gateway, route: Route): Bound | null {
+  const { thin } = route
+  if (thin === null) return null
+  const isWarm = (ownPrefix(gateway, route, thin.workspace)?.at ?? -1) >= thin.at
+  return { scope: 'workspace', id: isWarm ? thin.workspace : NOWHERE, strength: 'hard' }
+}
+
 /** About how many tokens the prompt has. */
 export function promptTokensOf({ prompt }: Route): number {
   return (prompt.sizes.at(-1) ?? 0) / BYTES_PER_TOKEN
+}
+
+/** The workspace of an account, by which its cache is known: its own id where upstream has not told. */
+export function workspaceOf({ pool }: Gateway, accountId: string): string {
+  return pool.headroom(accountId)?.workspaceId ?? accountId
 }
 
 /** An answer has begun: what upstream has cached of the prompt now. */
@@ -108,7 +148,7 @@ export function noteBegan(
   const sent = {
     prompt,
     warmth,
-    workspace: known?.workspaceId ?? id,
+    workspace: workspaceOf(gateway, id),
     organization: known?.organizationId ?? id,
     owner,
     sentAtMs: how.sentAtMs,

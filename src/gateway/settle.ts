@@ -141,7 +141,10 @@ async function close(
   late: (error: StoreError) => Write = () => write,
 ): Promise<Micro | null> {
   const { requestId } = record
-  const stored = () => gateway.caps.stored(requestId)
+  const stored = () => {
+    gateway.caps.stored(requestId)
+    gateway.thinHolds.release(exchange.call)
+  }
   if (!exchange.holdOpen) {
     stored()
     return null

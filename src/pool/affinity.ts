@@ -96,6 +96,26 @@ export class Affinity {
     return { warm, bound: this.#boundOf(prompt, owner, nowMs) }
   }
 
+  /**
+   * The longest prefix that this owner wrote and that lives in the workspace until `aliveAtMs` or longer:
+   * what others wrote is no ground to spend their money on.
+   */
+  ownPrefix(
+    prompt: Fingerprint,
+    owner: number,
+    { workspace, aliveAtMs }: { readonly workspace: string; readonly aliveAtMs: number },
+  ): WarmPrefix | null {
+    for (const at of prompt.probes) {
+      let own: WarmPrefix | null = null
+      this.#prefixes.find(prompt.prefixes, at * 4, aliveAtMs, (found) => {
+        if (found.place !== workspace || found.owner !== owner) return
+        own = { workspace, tokens: found.tokens, at, endsAtMs: found.endsAtMs }
+      })
+      if (own !== null) return own
+    }
+    return null
+  }
+
   /** An answer has begun: what it wrote can be read from now on, what it should have read and did not is gone. */
   began(sent: SentPrompt, figures: CacheFigures, nowMs: number): Lesson {
     this.#noteThinking(sent, nowMs)

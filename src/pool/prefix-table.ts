@@ -15,6 +15,8 @@ const HEADER = 4
 /** One live entry, as it was found. */
 export interface Found {
   readonly place: string
+  /** A number of whoever wrote it first; see `Entry`. */
+  readonly owner: number
   readonly tokens: number
   readonly endsAtMs: number
 }
@@ -76,7 +78,12 @@ export class PrefixTable {
       if (data[slot] !== hashes[at] || !this.#isSame(slot, hashes, at)) continue
       const endsAtMs = (data[slot + END] >>> 0) * 1_000
       if (endsAtMs <= nowMs) continue
-      visit({ place: this.#places[data[slot + PLACE]], tokens: data[slot + TOKENS], endsAtMs })
+      visit({
+        place: this.#places[data[slot + PLACE]],
+        owner: data[slot + OWNER],
+        tokens: data[slot + TOKENS],
+        endsAtMs,
+      })
     }
   }
 
@@ -86,8 +93,9 @@ export class PrefixTable {
     this.#sweep(nowMs)
     const place = this.#placeNumber(entry.place)
     const known = this.#known(entry)
-    if (known !== -1) {
-      // The owner of a shared prefix stays the one who wrote it first.
+    if (known !== -1 && (this.#data[known + END] >>> 0) * 1_000 <= nowMs) this.#clear(known)
+    else if (known !== -1) {
+      // The owner of a shared prefix stays the one who wrote it first, while it lives.
       this.#data[known + TOKENS] = entry.tokens
       this.#data[known + END] = Math.floor(entry.endsAtMs / 1_000)
       return true

@@ -6,6 +6,7 @@ import {
   costBound,
   maxTokensThatFit,
   SIDE_OUTPUT_TOKENS,
+  surelyWarm,
   TOOL_RESULT_TOKENS,
   tighterBound,
 } from '../../src/billing/bound.ts'
@@ -336,4 +337,40 @@ test('nothing fits an empty wallet, and everything fits a full one', () => {
   assert.equal(maxTokensThatFit(bound, 0), null)
   assert.equal(maxTokensThatFit(bound, bound.amountMicro), 1_000)
   assert.equal(maxTokensThatFit(bound, bound.amountMicro - 1), 999)
+})
+
+test('a part of the prompt that is warm makes it cheaper, by the difference to a read', () => {
+  fc.assert(
+    fc.property(anyInput, anyWanted, fc.nat(2_000_000), (input, wanted, warmTokens) => {
+      const models = modelsOf(wanted.model, wanted)
+      const cold = costBound(input, models)
+      const warm = costBound({ ...input, warmTokens }, models)
+      assert.ok(warm.amountMicro <= cold.amountMicro)
+      assert.equal(warm.inputTokens, cold.inputTokens)
+      const savedMicro = warm.parts.reduce((sum, part) => {
+        const [n, d] = part.ratio
+        return sum + (part.warmTokens * (part.inputRateMicro - part.warmRateMicro) * n) / d / 1e6
+      }, 0)
+      const difference = cold.amountMicro - warm.amountMicro
+      assert.ok(Math.abs(difference - savedMicro) <= 1, `${difference} saved, not ${savedMicro}`)
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('of a cached prefix only so much is surely warm as the count leaves beside all that is new', () => {
+  const { row } = modelsOf('claude-opus-5')
+  const counted = { ...PLAIN_REQUEST, countedInputTokens: 100_000 }
+  const warm = (changes: Partial<BoundInput>, tokens: number, bytesAfter: number) =>
+    surelyWarm({ ...counted, ...changes }, row, { tokens, bytesAfter })
+  assert.equal(warm({}, 90_000, 2_000), 90_000)
+  // 1,000 new tokens at a token per two bytes, and 64 around them.
+  assert.equal(warm({}, 100_000, 2_000), 100_000 - 1_000 - 64)
+  // A prefix whose length was guessed wrong: what the rest may have is not in it.
+  assert.equal(warm({}, 95_000, 180_000), 100_000 - 90_000 - 64)
+  assert.equal(warm({ denseBytes: 50_000 }, 95_000, 180_000), 0)
+  assert.equal(warm({ denseBytes: 50_000 }, 95_000, 10_000), 100_000 - 10_000 - 64)
+  assert.equal(warm({ images: 2 }, 95_000, 0), 100_000 - 2 * 4_784 - 64)
+  assert.equal(warm({ unknownInput: true }, 95_000, 0), 0)
+  assert.equal(surelyWarm(PLAIN_REQUEST, row, { tokens: 95_000, bytesAfter: 0 }), 0)
 })

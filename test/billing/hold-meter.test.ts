@@ -228,3 +228,75 @@ test('whatever an answer does, its cost stays within what is held while nothing 
     ),
   )
 })
+
+/** A prompt of 100,000 tokens that is cached, but for the last question. */
+const CACHED = { tokens: 99_000, bytesAfter: 1_000 }
+const BOOK: Partial<BoundInput> = {
+  textBytes: 400_000,
+  cacheWrites: '5m',
+  countedInputTokens: 100_000,
+}
+
+function thinOf(meter: HoldMeter): HoldMeter {
+  const thin = meter.thin(CACHED)
+  assert.ok(thin !== null)
+  return thin
+}
+
+test('a thin hold and its risk are the strict hold, and an account is charged with the strict one', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 900_000 }),
+      fc.integer({ min: 1, max: 128_000 }),
+      fc.integer({ min: 0, max: 1_000_000 }),
+      fc.integer({ min: 0, max: 500_000 }),
+      fc.constantFrom('full' as const, 'progressive' as const),
+      (countedInputTokens, maxTokens, tokens, bytesAfter, mode) => {
+        const strict = meterOf({ mode, input: { ...BOOK, countedInputTokens, maxTokens } })
+        const thin = strict.thin({ tokens, bytesAfter })
+        if (thin === null) return
+        assert.ok(thin.riskMicro > 0 && thin.openMicro < strict.openMicro)
+        assert.equal(thin.openMicro + thin.riskMicro, strict.openMicro)
+        assert.equal(thin.openListMicro, strict.openListMicro)
+        assert.equal(thin.promptListMicro(), strict.promptListMicro())
+        assert.deepEqual([strict.riskMicro, strict.isThin], [0, false])
+      },
+    ),
+  )
+})
+
+test('where nothing is cached for sure there is no thin hold', () => {
+  const meter = meterOf({ input: BOOK })
+  assert.equal(meter.thin({ tokens: 0, bytesAfter: 0 }), null)
+  assert.equal(meter.thin({ tokens: 99_000, bytesAfter: 300_000 }), null)
+  assert.equal(meterOf({ input: { ...BOOK, countedInputTokens: undefined } }).thin(CACHED), null)
+  // What runs in rounds is never made exact by its start.
+  const serverTools = [{ kind: 'other', maxUses: 1 }] as const
+  assert.equal(meterOf({ input: { ...BOOK, serverTools } }).thin(CACHED), null)
+  assert.equal(meterOf({ input: { ...BOOK, compaction: true } }).thin(CACHED), null)
+})
+
+test('a thin hold is thin until its answer shows the cache, and then holds what that costs', () => {
+  const start = (tokens: Parameters<typeof tokensOf>[0]) =>
+    usageOf({ model: 'claude-sonnet-5', tokens: tokensOf(tokens) })
+  const warm = thinOf(meterOf({ input: BOOK }))
+  assert.equal(warm.isThin, true)
+  const smaller = warm.started(start({ cacheRead: 99_000, input: 500 }))
+  assert.ok(smaller !== null && smaller < warm.openMicro)
+  warm.granted()
+  assert.equal(warm.isThin, false)
+
+  const cold = thinOf(meterOf({ input: BOOK }))
+  const larger = cold.started(start({ cacheWrite5m: 99_500 }))
+  assert.ok(larger !== null && larger > cold.openMicro)
+  assert.ok(larger <= cold.openMicro + cold.riskMicro)
+  assert.equal(cold.refused(0), null)
+  assert.equal(cold.isThin, true)
+  assert.equal(cold.isExhausted({ outputTokens: 0, rounds: 0 }), true)
+
+  const odd = thinOf(meterOf({ input: BOOK }))
+  const strict = odd.openMicro + odd.riskMicro
+  assert.equal(odd.started({ ...start({ cacheRead: 99_000 }), anomalies: 1 }), strict)
+  odd.granted()
+  assert.deepEqual([odd.heldMicro, odd.isThin], [strict, false])
+})

@@ -135,7 +135,7 @@ test('hold, disconnect, join and refunds are told as they were', () => {
   const view = printed(
     {
       holdSteps: [
-        { kind: 'opened', amountMicro: 9_000, afterMs: 3 },
+        { kind: 'opened', amountMicro: 9_000, afterMs: 3, thinRiskMicro: 400_000 },
         { kind: 'extended', amountMicro: 20_000, afterMs: 900 },
       ],
       onDisconnect: 'finish_up_to',
@@ -149,8 +149,8 @@ test('hold, disconnect, join and refunds are told as they were', () => {
     },
   )
   assert.deepEqual(view.hold_steps, [
-    { kind: 'opened', amount_micro: 9_000, after_ms: 3 },
-    { kind: 'extended', amount_micro: 20_000, after_ms: 900 },
+    { kind: 'opened', amount_micro: 9_000, after_ms: 3, thin_risk_micro: 400_000 },
+    { kind: 'extended', amount_micro: 20_000, after_ms: 900, thin_risk_micro: null },
   ])
   assert.equal(view.refunded_micro, 8_234)
   assert.equal(view.on_disconnect, 'finish_up_to')

@@ -152,6 +152,28 @@ test('the longest prefix of each workspace is told, the longest of all first', (
   assert.ok(Math.abs(warm[2].tokens - 1_000) < 20, 'the system is nearly all of it')
 })
 
+test('an owner has the longest prefix that they wrote, for as long as it lives', () => {
+  const affinity = new Affinity()
+  const turn = (k: number) =>
+    printOf([user('hello'), ...Array.from({ length: k }, (_, i) => user(`more ${i}`))])
+  const own = (k: number, owner: number, workspace = 'wrkspc_1', aliveAtMs = NOW_MS) =>
+    affinity.ownPrefix(turn(k), owner, { workspace, aliveAtMs })?.tokens
+  affinity.began(sent(affinity, turn(0)), wrote(1_000), NOW_MS)
+  const both = { cacheReadTokens: 1_000, cacheWriteTokens: 1_000 }
+  affinity.began(sent(affinity, turn(1), { owner: BOB }), both, NOW_MS)
+  assert.deepEqual([own(2, ANN), own(2, BOB)], [1_000, 2_000])
+  assert.deepEqual([own(0, BOB), own(2, ANN, 'wrkspc_2')], [undefined, undefined])
+  assert.equal(own(2, ANN, 'wrkspc_1', NOW_MS + 5 * MINUTE_MS), undefined)
+  // Whoever writes a prefix that has ended is its owner from then on.
+  const laterMs = NOW_MS + 6 * MINUTE_MS
+  const again = sent(affinity, turn(0), { owner: BOB, atMs: laterMs })
+  affinity.began(again, wrote(1_000), laterMs)
+  assert.deepEqual(
+    [own(0, ANN, 'wrkspc_1', laterMs), own(0, BOB, 'wrkspc_1', laterMs)],
+    [undefined, 1_000],
+  )
+})
+
 test('histories that only grow are warm where their last turn was, whatever else goes on', () => {
   const anyTexts = fc.array(fc.string({ minLength: 1, maxLength: 20 }), {
     minLength: 1,

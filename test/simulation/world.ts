@@ -11,6 +11,7 @@ import { runInference } from '../../src/gateway/pipeline.ts'
 import { RecordingSpace } from '../../src/gateway/recording.ts'
 import { createRouting } from '../../src/gateway/routing.ts'
 import { Runs } from '../../src/gateway/runs.ts'
+import { ThinHolds } from '../../src/gateway/thin-holds.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { AccountCaps } from '../../src/pool/account-caps.ts'
 import { Pool } from '../../src/pool/pool.ts'
@@ -266,6 +267,7 @@ export class SimulatedWorld {
       store: this.disk.over(this.store),
       pool,
       routing: createRouting({ hashSecret, random: this.#random, pool, queue, retry }),
+      thinHolds: new ThinHolds(),
       caps: new AccountCaps({ timeZone: 'UTC', nowMs: clock.nowMs() }),
       connections: this.upstream.connections,
       prices: BUILT_IN_PRICES,

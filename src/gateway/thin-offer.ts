@@ -1,0 +1,44 @@
+import type { HoldMeter } from '../billing/hold-meter.ts'
+import type { Micro } from '../core/money.ts'
+import type { LiveAccount } from '../pool/pool.ts'
+import type { Exchange } from './exchange.ts'
+import type { Gateway } from './gateway.ts'
+import { ownPrefix, type Route, type ThinBond, workspaceOf } from './route.ts'
+
+/** How a request would be held at an account whose cache holds the beginning of its prompt. */
+export interface ThinOffer {
+  readonly meter: HoldMeter
+  readonly bond: ThinBond
+}
+
+/**
+ * The thin hold of a request at this account; null where its prompt is not warm there, or not for sure. Only what
+ * its own user wrote counts: a refusal costs nothing, so whoever has next to no credit could learn from being let in
+ * which prompts others use. A key with a spend limit has none either: that is never gone beyond.
+ */
+export function thinOffer(
+  gateway: Gateway,
+  exchange: Exchange,
+  { meter, account, route }: { meter: HoldMeter; account: LiveAccount; route: Route },
+): ThinOffer | null {
+  if (exchange.call.live.key.spendLimit !== null) return null
+  const workspace = workspaceOf(gateway, account.account.id)
+  const prefix = ownPrefix(gateway, route, workspace)
+  if (prefix === null) return null
+  const { sizes } = route.prompt
+  const bytesAfter = (sizes.at(-1) ?? 0) - sizes[prefix.at]
+  const thin = meter.thin({ tokens: prefix.tokens, bytesAfter })
+  return thin === null ? null : { meter: thin, bond: { workspace, at: prefix.at } }
+}
+
+/** Whether a thin hold may be had somewhere, with so much available, so that waiting for an account makes sense. */
+export function mayBeThin(
+  gateway: Gateway,
+  { call, meter }: Exchange,
+  route: Route,
+  availableMicro: Micro,
+): boolean {
+  if (meter === null || call.live.key.spendLimit !== null) return false
+  if (meter.growsInRounds || !meter.mayFit(availableMicro)) return false
+  return route.warmth.warm.some(({ workspace }) => ownPrefix(gateway, route, workspace) !== null)
+}
