@@ -85,6 +85,7 @@ const ERROR_WORDS: Readonly<Record<string, string>> = {
   account_rpm_exceeded: 'all accounts were at their rate limit',
   account_cap_reached: 'the accounts were at their cap',
   no_healthy_account: 'no account was healthy',
+  bound_account_unavailable: 'the account that it is bound to could not serve',
   no_accounts_configured: 'there was no account',
   model_not_allowed: 'the key may not use that model',
   model_not_found: 'there is no such model',

@@ -221,6 +221,14 @@ export const ERRORS = {
     message: 'No thread of yours goes on from {message}. Send the whole conversation.',
     hint: 'The thread is older than its account remembers, or was made with another key owner.',
   },
+  object_not_found: {
+    status: 404,
+    anthropic: 'not_found_error',
+    openai: 'invalid_request_error',
+    retryable: false,
+    message: '{object} not found{which}.',
+    hint: 'No answer to this user named it, it has expired, or its account is disabled or removed.',
+  },
   usage_not_found: {
     status: 404,
     anthropic: 'not_found_error',
@@ -328,6 +336,15 @@ export const ERRORS = {
     retryable: true,
     message: 'No healthy upstream account right now{returns}.',
     hint: 'ccgate accounts list',
+  },
+  bound_account_unavailable: {
+    status: 503,
+    anthropic: 'overloaded_error',
+    openai: 'server_error',
+    retryable: true,
+    message:
+      'What this request goes on with (a thread, a container or a file) is kept where no upstream account can serve right now{returns}.',
+    hint: 'ccgate accounts list; other accounts cannot serve this request',
   },
   account_cap_reached: {
     status: 503,

@@ -2,6 +2,7 @@ import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
 import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
 import type { Choice } from '../pool/candidate.ts'
+import type { Bound } from '../pool/weigh.ts'
 
 /** How a try failed, as far as the client's answer depends on it. */
 export interface FailedTry {
@@ -15,12 +16,17 @@ const UPSTREAMS: ReadonlySet<OutcomeKind> = new Set(['server_error', 'overloaded
 /** Clients are told to wait at most this long; see `server/reply.ts`. */
 const SHORT_WAIT_MS = 60_000
 
-/** What the client is told where nothing was tried: none of `accounts` may serve now. */
+/**
+ * What the client is told where nothing was tried: none of `accounts` may serve now, or none where its state
+ * is bound to.
+ */
 export function nothingTried(
   choice: Extract<Choice, { kind: 'none' }>,
   accounts: number,
+  state: Bound | null = null,
 ): GatewayError {
   if (accounts === 0) return new GatewayError('no_accounts_configured')
+  if (state !== null && choice.because !== 'limited') return boundUnavailable(choice.retryAfterMs)
   if (choice.because === 'limited') return allLimited(choice.retryAfterMs)
   if (choice.because === 'capped') return allCapped(choice.retryAfterMs)
   return noHealthyAccount(choice.retryAfterMs)
@@ -74,6 +80,13 @@ function allCapped(retryAfterMs: number | null): GatewayError {
   return new GatewayError('account_cap_reached', {
     facts: { returns: `; there is room again in about ${spanText(waitMs)}` },
     retryAfterMs: waitMs,
+  })
+}
+
+function boundUnavailable(retryAfterMs: number | null): GatewayError {
+  return new GatewayError('bound_account_unavailable', {
+    facts: { returns: returnsIn(retryAfterMs) },
+    retryAfterMs: retryAfterMs ?? Number.POSITIVE_INFINITY,
   })
 }
 

@@ -8,8 +8,9 @@ import { admitModels, readCount } from './inspect-body.ts'
 import { withRealModel } from './real-model.ts'
 import { answerHead } from './reply-head.ts'
 import { plainRoute } from './route.ts'
+import { stateBond } from './state-bond.ts'
 
-/** Forwards a client's own count: rerouted like any request, paid by nobody. */
+/** Forwards a client's own count: bound and rerouted like any request, paid by nobody. */
 export async function forwardCount(
   gateway: Gateway,
   call: Call,
@@ -25,7 +26,8 @@ export async function forwardCount(
     modelClass: countPart(row.modelClass),
     listMicro: 0,
   }
-  const seeker = seekerOf(gateway, want, plainRoute(), call)
+  const route = { ...plainRoute(), state: await stateBond(gateway, call, request) }
+  const seeker = seekerOf(gateway, want, route, call)
   const callOff: CallOff = { abort: () => {}, aborted: false, noMore: false }
   const end = () => {
     callOff.aborted = true

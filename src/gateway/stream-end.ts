@@ -3,6 +3,7 @@ import type { StreamTap } from '../providers/anthropic/stream-tap.ts'
 import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { learnFromStream } from './lessons.ts'
+import { noteObjects } from './objects.ts'
 import { isStreamed } from './ready-request.ts'
 import { type Closed, receiptOf, settle, voidHold } from './settle.ts'
 import { cutStreamUsage } from './stream-usage.ts'
@@ -18,6 +19,7 @@ export function settleEnded(
   startedMs: number | null,
 ): Promise<Closed> {
   const nowMs = gateway.clock.monotonicMs()
+  noteObjects(gateway, exchange, tap.made, tap.messageId)
   if (tap.exact) learnFromStream(gateway, exchange, tap, { startedMs, nowMs })
   const usage = endedUsage(gateway, exchange, tap)
   // All of it goes out after this.
@@ -55,6 +57,7 @@ export async function settleCut(
   tap: StreamTap,
   { errorCode, httpStatus, isLost }: CutEnding,
 ): Promise<{ readonly closed: Closed; readonly usage: Usage }> {
+  noteObjects(gateway, exchange, tap.made, tap.messageId)
   const usage = cutStreamUsage(gateway, exchange, tap, gateway.clock.monotonicMs())
   if (isLost) {
     noteLoss(exchange, usage)

@@ -58,6 +58,7 @@ const SHORT_REASONS: Readonly<Record<string, string>> = {
   account_rpm_exceeded: 'all limited',
   account_cap_reached: 'all capped',
   no_healthy_account: 'no account',
+  bound_account_unavailable: 'no account',
   no_accounts_configured: 'no account',
   model_not_allowed: 'not allowed',
   model_not_found: 'no model',
