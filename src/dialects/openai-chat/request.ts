@@ -11,6 +11,7 @@ import {
 } from '../openai/fields.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isDeeperThan, isObject } from '../openai/json.ts'
+import { namedModel } from '../openai/model-name.ts'
 import type { AnswerFormat } from '../openai/params.ts'
 import { answerFormat, endUserOf, maxTokensOf, stopSequences } from '../openai/params.ts'
 import type { ReasoningWish, WantedEffort } from '../openai/reasoning.ts'
@@ -36,7 +37,7 @@ function translated(json: unknown, context: TranslationContext): Translated {
   if (isDeeperThan(json, MAX_DEPTH))
     refuse('json_too_complex', null, 'The request body is nested too deeply.')
   const body = json
-  const model = context.modelOf(modelName(body))
+  const model = namedModel(modelName(body), context)
   refuseUnsupported(body, context)
   const { maxTokens, isClamped } = maxTokensOf(
     body,
@@ -120,13 +121,12 @@ function shownTools({ byUpstreamName }: Composed['tools']): ReadonlyMap<string, 
   return shown
 }
 
-/** The model without the prefix that some clients put before Anthropic's ids. */
 function modelName(body: JsonObject): string {
   const { model } = body
   if (model === undefined || model === null || model === '') missing('model')
   if (typeof model !== 'string')
     refuse('missing_required_parameter', 'model', "'model' must be the id of a model as text.")
-  return model.startsWith('anthropic/') ? model.slice('anthropic/'.length) : model
+  return model
 }
 
 function refuseUnsupported(body: JsonObject, { settings }: TranslationContext): void {

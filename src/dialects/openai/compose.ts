@@ -60,7 +60,8 @@ export function compose<T extends ToolDefinition>(
   let reasoning = reasoningOf(wish)
   const { system, messages } = buildHistory(parts.turns, {
     midSystem: capabilities.midSystem,
-    prefill: capabilities.prefill,
+    // Upstream refuses a prefill beside structured output and beside thinking by budget.
+    prefill: capabilities.prefill && parts.format.format === null && !reasoning.isBudget,
     digest: context.digest,
     repair: context.settings.repairToolHistory,
     refuseUnanswered: parts.refuseUnanswered,

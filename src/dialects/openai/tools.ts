@@ -87,17 +87,16 @@ function toolBlock(
     const description = customDescription(definition.description, definition.format)
     return { name, ...described(description), input_schema: CUSTOM_SCHEMA, ...marker }
   }
-  if (strictSchema !== undefined)
-    return {
-      name,
-      ...described(definition.description),
-      input_schema: strictSchema,
-      strict: true,
-      ...marker,
-    }
   const { schema, note } = inputSchema(definition.parameters, `${definition.field}.parameters`)
   const description = note === null ? definition.description : joined(definition.description, note)
-  return { name, ...described(description), input_schema: schema, ...marker }
+  const strict = strictSchema === undefined ? {} : { strict: true }
+  return {
+    name,
+    ...described(description),
+    input_schema: strictSchema ?? schema,
+    ...strict,
+    ...marker,
+  }
 }
 
 /** What a custom tool's call carries upstream: its text as the one member `input`. */

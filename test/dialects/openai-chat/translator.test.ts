@@ -4,7 +4,7 @@ import type { WireError } from '../../../src/dialects/dialect.ts'
 import { withAutoCache } from '../../../src/dialects/openai/upstream.ts'
 import { openaiChat } from '../../../src/dialects/openai-chat/index.ts'
 import { MAX_EVENT_BYTES } from '../../../src/wire/sse.ts'
-import { answerTo, MODEL, passed, payloadsOf, refused, sse, translate } from './world.ts'
+import { answerTo, contextOf, MODEL, passed, payloadsOf, refused, sse, translate } from './world.ts'
 
 const HI = [{ role: 'user', content: 'Hi' }]
 
@@ -113,6 +113,39 @@ test('a paused answer that is not continued ends with what there is', () => {
   )
   assert.equal(done, '[DONE]')
   assert.equal(answer.finishPaused().length, 0)
+})
+
+test('a paused answer that goes on is open again, and has no content for another round', () => {
+  const request = { model: MODEL, messages: HI, web_search_options: {}, stream: true }
+  const start = { type: 'message_start', message: { model: MODEL, usage: {} } }
+  const pause = { type: 'message_delta', delta: { stop_reason: 'pause_turn' }, usage: {} }
+  const upstream = sse([start, pause, { type: 'message_stop' }])
+  const { answer } = answerTo(passed(request, { webSearch: true }), upstream)
+  assert.equal(answer.state, 'paused')
+  assert.deepEqual(answer.pausedContent, [])
+  answer.push(Buffer.from(sse([start])))
+  assert.equal(answer.state, 'open')
+  assert.equal(answer.pausedContent, null)
+})
+
+test('the operator’s names come first, then the vendor before a name goes', () => {
+  const modelOf = (model: string) => {
+    const context = contextOf()
+    const named = {
+      ...context,
+      modelOf: (name: string) => ({ ...context.modelOf(name), id: names[name] ?? name }),
+    }
+    const translation = openaiChat.translator?.translate({ model, messages: HI }, named)
+    return translation?.kind === 'ok' && JSON.parse(translation.body).model
+  }
+  const names: Readonly<Record<string, string>> = {
+    'anthropic/fast': 'claude-haiku-4-5',
+    fast: MODEL,
+  }
+  assert.equal(modelOf('anthropic/fast'), 'claude-haiku-4-5')
+  assert.equal(modelOf('fast'), MODEL)
+  assert.equal(modelOf('anthropic/claude-opus-5'), 'claude-opus-5')
+  assert.equal(modelOf('claude-opus-5'), 'claude-opus-5')
 })
 
 test('a paused answer goes upstream again behind the history, to the last digit', () => {
