@@ -125,7 +125,7 @@ export async function takeAccount(
     case 'slot':
       return sought.slot
     case 'none':
-      throw nothingTried(sought.choice, gateway.pool.size)
+      throw nothingTried(sought.choice, gateway.pool.size, seeker.route.state)
     case 'called_off':
       throw new CalledOff()
   }

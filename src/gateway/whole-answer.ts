@@ -1,8 +1,11 @@
 import { readError } from '../providers/anthropic/classify.ts'
+import { madeBy } from '../providers/anthropic/made-objects.ts'
+import { messageIdOf } from '../providers/anthropic/usage.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { learnFromAnswer } from './lessons.ts'
+import { noteObjects } from './objects.ts'
 import type { ClientFormat } from './ready-request.ts'
 import { answerHead, costHeaders } from './reply-head.ts'
 import type { AbandonedRun } from './runs.ts'
@@ -68,9 +71,14 @@ async function closeWith(
   if (gone) exchange.onDisconnect = 'finish'
   if (outcome.kind !== 'ok') {
     const errorCode = readError(body.toString('utf8')).type
-    return voidHold(gateway, exchange, { httpStatus: status, errorCode })
+    const hasBegun = exchange.call.response.headersSent && !gone
+    return voidHold(gateway, exchange, {
+      errorCode,
+      ...(hasBegun ? { status: 'interrupted', httpStatus: 200 } : { httpStatus: status }),
+    })
   }
   const usage = unaryUsage(gateway, exchange, json)
+  noteObjects(gateway, exchange, madeBy(json), messageIdOf(json))
   if (usage.anomalies === 0) learnFromAnswer(gateway, exchange, usage, json)
   const ending = { status: 'complete' as const, httpStatus: gone ? 499 : status, errorCode: null }
   // Who waits for it gets an error when it cannot be settled, and so nothing to pay for.
