@@ -35,15 +35,16 @@ let missed = 0
 for (const scenario of scenarios) {
   for (const promptTokens of prompts) {
     if (seeds > 0) {
-      const runs = Array.from({ length: seeds }, (_, k) =>
-        playOurs(scenario, { promptTokens, seed: seed + k }),
-      )
+      const runs: { readonly ratio: number }[] = []
+      for (let k = 0; k < seeds; k++) {
+        runs.push(await playOurs(scenario, { promptTokens, seed: seed + k }))
+      }
       if (runs.some(({ ratio }) => ratio > scenario.goal)) missed++
       const many = { scenario, promptTokens, seed, ratios: runs.map(({ ratio }) => ratio) }
       process.stdout.write(values.json ? `${JSON.stringify(many)}\n` : `${manySeedsText(many)}\n`)
       continue
     }
-    const figures = playScenario(scenario, { promptTokens, seed })
+    const figures = await playScenario(scenario, { promptTokens, seed })
     const own = figures.runs.at(-1)
     if (own === undefined || own.costMicro > figures.yardstick.costMicro * scenario.goal) missed++
     process.stdout.write(

@@ -1,9 +1,9 @@
 // Tables and charts for people, on stdout.
 
 import { bar } from '../../src/core/spark.ts'
+import type { RunFigures } from '../../src/simulate/run.ts'
 import type { ChoiceCost } from './cost-of-choice.ts'
 import type { Scenario, ScenarioFigures } from './scenarios.ts'
-import type { RunFigures } from './simulate.ts'
 
 const CHART_WIDTH = 36
 const COLUMNS = [
@@ -14,7 +14,7 @@ const COLUMNS = [
   'largest share',
   'p99 wait',
   'moved',
-  'retries',
+  'reroutes',
   'errors',
 ] as const
 
@@ -60,7 +60,7 @@ function rowOf(run: RunFigures, yardstick: RunFigures): readonly string[] {
       ? `${run.p99WaitMs.toFixed(0)} ms`
       : `${(run.p99WaitMs / 1_000).toFixed(1)} s`,
     share(run.moved / run.requests),
-    `${run.retries}`,
+    `${run.reroutes}`,
     `${run.clientErrors}`,
   ]
 }

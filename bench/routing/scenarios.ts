@@ -1,16 +1,29 @@
 // The runs that docs/routing.md speaks of.
 
-import { findPrice } from '../../src/billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
-import { LONGEST_WAIT_MS, type RunFigures, simulate, type Trouble } from './simulate.ts'
-import { leastBusy, ours, roundRobin, type Strategy, stickyByKey } from './strategies.ts'
-import { type Conversation, MODEL, makeWorkload } from './workload.ts'
+import type { AccountPlan } from '../../src/simulate/account.ts'
+import {
+  type LineUp,
+  playStrategy,
+  playYardstick,
+  STRATEGY_NAMES,
+  USUAL_PACE,
+} from '../../src/simulate/compare.ts'
+import type { RunFigures, Trouble } from '../../src/simulate/run.ts'
+import { makeWorkload } from '../../src/simulate/workload.ts'
 
-const NO_TROUBLE: Trouble = { overloaded: 0, failsForThirdOfMs: null }
+/** The model that all ask for: opus, whose cache reads cost a twentieth of its input. */
+export const MODEL = 'claude-opus-5-5'
 const THINK_MS = 30_000
 const START_WITHIN_MS = 60_000
-/** Of each of the four accounts. */
-const CONCURRENCY_LIMIT = 10
+/** Four accounts of four workspaces. */
+export const ACCOUNTS: readonly AccountPlan[] = [1, 2, 3, 4].map((k) => ({
+  name: `account-${k}`,
+  weight: 1,
+  priority: 1,
+  concurrencyLimit: 10,
+  rpmLimit: null,
+}))
 
 /** One line-up: the same conversations for every strategy. */
 export interface Scenario {
@@ -50,96 +63,62 @@ export interface ScenarioFigures {
   readonly runs: readonly RunFigures[]
 }
 
-/** Plays one scenario with every strategy. */
-export function playScenario(
-  scenario: Scenario,
-  options: { readonly promptTokens: number; readonly seed: number },
-): ScenarioFigures {
-  const { seed, promptTokens } = options
-  const workload = makeWorkload({
-    seed,
-    promptTokens,
-    conversations: scenario.conversations,
-    turns: scenario.turns,
-    startWithinMs: START_WITHIN_MS,
-    thinkMs: THINK_MS,
-  })
-  const yardstick = simulate({
-    workload,
-    strategy: { ...leastBusy(), name: 'one unlimited account' },
-    accounts: 1,
-    concurrencyLimit: null,
-    trouble: NO_TROUBLE,
-    seed,
-  })
-  const trouble = troubleOf(scenario, yardstick)
-  const strategies: readonly Strategy[] = [
-    roundRobin(),
-    leastBusy(),
-    stickyByKey(),
-    ourStrategy(seed),
-  ]
-  const runs = strategies.map((strategy) =>
-    simulate({
-      workload,
-      strategy,
-      accounts: 4,
-      concurrencyLimit: CONCURRENCY_LIMIT,
-      trouble,
-      seed,
-    }),
-  )
-  return { scenario, promptTokens, seed, yardstick, runs }
+/** How a scenario is played. */
+export interface Play {
+  readonly promptTokens: number
+  readonly seed: number
 }
 
-/** Only ours and the yardstick: for the test. */
-export function playOurs(
+/** Plays one scenario with every strategy. */
+export async function playScenario(scenario: Scenario, play: Play): Promise<ScenarioFigures> {
+  const { lineUp, yardstick } = await prepare(scenario, play)
+  const runs: RunFigures[] = []
+  for (const name of STRATEGY_NAMES) runs.push(await playStrategy(lineUp, name))
+  return { scenario, ...play, yardstick, runs }
+}
+
+/** Ours and the yardstick only. */
+export async function playOurs(
   scenario: Scenario,
-  options: { readonly promptTokens: number; readonly seed: number },
-): { readonly ratio: number; readonly ours: RunFigures } {
-  const { seed, promptTokens } = options
-  const { conversations, turns } = scenario
-  const frame = { startWithinMs: START_WITHIN_MS, thinkMs: THINK_MS }
-  const workload: readonly Conversation[] = makeWorkload({
-    ...frame,
+  play: Play,
+): Promise<{ readonly ratio: number; readonly ours: RunFigures; readonly yardstick: RunFigures }> {
+  const { lineUp, yardstick } = await prepare(scenario, play)
+  const ours = await playStrategy(lineUp, 'ccgate')
+  return { ratio: ours.costMicro / yardstick.costMicro, ours, yardstick }
+}
+
+/** The conversations of a scenario, answered at the usual pace. */
+export function lineUpOf(
+  { conversations, turns }: Scenario,
+  { promptTokens, seed }: Play,
+): Omit<LineUp, 'trouble'> {
+  const workload = makeWorkload({
     seed,
-    promptTokens,
+    model: MODEL,
+    promptTokens: [promptTokens],
     conversations,
     turns,
+    startMs: (writer) => writer.between(0, START_WITHIN_MS),
+    thinkMs: () => THINK_MS,
+    bursts: [],
   })
-  const alone = simulate({
-    workload,
-    strategy: leastBusy(),
-    accounts: 1,
-    concurrencyLimit: null,
-    trouble: NO_TROUBLE,
-    seed,
-  })
-  const run = simulate({
-    workload,
-    strategy: ourStrategy(seed),
-    accounts: 4,
-    concurrencyLimit: CONCURRENCY_LIMIT,
-    trouble: troubleOf(scenario, alone),
-    seed,
-  })
-  return { ratio: run.costMicro / alone.costMicro, ours: run }
+  const prices = BUILT_IN_PRICES
+  return { model: MODEL, prices, workload, accounts: ACCOUNTS, pace: USUAL_PACE, seed }
+}
+
+async function prepare(
+  scenario: Scenario,
+  play: Play,
+): Promise<{ readonly lineUp: LineUp; readonly yardstick: RunFigures }> {
+  const lineUp = lineUpOf(scenario, play)
+  const yardstick = await playYardstick(lineUp)
+  return { lineUp: { ...lineUp, trouble: troubleOf(scenario, yardstick) }, yardstick }
 }
 
 function troubleOf({ trouble }: Scenario, { lastedMs }: RunFigures): Trouble {
+  const third = { fromMs: lastedMs / 3, forMs: lastedMs / 3 }
   return {
     overloaded: trouble === '5 % overloaded' ? 0.05 : 0,
-    failsForThirdOfMs: trouble === 'one account fails' ? lastedMs : null,
+    outage: trouble === 'one account fails' ? third : null,
   }
-}
-
-function ourStrategy(seed: number): Strategy {
-  const price = findPrice(BUILT_IN_PRICES, MODEL, Date.UTC(2026, 10, 22))
-  if (price === null) throw new Error(`no price for ${MODEL}`)
-  return ours({
-    seed,
-    rewriteMicroPerMTok: price.rates.cacheWrite5m - price.rates.cacheRead,
-    minimumTokens: price.minimumCacheTokens,
-    longestWaitMs: LONGEST_WAIT_MS,
-  })
 }

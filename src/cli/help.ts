@@ -24,7 +24,8 @@ Watch
 
 Keep
   config       check, print, explain     db          check the file and the ledger
-  sandbox      simulated upstream only   version     what runs here
+  sandbox      simulated upstream only   simulate    what a pool would cost
+  version      what runs here
 
 Options for every command
 `

@@ -119,6 +119,30 @@ function addBasics(program: CcgateCommand, add: Add): void {
     run: async (context, call) => (await import('./commands/sandbox.ts')).sandbox(context, call),
   })
   add(program, {
+    usage: 'simulate',
+    summary: 'what a pool would cost: a made-up day through the real choice of accounts',
+    examples: [
+      'ccgate simulate',
+      'ccgate simulate --weights 3,1,1,1 --concurrency 10',
+      'ccgate simulate --mine --conversations 500 --outage 0s',
+    ],
+    options: [
+      ['--accounts <n>', 'how many accounts (4)'],
+      ['--weights <list>', 'one for all, or one for each: 3,1,1,1', 'list'],
+      ['--concurrency <list>', 'requests at a time, likewise, or none (10)', 'list'],
+      ['--rpm <list>', 'requests per minute, likewise (none)', 'list'],
+      ['--mine', 'the enabled accounts of the database instead, with their limits'],
+      ['--conversations <n>', 'conversations of the day (300)'],
+      ['--prompt <list>', 'tokens of first prompts (2000,20000)', 'list'],
+      ['--model <id>', 'whom all ask (claude-opus-5-5)'],
+      ['--overloaded <percent>', 'answers that are a 529 (1)'],
+      ['--outage <duration>', 'how long the busiest account fails (2h), 0s: never'],
+      ['--seed <n>', 'another day (1); the same seed plays the same day'],
+    ],
+    see: ['accounts update', 'usage summary'],
+    run: async (context, call) => (await import('./commands/simulate.ts')).simulate(context, call),
+  })
+  add(program, {
     usage: 'monitor',
     summary: 'live terminal dashboard',
     examples: [

@@ -109,15 +109,26 @@ function tokensOf(group: readonly Option[]): number {
   return group.reduce((most, { warmTokens }) => Math.max(most, warmTokens), 0)
 }
 
-/** Power of two choices among the first priority, away from accounts whose limits are nearly used up. */
+/**
+ * Power of two choices among the first priority, away from accounts whose limits are nearly used up. The draw goes by
+ * weight, for who is drawn seldom can never have a large share.
+ */
 function balanced(ready: readonly Option[], tier: number, random: () => number): Option | null {
   const first = ready.filter(({ candidate }) => candidate.priority === tier)
   const roomy = first.filter(({ candidate }) => (candidate.headroom ?? 1) >= SHORT_HEADROOM)
   const pool = roomy.length > 0 ? roomy : first
   if (pool.length < 3) return freest(pool)
-  const a = Math.floor(random() * pool.length)
-  const b = (a + 1 + Math.floor(random() * (pool.length - 1))) % pool.length
-  return freest([pool[a], pool[b]])
+  const one = drawn(pool, random)
+  return freest([one, drawn(pool.toSpliced(pool.indexOf(one), 1), random)])
+}
+
+function drawn(pool: readonly Option[], random: () => number): Option {
+  let at = random() * pool.reduce((sum, { candidate }) => sum + candidate.weight, 0)
+  for (const one of pool) {
+    at -= one.candidate.weight
+    if (at < 0) return one
+  }
+  return pool[pool.length - 1]
 }
 
 /** The lowest score; among equals the one that idled longest, by weight and speed. */

@@ -11,8 +11,8 @@ for (const scenario of SCENARIOS) {
   for (const seed of SEEDS) {
     for (const promptTokens of [2_000, 20_000]) {
       const title = `${conversations} conversations, trouble: ${scenario.trouble}, prompts of ${promptTokens} tokens, seed ${seed}`
-      test(`${title}: at most ${scenario.goal} of the cost of one account`, () => {
-        const { ratio, ours } = playOurs(small, { promptTokens, seed })
+      test(`${title}: at most ${scenario.goal} of the cost of one account`, async () => {
+        const { ratio, ours } = await playOurs(small, { promptTokens, seed })
         assert.ok(ratio <= scenario.goal, `cost ratio ${ratio}`)
         assert.ok(ratio >= 0.99, `cheaper than the yardstick: ${ratio}`)
         // Every read and every miss was foretold: fingerprint and table say what upstream's cache does.
@@ -23,11 +23,11 @@ for (const scenario of SCENARIOS) {
   }
 }
 
-test('the same seed plays the same run, and careless strategies cost more', () => {
+test('the same seed plays the same run, and careless strategies cost more', async () => {
   const scenario = { ...SCENARIOS[0], conversations: 8, turns: [6, 10] as const }
   const options = { promptTokens: 2_000, seed: 7 }
-  const first = playScenario(scenario, options)
-  assert.deepEqual(playScenario(scenario, options), first)
+  const first = await playScenario(scenario, options)
+  assert.deepEqual(await playScenario(scenario, options), first)
   const [roundRobin, leastBusy, , own] = first.runs.map(({ costMicro }) => costMicro)
   assert.ok(own < roundRobin && own < leastBusy)
   assert.ok(first.runs.every(({ requests }) => requests === first.yardstick.requests))

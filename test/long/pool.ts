@@ -1,7 +1,7 @@
 import type { OutcomeKind } from '../../src/core/attempt-outcome.ts'
 import type { Account } from '../../src/core/model.ts'
 import { Pool, type Slot } from '../../src/pool/pool.ts'
-import { leastBusyOf } from '../../bench/routing/least-busy.ts'
+import { leastBusyOf } from '../../src/simulate/least-busy.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
 import { type Campaign, newSeed } from './campaign.ts'
 

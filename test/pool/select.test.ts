@@ -312,6 +312,24 @@ test('of two drawn at random the freer one: the fullest of many is never taken, 
   assert.ok((seen.get('c') ?? 0) > (seen.get('d') ?? 0))
 })
 
+test('new conversations are shared by weight, however uneven the weights and many the accounts', () => {
+  const weights = [20, 5, 1, 1, 1, 1, 1]
+  const running = weights.map(() => 0)
+  const random = createRandom(3)
+  const total = weights.reduce((sum, weight) => sum + weight, 0) * 20
+  for (let k = 0; k < total; k++) {
+    const list = weights.map((weight, at) =>
+      candidate(String(at), { weight, inFlight: running[at] }),
+    )
+    const decision = select(list, DEMAND, random)
+    assert.ok(decision.kind === 'account')
+    running[Number(decision.id)]++
+  }
+  for (const [at, weight] of weights.entries()) {
+    assert.ok(Math.abs(running[at] / (20 * weight) - 1) < 0.25, `${running}`)
+  }
+})
+
 test('load counts by weight and by the time until an answer begins', () => {
   const two = (more: Partial<Candidate>) => [
     candidate('a', { inFlight: 2, ...more }),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { leastBusyOf } from '../../bench/routing/least-busy.ts'
 import type { Candidate } from '../../src/pool/candidate.ts'
+import { leastBusyOf } from '../../src/simulate/least-busy.ts'
 
 function candidate(id: string, more: Partial<Candidate> = {}): Candidate {
   return {

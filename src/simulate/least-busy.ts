@@ -1,6 +1,6 @@
-// What gateways usually do: the account with the least in flight.
+// What gateways often do: the account with the least in flight.
 
-import { becauseOf, type Candidate, type Choice, waitOf } from '../../src/pool/candidate.ts'
+import { becauseOf, type Candidate, type Choice, waitOf } from '../pool/candidate.ts'
 
 /**
  * Chooses the account for the next attempt: the lowest priority number first, within it the smallest

@@ -1,12 +1,11 @@
 // Conversations as clients hold them: bodies that depend on the seed only, never on how they are routed.
 
-import type { JsonObject } from '../../src/sandbox/json.ts'
-import { createRandom } from '../../src/sandbox/random.ts'
-import { type PromptPart, promptParts } from '../../src/sandbox/tokens.ts'
+import type { JsonObject } from '../sandbox/json.ts'
+import { createRandom } from '../sandbox/random.ts'
+import { type PromptPart, promptParts } from '../sandbox/tokens.ts'
 
-/** The model that all ask for: opus, whose cache reads cost a twentieth of its input. */
-export const MODEL = 'claude-opus-5-5'
-const BYTES_PER_TOKEN = 4
+/** Of simulated prompts; a sandbox that is to count the same has to be told. */
+export const BYTES_PER_TOKEN = 4
 const IMAGE_CAP_TOKENS = 4_784
 /** Share of the first prompt that conversations of one kind have in common: tools and system. */
 const SHARED = 0.6
@@ -17,28 +16,40 @@ export interface Turn {
   readonly body: JsonObject
   readonly parts: readonly PromptPart[]
   readonly outputTokens: number
+  /** How long its client thinks after the answer, before the next turn. */
+  readonly thinkMs: number
   /** Conversations that begin with this turn: an agent's helpers. */
   readonly helpers: readonly Conversation[]
 }
 
-/** A conversation: when it begins, how long its client thinks between turns. */
+/** A conversation and when it begins. */
 export interface Conversation {
   readonly id: string
   readonly customer: string
   readonly startMs: number
-  readonly thinkMs: number
   readonly turns: readonly Turn[]
 }
 
 /** What to make. */
 export interface WorkloadOptions {
   readonly seed: number
+  readonly model: string
   readonly conversations: number
   readonly turns: readonly [least: number, most: number]
-  /** Of the first prompt. */
-  readonly promptTokens: number
-  readonly startWithinMs: number
-  readonly thinkMs: number
+  /** Of the first prompts: one after the other where there are several. */
+  readonly promptTokens: readonly number[]
+  /** When a conversation begins. */
+  readonly startMs: (writer: Writer) => number
+  readonly thinkMs: (writer: Writer) => number
+  /** Agents that start together, as a job of theirs does. */
+  readonly bursts: readonly Burst[]
+}
+
+/** Several agents of one customer that begin at the same time and do not think. */
+export interface Burst {
+  readonly startMs: number
+  readonly agents: number
+  readonly turns: number
 }
 
 const WORDS =
@@ -46,7 +57,8 @@ const WORDS =
     ' ',
   )
 
-class Writer {
+/** Words by chance: the same for the same seed. */
+export class Writer {
   readonly #random: () => number
   constructor(seed: number) {
     this.#random = createRandom(seed)
@@ -71,51 +83,105 @@ class Writer {
   }
 }
 
+/** How long agents take between an answer and the results of its tools. */
+const TOOL_MS = 2_000
+/** Helpers that an agent starts at once, and how often it does. */
+const HELPERS = 3
+const HELPERS_SHARE = 0.04
+
 /** All conversations of a run, helpers inside the turns that start them. */
 export function makeWorkload(options: WorkloadOptions): readonly Conversation[] {
-  const { seed, conversations, turns, startWithinMs } = options
-  const shared = new Writer(seed)
-  const kinds = {
-    agent: agentKind(shared, options.promptTokens, 12),
-    helper: agentKind(shared, options.promptTokens / 2, 6),
-    systems: Array.from({ length: CUSTOMERS }, () => shared.prose(options.promptTokens * SHARED)),
+  const shared = new Writer(options.seed)
+  const kinds = options.promptTokens.map((tokens) => kindsOf(shared, tokens, options.model))
+  const talks = Array.from({ length: options.conversations }, (_, k) =>
+    conversation(options, kinds[k % kinds.length], k),
+  )
+  const bursts = options.bursts.flatMap((burst, k) =>
+    burstOf(burst, kinds[k % kinds.length], new Writer(options.seed * 1_000 - 1 - k), k),
+  )
+  return [...talks, ...bursts]
+}
+
+/** What conversations of one length have in common. */
+interface Kinds {
+  readonly promptTokens: number
+  readonly agent: AgentKind
+  readonly helper: AgentKind
+  readonly plain: readonly PlainKind[]
+}
+
+function kindsOf(shared: Writer, promptTokens: number, model: string): Kinds {
+  return {
+    promptTokens,
+    agent: agentKind(shared, { promptTokens, tools: 12, model }),
+    helper: agentKind(shared, { promptTokens: promptTokens / 2, tools: 6, model }),
+    plain: Array.from({ length: CUSTOMERS }, () => ({
+      model,
+      system: shared.prose(promptTokens * SHARED),
+    })),
   }
-  return Array.from({ length: conversations }, (_, k) => {
-    const writer = new Writer(seed * 1_000 + k)
-    const customer = writer.between(0, CUSTOMERS - 1)
-    const frame = {
-      id: `conversation ${k}`,
-      customer: `customer ${customer}`,
-      startMs: writer.between(0, startWithinMs),
-      thinkMs: options.thinkMs,
-    }
-    const count = writer.between(...turns)
-    const own = options.promptTokens * (1 - SHARED)
-    if (k % 2 === 1) {
-      return { ...frame, turns: plainTurns(writer, kinds.systems[customer], { count, own }) }
-    }
-    const startHelpers = (turn: number): readonly Conversation[] => {
-      if (turn === 0 || !writer.chance(0.04)) return []
-      return Array.from({ length: 3 }, (_, helper) => ({
-        ...frame,
-        id: `${frame.id}.${turn}.${helper}`,
-        startMs: 0,
-        thinkMs: 2_000,
-        turns: agentTurns(writer, kinds.helper, { count: 4, own: own / 4 }, () => []),
-      }))
-    }
-    return { ...frame, turns: agentTurns(writer, kinds.agent, { count, own }, startHelpers) }
-  })
+}
+
+function conversation(options: WorkloadOptions, kinds: Kinds, k: number): Conversation {
+  const writer = new Writer(options.seed * 1_000 + k)
+  const customer = writer.between(0, CUSTOMERS - 1)
+  const frame = {
+    id: `conversation ${k}`,
+    customer: `customer ${customer}`,
+    startMs: options.startMs(writer),
+  }
+  const think = () => options.thinkMs(writer)
+  const count = writer.between(...options.turns)
+  const own = kinds.promptTokens * (1 - SHARED)
+  if (k % 2 === 1) {
+    return { ...frame, turns: plainTurns(writer, kinds.plain[customer], { count, own, think }) }
+  }
+  const startHelpers = (turn: number): readonly Conversation[] => {
+    if (turn === 0 || !writer.chance(HELPERS_SHARE)) return []
+    return Array.from({ length: HELPERS }, (_, helper) => ({
+      ...frame,
+      id: `${frame.id}.${turn}.${helper}`,
+      startMs: 0,
+      turns: agentTurns(writer, kinds.helper, { count: 4, own: own / 4, think: () => TOOL_MS }),
+    }))
+  }
+  return { ...frame, turns: agentTurns(writer, kinds.agent, { count, own, think }, startHelpers) }
+}
+
+function burstOf(burst: Burst, kinds: Kinds, writer: Writer, k: number): readonly Conversation[] {
+  const customer = `customer ${writer.between(0, CUSTOMERS - 1)}`
+  const own = kinds.promptTokens * (1 - SHARED)
+  const length = { count: burst.turns, own, think: () => TOOL_MS }
+  return Array.from({ length: burst.agents }, (_, agent) => ({
+    id: `burst ${k}.${agent}`,
+    customer,
+    startMs: burst.startMs,
+    turns: agentTurns(writer, kinds.agent, length),
+  }))
+}
+
+interface PlainKind {
+  readonly model: string
+  readonly system: string
 }
 
 interface AgentKind {
+  readonly model: string
   readonly tools: readonly JsonObject[]
   readonly system: string
 }
 
-function agentKind(writer: Writer, promptTokens: number, tools: number): AgentKind {
+function agentKind(
+  writer: Writer,
+  {
+    promptTokens,
+    tools,
+    model,
+  }: { readonly promptTokens: number; readonly tools: number; readonly model: string },
+): AgentKind {
   const shared = promptTokens * SHARED
   return {
+    model,
     tools: Array.from({ length: tools }, (_, k) => ({
       name: `Tool${k}`,
       description: writer.prose(shared / 2 / tools),
@@ -129,6 +195,7 @@ interface Length {
   readonly count: number
   /** Tokens of the first message, which nobody shares. */
   readonly own: number
+  readonly think: () => number
 }
 
 const MARK = { cache_control: { type: 'ephemeral' } }
@@ -137,8 +204,8 @@ const MARK = { cache_control: { type: 'ephemeral' } }
 function agentTurns(
   writer: Writer,
   kind: AgentKind,
-  { count, own }: Length,
-  startHelpers: (turn: number) => readonly Conversation[],
+  { count, own, think }: Length,
+  startHelpers: (turn: number) => readonly Conversation[] = () => [],
 ): readonly Turn[] {
   const attribution = `x-anthropic-billing-header: cc_version=2.1.${writer.between(0, 99)}; cch=${writer.between(0, 1e9)}`
   const system = [
@@ -155,7 +222,8 @@ function agentTurns(
     }))
     const rest = { max_tokens: 32_000, stream: true, system, tools: kind.tools, messages }
     const { answer, reply } = toolRun(writer, turn)
-    turns.push({ ...turnOf({ model: MODEL, ...rest }, answer), helpers: startHelpers(turn) })
+    const helpers = startHelpers(turn)
+    turns.push({ ...turnOf({ model: kind.model, ...rest }, answer), helpers, thinkMs: think() })
     history.push(answer, reply)
   }
   return turns
@@ -177,13 +245,17 @@ function toolRun(writer: Writer, turn: number): { answer: JsonObject[]; reply: J
 }
 
 /** As a program asks through an SDK: strings, and the automatic breakpoint. */
-function plainTurns(writer: Writer, system: string, { count, own }: Length): readonly Turn[] {
+function plainTurns(
+  writer: Writer,
+  { model, system }: PlainKind,
+  { count, own, think }: Length,
+): readonly Turn[] {
   const messages: JsonObject[] = [{ role: 'user', content: writer.prose(own) }]
   const turns: Turn[] = []
   for (let turn = 0; turn < count; turn++) {
     const answer = writer.prose(writer.between(100, 500))
-    const body = { model: MODEL, max_tokens: 4_096, ...MARK, system, messages: [...messages] }
-    turns.push(turnOf(body, [{ type: 'text', text: answer }]))
+    const body = { model, max_tokens: 4_096, ...MARK, system, messages: [...messages] }
+    turns.push({ ...turnOf(body, [{ type: 'text', text: answer }]), thinkMs: think() })
     messages.push({ role: 'assistant', content: answer })
     messages.push({ role: 'user', content: writer.prose(writer.between(30, 300)) })
   }
@@ -194,7 +266,7 @@ function marked(content: readonly JsonObject[]): JsonObject[] {
   return content.map((block, k) => (k === content.length - 1 ? { ...block, ...MARK } : block))
 }
 
-function turnOf(body: JsonObject, answer: readonly JsonObject[]): Turn {
+function turnOf(body: JsonObject, answer: readonly JsonObject[]): Omit<Turn, 'thinkMs'> {
   const parts = promptParts(body, BYTES_PER_TOKEN, IMAGE_CAP_TOKENS)
   const outputTokens = Math.ceil(JSON.stringify(answer).length / BYTES_PER_TOKEN)
   return { body, parts, outputTokens, helpers: [] }
