@@ -1,5 +1,5 @@
 import { noticeLines } from '../core/account-notices.ts'
-import { accountStateOf, isUsable } from '../core/account-state.ts'
+import { accountStateOf, isUsable, type Now } from '../core/account-state.ts'
 import type { Micro } from '../core/money.ts'
 import { lowBalances } from '../core/runs-out.ts'
 import type { UserSummary } from '../store/store.ts'
@@ -18,7 +18,7 @@ export interface Attention {
 /** What is wrong with the pool; `timeZone` is that of the config. */
 export function accountAttention(
   accounts: readonly WatchedAccount[],
-  { nowMs, timeZone }: { readonly nowMs: number; readonly timeZone: string },
+  now: Now,
 ): readonly Attention[] {
   const found: Attention[] = []
   if (accounts.length === 0) {
@@ -27,7 +27,7 @@ export function accountAttention(
       message: 'no upstream account yet',
       command: 'ccgate accounts add main',
     })
-  } else if (!accounts.some((account) => isUsable(accountStateOf(account, nowMs)))) {
+  } else if (!accounts.some((account) => isUsable(accountStateOf(account, now)))) {
     found.push({
       code: 'no_healthy_account',
       message: 'no account is healthy',
@@ -35,7 +35,7 @@ export function accountAttention(
     })
   }
   for (const account of accounts) {
-    const state = accountStateOf(account, nowMs)
+    const state = accountStateOf(account, now)
     if (state.word === 'invalid') {
       found.push({
         code: 'account_invalid',
@@ -50,7 +50,7 @@ export function accountAttention(
         command: `ccgate accounts show ${account.name}`,
       })
     }
-    found.push(...noticeLines(account, timeZone))
+    found.push(...noticeLines(account, now.timeZone))
   }
   return found
 }

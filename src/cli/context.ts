@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { ConfigOption, ConfigProblem, ConfigResult } from '../config/load.ts'
+import type { Now } from '../core/account-state.ts'
 import { isTimeZone } from '../core/calendar.ts'
 import { createIdMaker, type IdMaker } from '../core/ids.ts'
 import type { Boot } from '../core/model.ts'
@@ -37,6 +38,8 @@ export interface Context {
   readonly ask: Asker
   /** The instant at which the command began. */
   readonly nowMs: number
+  /** That instant, and the config's time zone. */
+  now(): Promise<Now>
   calendar(): Calendar
   /** The resolved config; `options` are values from the command's own options. */
   config(options?: readonly ConfigOption[]): Promise<Loaded>
@@ -125,6 +128,9 @@ export function createContext(terminal: Terminal, globals: Globals): Context {
         )
       }
       throw notReady('wrong_master_key', install.message, install.hint)
+    },
+    async now() {
+      return { nowMs, timeZone: (await context.config()).config.timeZone }
     },
     by: () => ({ actor: `cli:${terminal.userName}`, nowMs: terminal.nowMs() }),
     async daemon() {

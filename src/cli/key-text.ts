@@ -18,6 +18,7 @@ export function limitsText(key: Key): string {
     rpm,
     ...(key.spendLimit === null ? [] : [spendLimitText(key.spendLimit)]),
     ...(key.models.includes('*') ? [] : [modelsText(key.models)]),
+    ...accountTagsPart(key),
   ].join(', ')
 }
 
@@ -37,7 +38,12 @@ export function limitsLine(
     ...spendPart(key, now),
     ...(key.burnLimitMicro === null ? [] : [`${formatUsdFull(key.burnLimitMicro)}/min`]),
     modelsText(key.models),
+    ...accountTagsPart(key),
   ].join(' · ')
+}
+
+function accountTagsPart({ accountTags }: Key): readonly string[] {
+  return accountTags === null ? [] : [`accounts tagged ${accountTags.join(' or ')}`]
 }
 
 function spendPart(
@@ -94,6 +100,7 @@ export function limitChanges(
     ['mark-up', (key) => (key.markup === null ? 'default' : markupText(key.markup))],
     ['on disconnect', (key) => disconnectPolicyText(key.onDisconnect)],
     ['models', (key) => key.models.join(',')],
+    ['account tags', (key) => key.accountTags?.join(',') ?? 'any'],
     ['expires', (key) => expiryText(key, { calendar, nowMs })],
     ['note', (key) => safeText(key.note ?? 'none')],
   ]

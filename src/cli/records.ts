@@ -1,6 +1,11 @@
 import { maskCredential, maskKey } from '../access/key.ts'
 import type { AccountNotices } from '../core/account-notices.ts'
-import { accountStateOf } from '../core/account-state.ts'
+import {
+  type AccountState,
+  accountRestsOf,
+  accountStateOf,
+  type Now,
+} from '../core/account-state.ts'
 import { disconnectPolicyText } from '../core/disconnect-policy.ts'
 import { markupText } from '../core/markup.ts'
 import { type Account, type Key, keyState, type LedgerEntry, type User } from '../core/model.ts'
@@ -68,6 +73,7 @@ export function keyJson(
     markup: key.markup === null ? null : Number(markupText(key.markup)),
     on_disconnect: key.onDisconnect === null ? null : disconnectPolicyText(key.onDisconnect),
     models: key.models,
+    account_tags: key.accountTags,
     expires_at: isoTime(key.expiresAtMs),
     created_at: isoTime(key.createdAtMs),
     created_by: key.createdBy,
@@ -98,8 +104,8 @@ export function idleSummary(account: Account): AccountSummary {
 }
 
 /** `caps` and `credential_used_elsewhere` are there where the account was looked at with its notices. */
-export function accountJson(account: WatchedAccount, nowMs: number): Json {
-  const state = accountStateOf(account, nowMs)
+export function accountJson(account: WatchedAccount, now: Now): Json {
+  const state = accountStateOf(account, now)
   const { headroom, notices } = account
   return {
     object: 'account',
@@ -111,6 +117,7 @@ export function accountJson(account: WatchedAccount, nowMs: number): Json {
     state_model_class: state.modelClass,
     cooldown_until: isoTime(state.untilMs),
     cooldown_step: state.step,
+    rests: accountRestsOf(account, now.nowMs).map(restJson),
     key_masked: maskCredential(account.credentialLast4),
     key_fingerprint: account.credentialFingerprint,
     base_url: account.baseUrl,
@@ -120,6 +127,11 @@ export function accountJson(account: WatchedAccount, nowMs: number): Json {
     rpm_limit: account.rpmLimit,
     rpm_now: account.requests1m,
     concurrency_limit: account.concurrencyLimit,
+    tpm_limit: account.tpmLimit,
+    tags: account.tags,
+    cache_scope: account.cacheScope,
+    hours: account.hours,
+    proxy: account.proxy,
     day_cap_micro: account.dayCapMicro,
     month_cap_micro: account.monthCapMicro,
     ...(notices === undefined ? {} : noticesJson(notices)),
@@ -147,6 +159,20 @@ export function accountJson(account: WatchedAccount, nowMs: number): Json {
     disabled_by: account.disabledBy,
     disabled_reason: account.disabledReason,
     note: account.note,
+  }
+}
+
+/** One rest with its evidence; `state` is exact, `until` null where only a success, a probe or a person ends it. */
+function restJson(rest: AccountState): Json {
+  return {
+    model_class: rest.modelClass,
+    state: rest.exact,
+    reason: rest.reason,
+    http_status: rest.httpStatus,
+    upstream_request_id: rest.upstreamRequestId,
+    since: isoTime(rest.sinceMs),
+    until: isoTime(rest.untilMs),
+    step: rest.step,
   }
 }
 

@@ -9,12 +9,15 @@ import type { Invocation } from './invocation.ts'
 const WAYS = 'Use --key-stdin, --key-file FILE or --key-env NAME.'
 // A secret of ours or of Anthropic's: the prefix alone begins an argument, or the prefix goes on inside one.
 const SECRET = /^(sk-ant-|cc_user_)|(sk-ant-|cc_user_)[\w-]{8}/
+/** An address with user and password. */
+const LOGIN = /[a-z][a-z\d+.-]*:\/\/[^\s/?#@:]*:[^\s/?#]+@/i
 
 /** Refuses a command line that holds a secret, before anything can print or keep it. */
 export function refuseSecrets(argv: readonly string[]): void {
   for (const [i, argument] of argv.entries()) {
     const value = /^--?[a-z-]+=(.*)$/s.exec(argument)?.[1] ?? argument
     if (SECRET.test(value)) throw secretInArguments(`argument ${i + 1}`)
+    if (LOGIN.test(value)) throw passwordInArguments(`argument ${i + 1}`)
   }
 }
 
@@ -27,14 +30,37 @@ export function secretInArguments(place: string): CliError {
   )
 }
 
+/** The answer to an address with a password on the command line, which is that of a proxy. */
+export function passwordInArguments(place: string): CliError {
+  return usageError(
+    `Passwords on the command line leak into shell history (${place}).`,
+    'Give a proxy by --proxy-file FILE (- is stdin). Then change the password: others may have seen it.',
+    'secret_in_arguments',
+  )
+}
+
+/** A text that nobody else may see, from a file that others cannot read, or `-` for stdin; trimmed. */
+export async function readSecretText(
+  context: Context,
+  { file, what }: { readonly file: string; readonly what: 'key' | 'proxy' },
+): Promise<string> {
+  const text =
+    file === '-'
+      ? await fromStdin(context, what)
+      : fromFile(resolve(context.terminal.place.cwd, file), what)
+  return text.trim()
+}
+
 /** An account's credential from where the operator says: prompt, stdin, file or environment. */
 export async function readCredential(context: Context, call: Invocation): Promise<string> {
   const file = call.text('key-file')
   const name = call.text('key-env')
   const given = [call.flag('key-stdin'), file !== null, name !== null].filter(Boolean).length
   if (given > 1) throw usageError('The key was given in more than one way.', WAYS)
-  if (call.flag('key-stdin') || file === '-') return checkCredential(await fromStdin(context))
-  if (file !== null) return checkCredential(fromFile(resolve(context.terminal.place.cwd, file)))
+  if (call.flag('key-stdin') || file === '-')
+    return checkCredential(await fromStdin(context, 'key'))
+  if (file !== null)
+    return checkCredential(fromFile(resolve(context.terminal.place.cwd, file), 'key'))
   if (name !== null) return checkCredential(fromEnvironment(context, name))
   if (!context.ask.canAsk) {
     throw new CliError({
@@ -47,19 +73,19 @@ export async function readCredential(context: Context, call: Invocation): Promis
   return checkCredential(await context.ask.secret('Anthropic API key (input hidden)'))
 }
 
-async function fromStdin(context: Context): Promise<string> {
+async function fromStdin(context: Context, what: 'key' | 'proxy'): Promise<string> {
   if (context.terminal.stdin.isTTY !== true) return readAll(context.terminal)
-  context.terminal.stderr.write('Paste the key, then Enter: ')
+  context.terminal.stderr.write(`Paste the ${what}, then Enter: `)
   return readHidden(context.terminal)
 }
 
-function fromFile(file: string): string {
+function fromFile(file: string, what: 'key' | 'proxy'): string {
   let fd: number
   try {
     fd = openSync(file, 'r')
   } catch (error) {
     throw usageError(
-      `The key file ${file} cannot be read: ${fileTrouble(error)}.`,
+      `The ${what} file ${file} cannot be read: ${fileTrouble(error)}.`,
       'Check the path and its permissions.',
     )
   }
@@ -73,7 +99,10 @@ function fromFile(file: string): string {
       )
     }
     if (!stat.isFile() || stat.size > 65_536)
-      throw usageError(`${file} is not a key file.`, 'It must hold the key and nothing else.')
+      throw usageError(
+        `${file} is not a ${what} file.`,
+        `It must hold the ${what} and nothing else.`,
+      )
     return readFileSync(fd, 'utf8')
   } finally {
     closeSync(fd)

@@ -1,6 +1,7 @@
 import { type AccountNotices, reachedCap } from './account-notices.ts'
 import type { Account, HealthRow } from './model.ts'
 import { formatUsdFull } from './money.ts'
+import { opensInMs } from './working-hours.ts'
 
 /** The words that people see for an account; JSON carries the `exact` state beside it. */
 export type AccountStateWord =
@@ -12,12 +13,26 @@ export type AccountStateWord =
   | 'blocked'
   | 'disabled'
   | 'full'
+  | 'closed'
 
 /**
- * The state as it is stored, or `disabled` (by a person), `full` (at the account's own limits for the moment) or
- * `capped` (what the operator wants to spend there is spent); both of these are `full` to people.
+ * The state as it is stored, or `disabled` (by a person), `closed` (outside the account's hours), `full` (at the
+ * account's own limits for the moment) or `capped` (what the operator wants to spend there is spent), which both are
+ * `full` to people; or `half_open`, which is `cooling` to people: a rest has ended, and nothing has succeeded since.
  */
-export type ExactAccountState = HealthRow['state'] | 'disabled' | 'full' | 'capped'
+export type ExactAccountState =
+  | HealthRow['state']
+  | 'disabled'
+  | 'full'
+  | 'capped'
+  | 'closed'
+  | 'half_open'
+
+/** The instant that states are told for, and the config's time zone, by which hours are meant. */
+export interface Now {
+  readonly nowMs: number
+  readonly timeZone: string
+}
 
 /** What one account is doing now, for lists, status and monitor. */
 export interface AccountState {
@@ -34,6 +49,9 @@ export interface AccountState {
   readonly modelClass: string | null
   /** How many times in a row it had to cool; 0 when it did not. */
   readonly step: number
+  /** What upstream answered; null where a person, a limit or silence is the cause. */
+  readonly httpStatus: number | null
+  readonly upstreamRequestId: string | null
 }
 
 /** The part of an account summary that its state follows from. */
@@ -47,6 +65,7 @@ export type AccountCondition = Pick<
   | 'credentialVersion'
   | 'rpmLimit'
   | 'concurrencyLimit'
+  | 'hours'
 > & {
   readonly health: readonly HealthRow[]
   readonly inFlight: number
@@ -55,8 +74,8 @@ export type AccountCondition = Pick<
 }
 
 /** Whether an account in this state can serve now, or as soon as a request ends. */
-export function isUsable({ word, exact }: AccountState): boolean {
-  return word === 'healthy' || exact === 'full'
+export function isUsable({ exact }: AccountState): boolean {
+  return exact === 'healthy' || exact === 'full' || exact === 'half_open'
 }
 
 /** The part of an account's health that the free count has for itself: upstream limits it apart. */
@@ -71,26 +90,50 @@ export function isCountPart(part: string): boolean {
 
 const COUNT = 'count:'
 
-/** The account's own state, else that of its worst model class, else whether it is at its limits. */
-export function accountStateOf(account: AccountCondition, nowMs: number): AccountState {
+/**
+ * The account's own state, else that of its worst model class, else whether it is at its limits, else whether a rest
+ * has ended untried. Outside its hours it is closed, unless it has trouble that only a person or a probe ends.
+ */
+export function accountStateOf(account: AccountCondition, now: Now): AccountState {
   if (account.disabledAtMs !== null) return disabledState(account, account.disabledAtMs)
-  const rows = account.health.filter((row) => counts(row, account, nowMs))
-  const own = rows.find((row) => row.modelClass === '')
+  const rows = account.health.filter((row) => counts(row, account))
+  const resting = rows.filter((row) => !hasEnded(row, now.nowMs))
+  const own = resting.find((row) => row.modelClass === '')
   if (own !== undefined && own.state !== 'cooling') return stateOfRow(own)
-  const rested = restedByPerson(account, nowMs)
+  const closed = closedState(account, now)
+  if (closed !== null) return closed
+  const rested = restedByPerson(account, now.nowMs)
   if (rested !== null && (own?.untilMs ?? 0) <= (rested.untilMs ?? 0)) return rested
-  const worst = own ?? worstOf(rows)
+  const worst = own ?? worstOf(resting)
   if (worst !== undefined) return stateOfRow(worst)
-  return fullState(account) ?? HEALTHY
+  const full = fullState(account)
+  if (full !== null) return full
+  const ended = rows.find((row) => row.modelClass === '') ?? worstOf(rows)
+  return ended === undefined ? HEALTHY : halfOpenState(ended)
+}
+
+/** Everything that keeps requests away from an account until a time, a probe or a person ends it, or lets one try. */
+export function accountRestsOf(account: AccountCondition, nowMs: number): readonly AccountState[] {
+  if (account.disabledAtMs !== null) return []
+  const rested = restedByPerson(account, nowMs)
+  const rows = account.health.filter((row) => counts(row, account))
+  return [
+    ...(rested === null ? [] : [rested]),
+    ...rows.map((row) => (hasEnded(row, nowMs) ? halfOpenState(row) : stateOfRow(row))),
+  ]
 }
 
 /** `529, 0:42 left`, `by root: leaked`, `401 authentication_error`; '' when there is nothing to say. */
 export function accountNote(state: AccountState, nowMs: number): string {
   if (state.reason === null) return ''
-  if (state.untilMs === null) return state.reason
   // A status says enough beside the time that is left; words are kept whole.
   const brief = /^[1-5]\d\d(?= )/.exec(state.reason)?.[0] ?? state.reason
   const scope = state.modelClass === null ? '' : ` (${state.modelClass})`
+  if (state.exact === 'half_open') return `${brief}, next request tries it${scope}`
+  if (state.exact === 'closed' && state.untilMs !== null) {
+    return `opens in ${formatLeft(state.untilMs - nowMs)}`
+  }
+  if (state.untilMs === null) return state.reason
   return `${brief}, ${formatLeft(state.untilMs - nowMs)} left${scope}`
 }
 
@@ -112,6 +155,8 @@ const HEALTHY: AccountState = {
   sinceMs: null,
   modelClass: null,
   step: 0,
+  httpStatus: null,
+  upstreamRequestId: null,
 }
 
 const LOOK = {
@@ -127,14 +172,29 @@ const LOOK = {
   { word: AccountStateWord; glyph: AccountState['glyph'] }
 >
 
-/** A row counts until it ends, until a person clears it, and only for the credential that earned it. */
-function counts(row: HealthRow, account: AccountCondition, nowMs: number): boolean {
+/** A row counts until a success or a person clears it, and only for the credential that earned it. */
+function counts(row: HealthRow, account: AccountCondition): boolean {
   if (row.state === 'healthy' || isCountPart(row.modelClass)) return false
   if (row.credentialVersion !== account.credentialVersion) return false
-  if (account.cooldownClearedAtMs !== null && row.sinceMs <= account.cooldownClearedAtMs) {
-    return false
+  return account.cooldownClearedAtMs === null || row.sinceMs > account.cooldownClearedAtMs
+}
+
+function hasEnded({ untilMs }: HealthRow, nowMs: number): boolean {
+  return untilMs !== null && untilMs <= nowMs
+}
+
+function closedState({ hours }: AccountCondition, { nowMs, timeZone }: Now): AccountState | null {
+  const waitMs = hours === null ? 0 : opensInMs(hours, nowMs, timeZone)
+  if (waitMs === 0) return null
+  const reason = `open ${hours}`
+  return {
+    ...HEALTHY,
+    word: 'closed',
+    glyph: '○',
+    exact: 'closed',
+    reason,
+    untilMs: nowMs + waitMs,
   }
-  return row.untilMs === null || row.untilMs > nowMs
 }
 
 function disabledState(account: AccountCondition, sinceMs: number): AccountState {
@@ -166,7 +226,15 @@ function stateOfRow(row: HealthRow): AccountState {
     sinceMs: row.sinceMs,
     modelClass: row.modelClass === '' ? null : row.modelClass,
     step: row.step,
+    httpStatus: row.httpStatus,
+    upstreamRequestId: row.upstreamRequestId,
   }
+}
+
+/** The rest has ended; one request at a time finds out whether the cause has. */
+function halfOpenState(row: HealthRow): AccountState {
+  const sinceMs = row.untilMs
+  return { ...stateOfRow(row), ...LOOK.cooling, exact: 'half_open', sinceMs, untilMs: null }
 }
 
 /** A state without an end is worse than one that ends; of two that end, the later one is worse. */

@@ -89,6 +89,11 @@ export interface AccountView {
   readonly baseUrl: string
   readonly priority: number
   readonly weight: number
+  readonly tags: readonly string[]
+  /** null: always. */
+  readonly hours: string | null
+  /** Its own outbound proxy, without a login; null: none. */
+  readonly proxy: string | null
   readonly state: AccountState
   readonly requests1m: number
   readonly rpmLimit: number | null

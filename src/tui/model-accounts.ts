@@ -1,7 +1,7 @@
 import { type AccountStateWord, accountStateOf } from '../core/account-state.ts'
 import type { AccountSummary } from '../store/store.ts'
 import { type AccountView, CHART_MINUTES, type Snapshot } from './facts.ts'
-import { type AccountTraffic, percentiles, type Traffic } from './traffic.ts'
+import { type AccountTraffic, percentiles } from './traffic.ts'
 import type { WatchedAccount } from './watched-accounts.ts'
 
 /** In which order the states are counted, and accounts are sorted. */
@@ -13,12 +13,13 @@ export const STATE_ORDER: readonly AccountStateWord[] = [
   'no-credit',
   'invalid',
   'blocked',
+  'closed',
   'disabled',
 ]
 
 /** The accounts with what they are doing, sorted by state, priority and weight. */
 export function accountsOf(snapshot: Snapshot, nowMs: number): AccountView[] {
-  const views = snapshot.accounts.map((account) => accountOf(account, snapshot.traffic, nowMs))
+  const views = snapshot.accounts.map((account) => accountOf(account, snapshot, nowMs))
   return views.sort(
     (a, b) =>
       STATE_ORDER.indexOf(a.state.word) - STATE_ORDER.indexOf(b.state.word) ||
@@ -28,7 +29,11 @@ export function accountsOf(snapshot: Snapshot, nowMs: number): AccountView[] {
   )
 }
 
-function accountOf(account: WatchedAccount, traffic: Traffic, nowMs: number): AccountView {
+function accountOf(
+  account: WatchedAccount,
+  { traffic, timeZone = 'UTC' }: Snapshot,
+  nowMs: number,
+): AccountView {
   const minutes = traffic
     .last(CHART_MINUTES, nowMs)
     .map((minute) => minute.accounts.get(account.id))
@@ -50,7 +55,10 @@ function accountOf(account: WatchedAccount, traffic: Traffic, nowMs: number): Ac
     baseUrl: account.baseUrl,
     priority: account.priority,
     weight: account.weight,
-    state: accountStateOf(account, nowMs),
+    tags: account.tags,
+    hours: account.hours,
+    proxy: account.proxy,
+    state: accountStateOf(account, { nowMs, timeZone }),
     requests1m: account.requests1m,
     rpmLimit: account.rpmLimit,
     inFlight: account.inFlight,

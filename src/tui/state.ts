@@ -1,3 +1,4 @@
+import { isUsable } from '../core/account-state.ts'
 import type { AccountView } from './facts.ts'
 import { type Action, actionOf, type KeyContext, SCREENS, type Screen } from './keys.ts'
 import type { Tone } from './lines.ts'
@@ -146,7 +147,7 @@ function askToDisable(ui: UiState, account: AccountView, context: PressContext):
       message: { text: `${account.name} is already disabled`, tone: 'warn', untilMs },
     }
   }
-  const isServing = ({ state }: AccountView) => state.word === 'healthy' || state.word === 'full'
+  const isServing = ({ state }: AccountView) => isUsable(state)
   const others = context.accounts.filter((each) => each.id !== account.id && isServing(each))
   const isLastHealthy = isServing(account) && others.length === 0
   const { id: accountId, name, inFlight } = account

@@ -166,6 +166,34 @@ test('a walk through the commands prints what it printed before', async (t) => {
   await show('config print --changed')
   await show('config path')
   await show('config explain upstream.timeouts.connect')
+  await show([
+    'accounts',
+    'update',
+    'main',
+    '--tag',
+    'fast,eu',
+    '--tpm',
+    '400k',
+    '--cache-scope',
+    'research',
+    '--hours',
+    'Mon-Fri 8:00-18:00',
+    '--proxy',
+    'socks5h://proxy.example.com',
+  ])
+  await show('accounts list')
+  await show('accounts list --state closed -q')
+  await show('accounts show main')
+  await show('accounts show main --json')
+  await show('accounts cooldown clear main')
+  await show('accounts update main --proxy http://anna:secret@proxy.example.com')
+  await show('accounts update main --hours 24/7')
+  await show('accounts update main --tag EU')
+  await show('accounts update main --tag none --tpm none --cache-scope none --hours none')
+  await show('accounts update main --proxy none --json')
+  await show('keys limit alice/phone --account-tag eu,us')
+  await show('keys show alice/phone')
+  await show('keys limit alice/phone --account-tag any --json')
   await show('accounts remove spare --yes')
   await show('accounts remove main --yes')
   await show('accounts remove main --confirm main')
@@ -184,6 +212,11 @@ test('a walk through the commands prints what it printed before', async (t) => {
   const text = stable(`${shown.join('\n')}`, world.dir)
   assert.doesNotMatch(text, /\x1b/, 'no escape sequence reaches a pipe')
   assert.doesNotMatch(text, /sk-ant-api03/, 'no credential is printed')
+  assert.doesNotMatch(
+    text.replace(/^\$ .*$/gm, ''),
+    /anna|secret@/,
+    'no login of a proxy is printed',
+  )
   if (process.env.UPDATE_GOLDEN === '1' || !existsSync(GOLDEN)) writeFileSync(GOLDEN, text)
   assert.equal(text, readFileSync(GOLDEN, 'utf8'))
 })

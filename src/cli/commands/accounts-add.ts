@@ -3,6 +3,15 @@ import type { Account } from '../../core/model.ts'
 import type { SealedCredential } from '../../store/store.ts'
 import { credentialFingerprint } from '../../vault/install.ts'
 import { credentialPlace } from '../../vault/vault.ts'
+import {
+  openProxy,
+  readCacheScope,
+  readHours,
+  readProxy,
+  readTags,
+  readTpm,
+  sealProxy,
+} from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { accept, type Invocation } from '../invocation.ts'
@@ -42,6 +51,14 @@ export async function addNamedAccount(
   const rpmLimit = readLimit(call, 'rpm', null)?.value ?? null
   const concurrencyLimit = readLimit(call, 'concurrency', null)?.value ?? null
   const models = (await readModels(context, call)) ?? ['*']
+  const policy = {
+    tpmLimit: readTpm(call)?.value ?? null,
+    tags: readTags(call, 'tag', 'none')?.value ?? [],
+    cacheScope: readCacheScope(call)?.value ?? null,
+    hours: readHours(call)?.value ?? null,
+    dayCapMicro: readCap(call, 'day-cap')?.value ?? null,
+    monthCapMicro: readCap(call, 'month-cap')?.value ?? null,
+  }
   const note = call.read('note', parseNote)
   const { vault } = await context.install()
   const store = await context.store()
@@ -49,11 +66,13 @@ export async function addNamedAccount(
   if (existing.kind === 'found' && existing.value.name === name) {
     return accountExists(context, call, existing.value)
   }
+  const proxy = (await readProxy(context, call))?.value ?? null
   const credential = await readCredential(context, call)
   const id = context.makeId('account')
   const target = {
     account: { id, baseUrl, allowPrivate },
     credential,
+    proxy: proxy?.url ?? config.upstream.proxy,
     anthropicVersion: config.upstream.anthropicVersion,
     connectMs: config.upstream.timeouts.connectMs,
     timeoutMs: TEST_TIMEOUT_MS,
@@ -73,13 +92,8 @@ export async function addNamedAccount(
       rpmLimit,
       concurrencyLimit,
       models,
-      tpmLimit: null,
-      tags: [],
-      cacheScope: null,
-      hours: null,
-      proxy: null,
-      dayCapMicro: readCap(call, 'day-cap')?.value ?? null,
-      monthCapMicro: readCap(call, 'month-cap')?.value ?? null,
+      ...policy,
+      proxy: proxy === null ? null : sealProxy(vault, id, proxy),
       note,
       disabled: call.flag('disabled'),
     },
@@ -91,7 +105,7 @@ export async function addNamedAccount(
   if (print.json) {
     const inForce = isRunning ? 'now' : 'next_start'
     return print.document({
-      ...accountJson(idleSummary(account), context.nowMs),
+      ...accountJson(idleSummary(account), await context.now()),
       changed: true,
       in_force: inForce,
     })
@@ -99,6 +113,9 @@ export async function addNamedAccount(
   if (print.quiet) return print.out(account.id)
   const masked = maskCredential(account.credentialLast4)
   print.out(`Added ${name}   ${account.id}   ${masked}   priority ${priority}, weight ${weight}`)
+  if (account.hours !== null) {
+    print.note(`Hours are those of ${config.timeZone} (timezone in the config).`)
+  }
   if (account.disabledAtMs !== null)
     print.note(`It is disabled. Use it: ccgate accounts enable ${name}`)
   else if (isRunning) print.note('In use now: the running gateway picked it up.')
@@ -115,14 +132,16 @@ export async function rotateAccount(context: Context, call: Invocation): Promise
   const credential = await readCredential(context, call)
   if (isKeyOf(account, credential)) {
     if (print.json) {
-      return print.document({ ...accountJson(account, context.nowMs), changed: false })
+      return print.document({ ...accountJson(account, await context.now()), changed: false })
     }
     return print.note(`${account.name} has this key already, nothing changed.`)
   }
   await warnOfTwins(context, credential, account.id)
+  const stored = (await store.loadAccounts()).find((row) => row.account.id === account.id)
   const target = {
     account,
     credential,
+    proxy: openProxy(vault, account.id, stored?.sealedProxy ?? null) ?? config.upstream.proxy,
     anthropicVersion: config.upstream.anthropicVersion,
     connectMs: config.upstream.timeouts.connectMs,
     timeoutMs: TEST_TIMEOUT_MS,
@@ -147,7 +166,7 @@ export async function rotateAccount(context: Context, call: Invocation): Promise
       key_fingerprint: result.before.credentialFingerprint,
     }
     return print.document({
-      ...accountJson({ ...account, ...result.after }, context.nowMs),
+      ...accountJson({ ...account, ...result.after }, await context.now()),
       changed: result.kind === 'changed',
       in_force: 'now',
       previous,
@@ -217,8 +236,9 @@ function seal(
   }
 }
 
-function accountExists(context: Context, call: Invocation, account: Account): void {
-  const { print, nowMs } = context
+async function accountExists(context: Context, call: Invocation, account: Account): Promise<void> {
+  const { print } = context
+  const now = await context.now()
   if (!call.flag('if-not-exists')) {
     throw new CliError({
       code: 'account_exists',
@@ -227,7 +247,7 @@ function accountExists(context: Context, call: Invocation, account: Account): vo
       exitCode: EXIT.conflict,
     })
   }
-  if (print.json) print.document({ ...accountJson(idleSummary(account), nowMs), changed: false })
+  if (print.json) print.document({ ...accountJson(idleSummary(account), now), changed: false })
   else if (print.quiet) print.out(account.id)
   else print.out(`${account.name} exists already, nothing changed.`)
 }

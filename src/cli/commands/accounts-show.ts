@@ -1,6 +1,12 @@
 import { maskCredential } from '../../access/key.ts'
 import { type AccountNotices, capEndText } from '../../core/account-notices.ts'
-import { accountNote, accountStateOf, formatLeft } from '../../core/account-state.ts'
+import {
+  type AccountState,
+  accountNote,
+  accountRestsOf,
+  accountStateOf,
+  formatLeft,
+} from '../../core/account-state.ts'
 import type { AccountEvent } from '../../core/model.ts'
 import { formatUsd, formatUsdFull, formatUsdSmall } from '../../core/money.ts'
 import { parseCount } from '../../core/quantity.ts'
@@ -8,7 +14,7 @@ import { safeText } from '../../core/text.ts'
 import type { AccountSummary } from '../../store/store.ts'
 import { withNotices } from '../../tui/watched-accounts.ts'
 import { type Context, expectFound } from '../context.ts'
-import { formatAgo, formatCount, isoTime } from '../format.ts'
+import { type Calendar, formatAgo, formatCount, isoTime } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { modelsText } from '../limits.ts'
 import { accountJson } from '../records.ts'
@@ -20,12 +26,13 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
   const limit = call.read('events', parseCount) ?? 10
   const store = await context.store('read')
   const found = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
-  const { timeZone } = (await context.config()).config
-  const [account] = await withNotices(store, [found], { nowMs, timeZone })
+  const now = await context.now()
+  const { timeZone } = now
+  const [account] = await withNotices(store, [found], now)
   const events = await store.listAccountEvents(account.id, limit)
   if (print.json) {
     return print.document({
-      ...accountJson(account, nowMs),
+      ...accountJson(account, now),
       events: events.map((event) => ({
         at: isoTime(event.atMs),
         kind: event.kind,
@@ -35,7 +42,7 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
     })
   }
   if (print.quiet) return print.out(account.id)
-  const state = accountStateOf(account, nowMs)
+  const state = accountStateOf(account, now)
   const calendar = context.calendar()
   const note = accountNote(state, nowMs)
   const word = print.style(roleOf(state), `${state.glyph} ${state.word}`)
@@ -45,25 +52,65 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
   print.out(
     `Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`,
   )
+  if (account.proxy !== null) print.out(`Proxy     ${account.proxy}`)
   const rpm = account.rpmLimit === null ? 'no limit per minute' : `${account.rpmLimit}/min`
   const parallel =
     account.concurrencyLimit === null
       ? 'any number parallel'
       : `${account.concurrencyLimit} parallel`
+  const tpm = account.tpmLimit === null ? '' : ` · ${formatCount(account.tpmLimit)} tokens/min`
   print.out(
-    `Limits    ${rpm} · ${parallel} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
+    `Limits    ${rpm} · ${parallel}${tpm} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
   )
+  print.outAll(placeTexts(account, timeZone))
+  for (const rest of accountRestsOf(account, nowMs)) {
+    print.out(`Rest      ${restText(rest, { nowMs, calendar })}`)
+  }
   print.outAll(noticeTexts(account, { nowMs, timeZone }))
   print.out(
     `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
   )
   print.out(
-    `Today     ${formatCount(account.requestsToday)} requests · ${formatUsd(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
+    `Today     ${formatCount(account.requestsToday)} ${account.requestsToday === 1 ? 'request' : 'requests'} · ${formatUsd(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
   )
   print.outAll(headroomTexts(account, nowMs))
   print.out(`Created   ${calendar.day(account.createdAtMs)}`)
   if (account.note !== null) print.out(`Note      ${safeText(account.note)}`)
   if (events.length > 0) printEvents(context, events)
+}
+
+/** What the operator said of when and for whom it works. */
+function placeTexts(
+  { tags, cacheScope, hours }: AccountSummary,
+  timeZone: string,
+): readonly string[] {
+  return [
+    ...(tags.length === 0 ? [] : [`Tags      ${tags.join(', ')}`]),
+    ...(cacheScope === null ? [] : [`Cache     shared with accounts of scope ${cacheScope}`]),
+    ...(hours === null ? [] : [`Hours     ${hours}, ${timeZone}`]),
+  ]
+}
+
+/** `all models, 529 overloaded_error · until 12:05:13 (0:42 left) · step 2 · upstream request req_018EeWyX`. */
+function restText(
+  rest: AccountState,
+  { nowMs, calendar }: { readonly nowMs: number; readonly calendar: Calendar },
+): string {
+  const ends =
+    rest.untilMs === null
+      ? rest.exact === 'half_open'
+        ? 'ended, the next request tries it'
+        : 'until cleared'
+      : `until ${calendar.stamp(rest.untilMs, nowMs)} (${formatLeft(rest.untilMs - nowMs)} left)`
+  const upstream = rest.upstreamRequestId
+  return safeText(
+    [
+      `${rest.modelClass ?? 'all models'}, ${rest.reason ?? rest.exact}`,
+      ends,
+      ...(rest.step === 0 ? [] : [`step ${rest.step}`]),
+      ...(upstream === null ? [] : [`upstream request ${upstream}`]),
+    ].join(' · '),
+  )
 }
 
 /** Caps with what they have used of our own list cost, and what was noticed of the credential. */

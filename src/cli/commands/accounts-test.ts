@@ -1,8 +1,9 @@
-import { accountStateOf } from '../../core/account-state.ts'
+import { accountNote, accountStateOf, type Now } from '../../core/account-state.ts'
 import { parseDuration } from '../../core/quantity.ts'
 import { fitText, safeText } from '../../core/text.ts'
 import type { AccountSummary } from '../../store/store.ts'
 import { credentialPlace } from '../../vault/vault.ts'
+import { openProxy } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -13,6 +14,7 @@ import { TEST_MODEL, type TestResult, testAccount } from '../upstream-test.ts'
 export async function testAccounts(context: Context, call: Invocation): Promise<number> {
   const { print, nowMs } = context
   const { config } = await context.config()
+  const now = await context.now()
   const model = call.text('model') ?? TEST_MODEL
   const timeoutMs = call.read('timeout', parseDuration) ?? 20_000
   const { vault } = await context.install()
@@ -36,26 +38,26 @@ export async function testAccounts(context: Context, call: Invocation): Promise<
     accounts.push(expectFound(await store.findAccount(ref), 'account', ref))
   if (accounts.length === 0) accounts.push(...everything)
 
-  const credentials = new Map(
-    (await store.loadAccounts()).map((row) => [row.account.id, row.sealed]),
-  )
+  const stored = new Map((await store.loadAccounts()).map((row) => [row.account.id, row]))
   const width = Math.max(...accounts.map((account) => account.name.length))
   const results = await Promise.all(
     accounts.map(async (account) => {
-      const sealed = credentials.get(account.id)
+      const row = stored.get(account.id)
       const credential =
-        sealed === undefined
+        row === undefined
           ? ''
-          : Buffer.from(vault.open(sealed, credentialPlace(account.id))).toString('utf8')
+          : Buffer.from(vault.open(row.sealed, credentialPlace(account.id))).toString('utf8')
+      const proxy = openProxy(vault, account.id, row?.sealedProxy ?? null)
       const result = await testAccount({
         account,
         credential,
+        proxy: proxy ?? config.upstream.proxy,
         model,
         timeoutMs,
         anthropicVersion: config.upstream.anthropicVersion,
         connectMs: config.upstream.timeouts.connectMs,
       })
-      if (!print.json && !print.quiet) print.out(resultLine(account, result, width, nowMs))
+      if (!print.json && !print.quiet) print.out(resultLine(account, result, width, now))
       return { account, result }
     }),
   )
@@ -79,12 +81,7 @@ export async function testAccounts(context: Context, call: Invocation): Promise<
   return working === results.length ? EXIT.ok : EXIT.upstream
 }
 
-function resultLine(
-  account: AccountSummary,
-  result: TestResult,
-  width: number,
-  nowMs: number,
-): string {
+function resultLine(account: AccountSummary, result: TestResult, width: number, now: Now): string {
   const name = fitText(account.name, width)
   if (!result.ok) {
     const replace =
@@ -92,9 +89,12 @@ function resultLine(
     return `${name}  failed  ${safeText(result.error ?? '')}${replace}`
   }
   const time = `${String(result.latencyMs).padStart(5)} ms`
-  const state = accountStateOf(account, nowMs)
+  const state = accountStateOf(account, now)
   if (state.word === 'disabled')
     return `${name}  ok  ${time}   still disabled (use it: ccgate accounts enable ${account.name})`
+  if (state.word === 'closed') {
+    return `${name}  ok  ${time}   still closed (${state.reason}, ${accountNote(state, now.nowMs)})`
+  }
   if (state.word !== 'healthy' && state.word !== 'full') {
     return `${name}  ok  ${time}   still ${state.word} (end it: ccgate accounts cooldown clear ${account.name})`
   }

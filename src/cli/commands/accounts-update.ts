@@ -1,8 +1,18 @@
 import type { Account } from '../../core/model.ts'
 import { formatUsdFull, type Micro } from '../../core/money.ts'
+import type { ProxyUrl } from '../../core/proxy-url.ts'
 import { type Parsed, parseCount } from '../../core/quantity.ts'
 import { safeText } from '../../core/text.ts'
 import type { AccountUpdate } from '../../store/store.ts'
+import {
+  openProxy,
+  readCacheScope,
+  readHours,
+  readProxy,
+  readTags,
+  readTpm,
+  sealProxy,
+} from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -11,27 +21,55 @@ import { readCap } from '../money-limits.ts'
 import { parseNote } from '../parse/name.ts'
 import { changeJson, expectChange } from './accounts.ts'
 
-/** Changes order, limits and caps of an account; its key is replaced by `rotate`. */
+/** Changes what the operator says of an account; its key is replaced by `rotate`. */
 export async function updateAccount(context: Context, call: Invocation): Promise<void> {
   const { print } = context
-  const update = await readUpdate(context, call)
-  if (Object.keys(update).length === 0) {
+  const settings = await readSettings(context, call)
+  const proxy = await readProxy(context, call)
+  if (Object.keys(settings).length === 0 && proxy === null) {
     throw usageError('Nothing to change.', 'Example: --day-cap 50', 'missing_option')
   }
   const store = await context.store()
   const account = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
+  const update = { ...settings, ...(await proxyChange(context, account, proxy)) }
   const change = expectChange(await store.updateAccount(account.id, update, context.by()), account)
-  if (print.json) return print.document(changeJson(context, account, change))
+  const now = await context.now()
+  if (print.json) return print.document(changeJson(now, account, change))
   if (print.quiet) return
   const changes = accountChanges(change.before, change.after)
+  const isNewLogin = update.proxy != null && change.before.proxy === change.after.proxy
+  if (isNewLogin) changes.push(`proxy ${change.after.proxy} with another login`)
   print.out(
     change.kind === 'changed'
       ? `${account.name}  ${changes.join(' · ')}.   In force now.`
       : `${account.name} is set like that already.`,
   )
+  if (update.hours != null)
+    print.note(`Hours are those of ${now.timeZone} (timezone in the config).`)
 }
 
-async function readUpdate(context: Context, call: Invocation): Promise<AccountUpdate> {
+/** The store would take the same proxy for a new one: sealed twice, it looks different. */
+async function proxyChange(
+  context: Context,
+  { id, proxy: before }: Account,
+  given: { readonly value: ProxyUrl | null } | null,
+): Promise<Pick<AccountUpdate, 'proxy'>> {
+  if (given === null) return {}
+  if (given.value === null) return { proxy: null }
+  const { vault } = await context.install()
+  if (before === given.value.text) {
+    const stored = (await (await context.store()).loadAccounts()).find(
+      ({ account }) => account.id === id,
+    )
+    if (openProxy(vault, id, stored?.sealedProxy ?? null) === given.value.url) return {}
+  }
+  return { proxy: sealProxy(vault, id, given.value) }
+}
+
+async function readSettings(
+  context: Context,
+  call: Invocation,
+): Promise<Omit<AccountUpdate, 'proxy'>> {
   const priority = call.read('priority', readRank)
   const weight = call.read('weight', readRank)
   const rpm = readLimit(call, 'rpm', null)
@@ -39,6 +77,10 @@ async function readUpdate(context: Context, call: Invocation): Promise<AccountUp
   const models = await readModels(context, call)
   const dayCap = readCap(call, 'day-cap')
   const monthCap = readCap(call, 'month-cap')
+  const tpm = readTpm(call)
+  const tags = readTags(call, 'tag', 'none')
+  const cacheScope = readCacheScope(call)
+  const hours = readHours(call)
   const note = call.read('note', parseNote)
   return {
     ...(priority === null ? {} : { priority }),
@@ -48,6 +90,10 @@ async function readUpdate(context: Context, call: Invocation): Promise<AccountUp
     ...(models === null ? {} : { models }),
     ...(dayCap === null ? {} : { dayCapMicro: dayCap.value }),
     ...(monthCap === null ? {} : { monthCapMicro: monthCap.value }),
+    ...(tpm === null ? {} : { tpmLimit: tpm.value }),
+    ...(tags === null ? {} : { tags: tags.value ?? [] }),
+    ...(cacheScope === null ? {} : { cacheScope: cacheScope.value }),
+    ...(hours === null ? {} : { hours: hours.value }),
     ...(note === null ? {} : { note: note === 'none' ? null : note }),
   }
 }
@@ -59,7 +105,7 @@ export function readRank(text: string): Parsed<number> {
   return { kind: 'bad', problem: `${count.value} is out of range: use 1 to 1000` }
 }
 
-function accountChanges(before: Account, after: Account): readonly string[] {
+function accountChanges(before: Account, after: Account): string[] {
   const count = (limit: number | null) => (limit === null ? 'none' : String(limit))
   const money = (cap: Micro | null) => (cap === null ? 'none' : formatUsdFull(cap))
   const fields: readonly (readonly [string, (account: Account) => string])[] = [
@@ -67,7 +113,12 @@ function accountChanges(before: Account, after: Account): readonly string[] {
     ['weight', (account) => String(account.weight)],
     ['requests/min', (account) => count(account.rpmLimit)],
     ['parallel', (account) => count(account.concurrencyLimit)],
+    ['tokens/min', (account) => count(account.tpmLimit)],
     ['models', (account) => account.models.join(',')],
+    ['tags', (account) => account.tags.join(',') || 'none'],
+    ['cache scope', (account) => account.cacheScope ?? 'none'],
+    ['hours', (account) => account.hours ?? 'always'],
+    ['proxy', (account) => account.proxy ?? 'none'],
     ['day cap', (account) => money(account.dayCapMicro)],
     ['month cap', (account) => money(account.monthCapMicro)],
     ['note', (account) => safeText(account.note ?? 'none')],

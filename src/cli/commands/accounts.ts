@@ -5,9 +5,10 @@ import {
   accountNote,
   accountStateOf,
   isUsable,
+  type Now,
 } from '../../core/account-state.ts'
 import { formatUsd } from '../../core/money.ts'
-import type { AccountChange, AccountSummary, Store } from '../../store/store.ts'
+import type { AccountChange, AccountSummary } from '../../store/store.ts'
 import { type WatchedAccount, watchedAccounts } from '../../tui/watched-accounts.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
@@ -26,10 +27,11 @@ const WORDS = [
   'blocked',
   'disabled',
   'full',
+  'closed',
 ] as const
 
 export async function listAccounts(context: Context, call: Invocation): Promise<void> {
-  const { print, nowMs } = context
+  const { print } = context
   const request = pageRequest(call)
   const wanted = call.text('state')
   if (wanted !== null && !WORDS.some((word) => word === wanted)) {
@@ -40,14 +42,15 @@ export async function listAccounts(context: Context, call: Invocation): Promise<
     )
   }
   const store = await context.store('read')
-  const accounts = (await watched(context, store)).filter(
-    (account) => wanted === null || accountStateOf(account, nowMs).word === wanted,
+  const now = await context.now()
+  const accounts = (await watchedAccounts(store, now)).filter(
+    (account) => wanted === null || accountStateOf(account, now).word === wanted,
   )
   const page = pageOf(accounts, request, (account) => account.id)
   if (print.json)
     return print.document(
       listJson(
-        page.rows.map((account) => accountJson(account, nowMs)),
+        page.rows.map((account) => accountJson(account, now)),
         page,
       ),
     )
@@ -59,7 +62,7 @@ export async function listAccounts(context: Context, call: Invocation): Promise<
         : `No account is ${wanted}.`,
     )
   }
-  print.table(accountColumns(nowMs), page.rows)
+  print.table(accountColumns(page.rows, now), page.rows)
   notePage(context, { shown: page.rows.length, total: accounts.length, nextAfter: page.nextAfter })
 }
 
@@ -70,17 +73,18 @@ export function roleOf(state: AccountState): Role {
   return state.glyph === '✕' ? 'bad' : 'dim'
 }
 
-/** Every account with its notices. */
-async function watched(
-  context: Pick<Context, 'config' | 'nowMs'>,
-  store: Store,
-): Promise<readonly WatchedAccount[]> {
-  const { timeZone } = (await context.config()).config
-  return watchedAccounts(store, { nowMs: context.nowMs, timeZone })
-}
-
-function accountColumns(nowMs: number): readonly Column<WatchedAccount>[] {
-  const state = (account: WatchedAccount) => accountStateOf(account, nowMs)
+function accountColumns(
+  accounts: readonly WatchedAccount[],
+  now: Now,
+): readonly Column<WatchedAccount>[] {
+  const state = (account: WatchedAccount) => accountStateOf(account, now)
+  const isTagged = accounts.some(({ tags }) => tags.length > 0)
+  const tags: Column<WatchedAccount> = {
+    header: 'TAGS',
+    cell: (account) => account.tags.join(','),
+    dropOrder: 4,
+    mayCut: true,
+  }
   return [
     {
       header: 'STATE',
@@ -88,6 +92,7 @@ function accountColumns(nowMs: number): readonly Column<WatchedAccount>[] {
       role: (account) => roleOf(state(account)),
     },
     { header: 'NAME', cell: (account) => account.name, mayCut: true },
+    ...(isTagged ? [tags] : []),
     { header: 'KEY', cell: (account) => maskCredential(account.credentialLast4), dropOrder: 2 },
     { header: 'PRI', cell: (account) => String(account.priority), align: 'right', dropOrder: 5 },
     { header: 'W', cell: (account) => String(account.weight), align: 'right', dropOrder: 6 },
@@ -107,7 +112,7 @@ function accountColumns(nowMs: number): readonly Column<WatchedAccount>[] {
     },
     {
       header: 'NOTE',
-      cell: (account) => accountNote(state(account), nowMs) || (account.note ?? ''),
+      cell: (account) => accountNote(state(account), now.nowMs) || (account.note ?? ''),
       dropOrder: 1,
       mayCut: true,
     },
@@ -146,6 +151,7 @@ async function switchAccounts(
   const accounts: AccountSummary[] = []
   for (const ref of call.args)
     accounts.push(expectFound(await store.findAccount(ref), 'account', ref))
+  const now = await context.now()
   const records: unknown[] = []
   for (const account of accounts) {
     const change = expectChange(
@@ -156,19 +162,19 @@ async function switchAccounts(
       ),
       account,
     )
-    records.push(changeJson(context, account, change))
+    records.push(changeJson(now, account, change))
     if (print.json || print.quiet) continue
     print.out(switchLine(account, way, change.kind === 'changed'))
   }
-  if (way === 'disable' && !(await watched(context, store)).some(canServe(context))) {
+  if (way === 'disable' && !(await watchedAccounts(store, now)).some(canServe(now))) {
     print.warn('No healthy account is left: requests will be refused.')
   }
   if (way === 'disable' && call.flag('drain')) await drain(context, accounts)
   if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
 }
 
-function canServe({ nowMs }: Context): (account: WatchedAccount) => boolean {
-  return (account) => isUsable(accountStateOf(account, nowMs))
+function canServe(now: Now): (account: WatchedAccount) => boolean {
+  return (account) => isUsable(accountStateOf(account, now))
 }
 
 function switchLine(
@@ -205,7 +211,8 @@ async function drain(context: Context, accounts: readonly AccountSummary[]): Pro
 }
 
 export async function removeAccount(context: Context, call: Invocation): Promise<void> {
-  const { print, nowMs } = context
+  const { print } = context
+  const now = await context.now()
   const store = await context.store()
   const found = await store.findAccount(call.arg(0))
   if (found.kind === 'not_found' && call.flag('if-exists')) {
@@ -213,10 +220,10 @@ export async function removeAccount(context: Context, call: Invocation): Promise
     return print.note(`No account ${call.arg(0)}, nothing to remove.`)
   }
   const account = expectFound(found, 'account', call.arg(0))
-  const state = accountStateOf(account, nowMs)
+  const state = accountStateOf(account, now)
   const effect = `Remove ${account.name} (${state.word}, ${account.inFlight} in flight)? Its history stays, its API key is erased.`
-  const others = (await watched(context, store)).filter((other) => other.id !== account.id)
-  const isHealthy = canServe(context)
+  const others = (await watchedAccounts(store, now)).filter((other) => other.id !== account.id)
+  const isHealthy = canServe(now)
   if (isHealthy(account) && !others.some(isHealthy)) {
     await context.ask.confirmName(
       `${effect} It is the last healthy account: requests will be refused.`,
@@ -231,7 +238,7 @@ export async function removeAccount(context: Context, call: Invocation): Promise
     await drain(context, [account])
   }
   const change = expectChange(await store.removeAccount(account.id, context.by()), account)
-  if (print.json) print.document({ ...changeJson(context, account, change), removed: true })
+  if (print.json) print.document({ ...changeJson(now, account, change), removed: true })
   else if (!print.quiet) print.out('Removed.')
 }
 
@@ -251,12 +258,12 @@ export function expectChange(
 
 /** The record after a change, with what it was before. */
 export function changeJson(
-  context: Context,
+  now: Now,
   account: AccountSummary,
   change: Exclude<AccountChange, { kind: 'not_found' }>,
 ) {
-  const after = accountJson({ ...account, ...change.after }, context.nowMs)
-  const before = accountJson({ ...account, ...change.before }, context.nowMs)
+  const after = accountJson({ ...account, ...change.after }, now)
+  const before = accountJson({ ...account, ...change.before }, now)
   const previous = Object.fromEntries(
     Object.keys(after)
       .filter((name) => JSON.stringify(after[name]) !== JSON.stringify(before[name]))

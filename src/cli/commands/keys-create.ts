@@ -2,6 +2,7 @@ import { makeKeySecret } from '../../access/key.ts'
 import type { Key } from '../../core/model.ts'
 import { formatUsdFull } from '../../core/money.ts'
 import { keyDigest } from '../../vault/vault.ts'
+import { readTags, warnOfUnusedTags } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { confirmGrant, moveCredit, readGrant, userGone } from '../grant.ts'
@@ -31,6 +32,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
   const markup = readMarkup(call)?.value ?? null
   const onDisconnect = readOnDisconnect(call)?.value ?? null
   const models = (await readModels(context, call)) ?? ['*']
+  const accountTags = readTags(call, 'account-tag', 'any')?.value ?? null
   const expiry = readExpiry(context, call)
   const note = call.read('note', parseNote)
   const credit = call.text('credit')
@@ -56,7 +58,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
       rpmLimit: rpm.value,
       concurrencyLimit: concurrency.value,
       models,
-      accountTags: null,
+      accountTags,
       spendLimit: spendLimit.value,
       burnLimitMicro,
       markup,
@@ -68,6 +70,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
   )
   if (made.kind === 'exists') return keyExists(context, call, made.key)
   if (made.kind === 'no_user') throw userGone(owner.name)
+  await warnOfUnusedTags(context, accountTags)
   if (creditMicro > 0) {
     await moveCredit(context, {
       type: 'grant',

@@ -1,4 +1,5 @@
 import type { KeyLimits } from '../../store/store.ts'
+import { readTags, warnOfUnusedTags } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -36,6 +37,7 @@ export async function limitKey(context: Context, call: Invocation): Promise<void
       exitCode: EXIT.notFound,
     })
   }
+  await warnOfUnusedTags(context, change.accountTags ?? null)
   const isChanged = result.kind === 'changed'
   if (print.json) {
     // Read again: a new limit counts what was spent in its period so far.
@@ -72,6 +74,7 @@ async function readChange(context: Context, call: Invocation): Promise<KeyLimits
   const markup = readMarkup(call)
   const onDisconnect = readOnDisconnect(call)
   const models = await readModels(context, call)
+  const accountTags = readTags(call, 'account-tag', 'any')
   const expiry = readExpiry(context, call)
   const note = call.read('note', parseNote)
   return {
@@ -82,6 +85,7 @@ async function readChange(context: Context, call: Invocation): Promise<KeyLimits
     ...(markup === null ? {} : { markup: markup.value }),
     ...(onDisconnect === null ? {} : { onDisconnect: onDisconnect.value }),
     ...(models === null ? {} : { models }),
+    ...(accountTags === null ? {} : { accountTags: accountTags.value }),
     ...(expiry === null ? {} : { expiresAtMs: expiry.atMs }),
     ...(note === null ? {} : { note: note === 'none' ? null : note }),
   }
@@ -95,6 +99,7 @@ const LIMIT_FIELDS = [
   'markup',
   'on_disconnect',
   'models',
+  'account_tags',
   'expires_at',
   'note',
 ] as const

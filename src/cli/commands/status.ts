@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { accountStateOf, formatLeft } from '../../core/account-state.ts'
+import { accountStateOf, formatLeft, type Now } from '../../core/account-state.ts'
 import type { Boot } from '../../core/model.ts'
 import { formatUsdSmall, type Micro } from '../../core/money.ts'
 import { parseDuration } from '../../core/quantity.ts'
@@ -54,8 +54,7 @@ const DAEMON_DOWN: Attention = {
   command: 'ccgate serve',
 }
 
-interface Facts {
-  readonly nowMs: number
+interface Facts extends Now {
   /** The living boot, or null. */
   readonly boot: Boot | null
   readonly lastBoot: Boot | null
@@ -98,6 +97,7 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
   const rates = ratesOf({ traffic: await recentTraffic(store, nowMs), holds }, nowMs)
   return {
     nowMs,
+    timeZone,
     boot,
     lastBoot,
     accounts,
@@ -155,7 +155,7 @@ function statusLines(context: Context, facts: Facts): readonly string[] {
         : `last seen ${formatSpan(nowMs - lastBoot.heartbeatAtMs)} ago`
     lines.push(`${style('bad', '○ down')}   ${last}   start it: ccgate serve`)
   }
-  lines.push(`Accounts    ${accountsText(accounts, nowMs)}`)
+  lines.push(`Accounts    ${accountsText(accounts, facts)}`)
   const errors =
     facts.errorRate === null
       ? 'no requests in 5 min'
@@ -179,12 +179,12 @@ function statusLines(context: Context, facts: Facts): readonly string[] {
   return lines
 }
 
-function accountsText(accounts: readonly WatchedAccount[], nowMs: number): string {
+function accountsText(accounts: readonly WatchedAccount[], now: Now): string {
   if (accounts.length === 0) return 'none yet'
   const words = new Map<string, string[]>()
   for (const account of accounts) {
-    const state = accountStateOf(account, nowMs)
-    const left = state.untilMs === null ? '' : `, ${formatLeft(state.untilMs - nowMs)}`
+    const state = accountStateOf(account, now)
+    const left = state.untilMs === null ? '' : `, ${formatLeft(state.untilMs - now.nowMs)}`
     words.set(state.word, [...(words.get(state.word) ?? []), `${account.name}${left}`])
   }
   return [...words]
@@ -198,7 +198,7 @@ function accountsText(accounts: readonly WatchedAccount[], nowMs: number): strin
 function statusJson(facts: Facts) {
   const { boot, nowMs } = facts
   const count = (word: string) =>
-    facts.accounts.filter((account) => accountStateOf(account, nowMs).word === word).length
+    facts.accounts.filter((account) => accountStateOf(account, facts).word === word).length
   return {
     object: 'status',
     daemon: {
@@ -219,6 +219,7 @@ function statusJson(facts: Facts) {
       invalid: count('invalid'),
       no_credit: count('no-credit'),
       blocked: count('blocked'),
+      closed: count('closed'),
       disabled: count('disabled'),
     },
     traffic: {

@@ -6,6 +6,15 @@ const CAPS = [
   ['--month-cap <amount>', 'the same for a month; none'],
 ] as const
 
+const PLACE = [
+  ['--tpm <n>', 'tokens per minute, input that no cache had and output: 400k; none'],
+  ['--tag <word>', 'a label, repeat or comma; keys can be confined to some; none', 'list'],
+  ['--cache-scope <name>', 'accounts of one name share a prompt cache (one workspace); none'],
+  ['--hours <spans>', 'when it may be used: "mon-fri 08:00-18:00, sat 10:00-14:00"; none = always'],
+  ['--proxy <url>', 'the way to upstream: http, https or socks5://host:port; none'],
+  ['--proxy-file <file>', 'the same with user:password@, from a file that others cannot read; -'],
+] as const
+
 /** `ccgate accounts …`: the pool of upstream accounts. */
 export function addAccounts(
   accounts: CcgateCommand,
@@ -18,6 +27,7 @@ export function addAccounts(
       'ccgate accounts add main',
       'pass show anthropic | ccgate accounts add main --key-stdin',
       'ccgate accounts add spare --key-env ANTHROPIC_API_KEY --priority 2 --rpm 50',
+      'ccgate accounts add eu --tag eu --hours "mon-fri 08:00-18:00" --proxy socks5://10.0.0.7:1080',
     ],
     options: [
       ...KEY_INPUT,
@@ -28,6 +38,7 @@ export function addAccounts(
       ['--rpm <n>', 'requests per minute; none = unlimited'],
       ['--concurrency <n>', 'requests at the same time; none = unlimited'],
       ['--models <glob>', 'models it may serve, repeat or comma', 'list'],
+      ...PLACE,
       ...CAPS,
       ['--no-test', 'store the key without trying it'],
       ['--disabled', 'add it, but do not use it yet'],
@@ -46,7 +57,7 @@ export function addAccounts(
     options: [
       [
         '--state <state>',
-        'healthy, cooling, limited, invalid, no-credit, blocked, disabled or full',
+        'healthy, cooling, limited, invalid, no-credit, blocked, disabled, full or closed',
       ],
       ...PAGE,
     ],
@@ -78,10 +89,11 @@ export function addAccounts(
   })
   add(accounts, {
     usage: 'update <account>',
-    summary: 'change order, limits and caps of an account',
+    summary: 'change order, limits, hours and the like of an account',
     examples: [
       'ccgate accounts update spare --priority 2 --weight 3',
       'ccgate accounts update main --day-cap 50 --month-cap 1000',
+      'ccgate accounts update main --tag eu,fast --hours none --proxy-file proxy.url',
     ],
     options: [
       ['--priority <n>', 'lower is used first'],
@@ -89,6 +101,7 @@ export function addAccounts(
       ['--rpm <n>', 'requests per minute; none = unlimited'],
       ['--concurrency <n>', 'requests at the same time; none = unlimited'],
       ['--models <glob>', 'models it may serve, repeat or comma; all = *', 'list'],
+      ...PLACE,
       ...CAPS,
       ['--note <text>', 'for yourself; none'],
     ],

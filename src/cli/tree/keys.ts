@@ -12,6 +12,7 @@ const LIMITS = [
     'client gone: cancel, finish, 30s, 2000tokens, 30s,2000tokens; default',
   ],
   ['--models <glob>', 'models it may use, repeat or comma: claude-haiku-*; all = *', 'list'],
+  ['--account-tag <word>', 'only accounts with one of these tags serve it; any', 'list'],
   ['--expires <time>', '30d, 2027-01-31 or never'],
   ['--note <text>', 'for yourself'],
 ] as const
@@ -71,6 +72,7 @@ export function addKeys(
     examples: [
       'ccgate keys limit alice/laptop --rpm 120',
       'ccgate keys limit alice/laptop --spend-limit 20/day --burn-limit 2',
+      'ccgate keys limit alice/laptop --account-tag eu',
       'ccgate keys limit alice/laptop --rpm none --spend-limit none --models all',
     ],
     options: LIMITS,

@@ -1,4 +1,4 @@
-import { accountNote } from '../../core/account-state.ts'
+import { accountNote, isUsable } from '../../core/account-state.ts'
 import { formatUsdSmall } from '../../core/money.ts'
 import type { AccountView, DaemonView, Model } from '../facts.ts'
 import { formatAgo, formatMs, formatShare, shortId } from '../format.ts'
@@ -12,6 +12,7 @@ const STATE_TONES: Readonly<Record<AccountView['state']['word'], Tone>> = {
   invalid: 'bad',
   'no-credit': 'bad',
   blocked: 'bad',
+  closed: 'dim',
   disabled: 'dim',
 }
 
@@ -25,10 +26,9 @@ export function stateSpan(
 }
 
 function isUnknown(state: AccountView['state'], daemon: DaemonView['kind']): boolean {
-  return (
-    daemon === 'down' &&
-    (state.word === 'healthy' || state.word === 'full' || state.untilMs !== null)
-  )
+  // The clock closes an account, not the daemon.
+  if (daemon !== 'down' || state.exact === 'closed') return false
+  return isUsable(state) || state.word === 'full' || state.untilMs !== null
 }
 
 /** `3 healthy · 1 cooling · 1 disabled`; without a daemon `4 enabled · 1 disabled`. */

@@ -1,4 +1,4 @@
-import { formatLeft } from '../../core/account-state.ts'
+import { accountNote, formatLeft } from '../../core/account-state.ts'
 import { sparkline } from '../../core/spark.ts'
 import type { AccountView } from '../facts.ts'
 import { formatMs, formatShare, formatTime, formatTokens } from '../format.ts'
@@ -109,6 +109,7 @@ function explain({ name, state }: AccountView, { nowMs, zone, model }: View): st
   if (state.reason === null || state.word === 'full') return null
   if (state.word === 'disabled') return null
   const scope = state.modelClass === null ? '' : `${state.modelClass} · `
+  if (state.exact === 'closed') return `${state.reason} · ${accountNote(state, nowMs)}`
   if (state.untilMs !== null) {
     if (model.daemon.kind === 'down') return null
     const length =
@@ -120,6 +121,11 @@ function explain({ name, state }: AccountView, { nowMs, zone, model }: View): st
     return `${scope}${state.reason} · retry in ${formatLeft(state.untilMs - nowMs)}${step}`
   }
   const since = state.sinceMs === null ? '' : ` · since ${formatTime(state.sinceMs, zone)}`
+  if (state.exact === 'half_open') {
+    return model.daemon.kind === 'down'
+      ? null
+      : `${scope}${state.reason}${since} · next request tries it`
+  }
   const remedy = state.word === 'invalid' ? ` · ccgate accounts rotate ${name}` : ''
   return `${scope}${state.reason}${since}${remedy}`
 }

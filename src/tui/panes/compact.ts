@@ -1,4 +1,4 @@
-import { formatLeft } from '../../core/account-state.ts'
+import { formatLeft, isUsable } from '../../core/account-state.ts'
 import { formatUsdSmall } from '../../core/money.ts'
 import { sparkline } from '../../core/spark.ts'
 import { textWidth } from '../../core/text.ts'
@@ -86,9 +86,7 @@ function tail(
   const { state } = account
   if (state.word === 'disabled' || daemon === 'down') return ''
   if (state.untilMs !== null) return ` ${formatLeft(state.untilMs - nowMs)}`
-  return state.word === 'healthy' || state.word === 'full'
-    ? ` ${rpmText(account)}`
-    : ` ${state.word}`
+  return isUsable(state) || state.word === 'full' ? ` ${rpmText(account)}` : ` ${state.word}`
 }
 
 function message({ columns, rows }: View): string {
