@@ -106,7 +106,9 @@ function errorTexts(row: UsageRow): readonly string[] {
   const { errorCode } = row
   if (wasKilled(row)) return ['the gateway died while this ran; closed at its next start']
   if (errorCode === null) return []
-  const words = row.status === 'interrupted' ? { ...ERROR_WORDS, ...UNPAID_WORDS } : ERROR_WORDS
+  // After early pings a stream may end before anything of an answer was delivered.
+  const hasDelivered = row.status === 'interrupted' && row.source !== 'none'
+  const words = hasDelivered ? { ...ERROR_WORDS, ...UNPAID_WORDS } : ERROR_WORDS
   const text = Object.hasOwn(words, errorCode) ? words[errorCode] : errorCode.replaceAll('_', ' ')
   return [`${text} (${errorCode})`]
 }

@@ -67,6 +67,10 @@ export interface Config {
     readonly maxBodyBytes: number
     readonly headersTimeoutMs: number
   }
+  readonly streams: {
+    /** Streaming clients get a ping after so long without an answer, and again; null: never. */
+    readonly earlyPingMs: number | null
+  }
   readonly billing: {
     /** On every model and key that has none of its own. */
     readonly markup: Fraction
@@ -195,6 +199,7 @@ export function toConfig(
     },
     billing: {
       markup: settings.billing.markup,
+    streams: { earlyPingMs: settings.streams.early_ping },
       hold: settings.billing.hold,
       holdStepTokens: settings.billing.hold_step,
       onDisconnect: settings.billing.on_disconnect,

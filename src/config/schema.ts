@@ -54,6 +54,7 @@ export const DEFAULTS = {
     max_body: '32MiB',
     headers_timeout: '10s',
   },
+  streams: { early_ping: 'none' },
   billing: {
     markup: 1,
     hold: 'progressive',
@@ -132,6 +133,11 @@ const path = leaf(
 /** Longer, and a timer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1
 const duration = leaf('a duration: 500ms, 30s, 5m, 2h; 1ms to 24d', timerSpan(parseDuration))
+const pingEvery = leaf(
+  'a duration: 15s; 1ms to 15m, or none',
+  (text): Parsed<number | null> =>
+    text === 'none' ? ok(null) : timerSpan(parseDuration, 15 * MINUTE_MS)(text),
+)
 const MINUTE_MS = 60_000
 // Together they are the longest a request may run; the ledger check takes an older hold for a leftover.
 const untilAnswer = leaf(
@@ -249,6 +255,7 @@ export const schema = z.strictObject({
     probe_every: duration,
   }),
   limits: z.strictObject({
+  streams: z.strictObject({ early_ping: pingEvery }),
     default_rpm: countOrNone(1, 1_000_000),
     default_concurrency: countOrNone(1, 1_000_000),
     default_spend_limit: spendLimit,

@@ -129,6 +129,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     get prices() {
       return prices
     },
+      ...config.streams,
     clock: systemClock,
     log,
     bootId,

@@ -23,6 +23,10 @@ export interface Dialect {
   renderError(error: WireError): string
   /** An error inside a running stream, after which the stream closes. */
   renderStreamError(error: WireError): string
+  /** Upstream's error answer, where a stream without an answer has begun: its end. */
+  renderStreamRefusal(refusal: UpstreamRefusal): string
+  /** Says in a stream that something is still coming; it means nothing to clients. */
+  readonly ping: string
   /** Absent: what the client sends and gets is upstream's own format. */
   readonly translator?: Translator
 }
@@ -35,6 +39,14 @@ export interface WireError {
   readonly message: string
   readonly field: string | null
   readonly details: Readonly<Record<string, string | number>>
+  readonly requestId: string
+}
+
+/** An error answer of upstream's. */
+export interface UpstreamRefusal {
+  readonly status: number
+  readonly bodyText: string
+  /** Of the gateway's request. */
   readonly requestId: string
 }
 
@@ -60,8 +72,6 @@ export interface Translator {
   translateError(status: number, bodyText: string): TranslatedError
   /** The whole body of an error answer. */
   renderFailure(failure: TranslatedError): string
-  /** What a running stream sends after 15 s without output. */
-  readonly keepAlive: string
   readonly bodies: BodyChanges
 }
 

@@ -11,4 +11,6 @@ export interface ClientSide {
   readonly describe: (error: GatewayError) => WireError
   /** Writes the whole of an error answer about what has begun. */
   readonly replyError: (error: GatewayError) => void
+  /** Ends a stream in which no answer has begun with what was thrown. */
+  readonly endStream: (error: unknown) => void
 }

@@ -67,6 +67,8 @@ export interface GatewayPolicy {
   readonly hold: 'full' | 'progressive'
   /** Output tokens that a progressive hold covers at its opening and gains with each extension. */
   readonly holdStepTokens: number
+  /** Streaming clients get a ping after so long without an answer, and again; null: never. */
+  readonly earlyPingMs: number | null
   /** For keys that have none of their own. */
   readonly markup: Fraction
   readonly onDisconnect: DisconnectPolicy

@@ -2,6 +2,7 @@ import type { UsageRecord } from '../core/model.ts'
 import type { Micro } from '../core/money.ts'
 import type { ClientSide } from './client-side.ts'
 import type { StreamClient, StreamHead } from './client-stream.ts'
+import type { EarlyPings } from './early-pings.ts'
 import type { Call } from './exchange.ts'
 import { neverBegun, usageRecord } from './exchange.ts'
 import { logExchange } from './exchange-log.ts'
@@ -17,6 +18,7 @@ interface Joining {
   readonly ready: ReadyRequest
   readonly run: AbandonedRun
   readonly side: ClientSide
+  readonly early: EarlyPings | null
 }
 
 /**
@@ -27,11 +29,11 @@ export async function joinRun(
   gateway: Gateway,
   call: Call,
   ready: ReadyRequest,
-  side: ClientSide,
+  { side, early }: Pick<Joining, 'side' | 'early'>,
 ): Promise<boolean> {
   const run = gateway.runs.find(call, ready.identity)
   if (run === null) return false
-  const joining = { gateway, call, ready, run, side }
+  const joining = { gateway, call, ready, run, side, early }
   if (run.adopt === null) return joinWhole(joining, run.whole)
   if (await joinStream(joining, run.adopt)) return true
   // A stream that cannot be had from its beginning will not be kept whole either: only one that has ended is.
@@ -40,18 +42,23 @@ export async function joinRun(
 
 /** Takes over an answer that still runs. */
 async function joinStream(joining: Joining, adopt: Adopt): Promise<boolean> {
-  const { call } = joining
+  const { call, early } = joining
   const told = { accountId: null as string | null, firstByteMs: null as number | null }
   const client: StreamClient = {
     response: call.response,
     writeHead(head) {
       told.accountId = head.accountId
       told.firstByteMs = joining.gateway.clock.monotonicMs()
+      early?.end()
+      if (call.response.headersSent) return
       call.response.writeHead(head.status, joinedHead(joining, head, head.cost?.balanceMicro))
     },
     replyError: joining.side.replyError,
   }
+  // It is admitted, and the run has the bill.
+  early?.allow()
   const how = await adopt(client)
+  early?.forbid()
   if (how === null) return false
   writeUsage(joining, how, told)
   return true
@@ -83,8 +90,11 @@ function writeWhole(joining: Joining, answer: WholeAnswer): void {
   const { response } = joining.call
   const isWhole = !isStreamed(joining.ready)
   const length = isWhole ? answer.body.reduce((sum, part) => sum + part.length, 0) : null
-  const head = joinedHead(joining, { ...answer, length, cost: null }, answer.balanceMicro)
-  response.writeHead(answer.status, head)
+  joining.early?.end()
+  if (!response.headersSent) {
+    const head = joinedHead(joining, { ...answer, length, cost: null }, answer.balanceMicro)
+    response.writeHead(answer.status, head)
+  }
   for (const part of answer.body) response.write(part)
   response.end()
 }

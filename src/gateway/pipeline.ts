@@ -5,6 +5,7 @@ import type { Slot } from '../pool/pool.ts'
 import type { WantedAccount } from './candidates.ts'
 import { ClientPresence } from './client-presence.ts'
 import type { ClientSide } from './client-side.ts'
+import { EarlyPings } from './early-pings.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { beginExchange } from './exchange.ts'
 import type { CallOff, Forwarded, Forwarding } from './forward.ts'
@@ -14,10 +15,11 @@ import { holdCredit, meterOf, needOf } from './hold.ts'
 import { admitModels, inspectBody, namedModel } from './inspect-body.ts'
 import { joinRun } from './join.ts'
 import { cannotBegin } from './no-money.ts'
+import { isStreamed, type ReadyRequest } from './ready-request.ts'
 import { closeAfterFailure } from './refusals.ts'
 import { startRelay } from './relay.ts'
 import { withRepairs } from './repair.ts'
-import { relayedHead } from './reply-head.ts'
+import { earlyHead, relayedHead } from './reply-head.ts'
 import { nextRoundOf } from './rounds.ts'
 import { type Route, routeOf } from './route.ts'
 import type { Seeker } from './seek.ts'
@@ -28,7 +30,7 @@ import { giveWholeAnswer } from './whole-answer.ts'
 /**
  * The life of one paid request, in order. Its seven steps: identify (done by the caller of this function),
  * inspect, admit, hold, forward, relay, settle. Throws `GatewayError` while nothing has been sent to the
- * client; resolves when the client has its answer and the money is settled.
+ * client, early pings included; resolves when the client has its answer and the money is settled.
  */
 export async function runInference(
   gateway: Gateway,
@@ -38,6 +40,7 @@ export async function runInference(
 ): Promise<void> {
   let exchange: Exchange | null = null
   let model = ''
+  let early: EarlyPings | null = null
   const presence = new ClientPresence(gateway, call)
   try {
     // 2. inspect: one scan of the bytes; what was checked is what is forwarded.
@@ -48,7 +51,8 @@ export async function runInference(
     // 3. admit: is the model known, served and allowed for this key? Or is it a retry of what still runs?
     const { prices: pricesOf } = gateway
     const models = admitModels(gateway, call, ready.request)
-    if (await joinRun(gateway, call, ready, client)) return
+    early = earlyPingsOf(gateway, call, ready, client)
+    if (await joinRun(gateway, call, ready, { side: client, early })) return
     await client.requireSlot()
     const markup = markupFor(pricesOf, models.row, {
       keyMarkup: call.live.key.markup,
@@ -60,7 +64,8 @@ export async function runInference(
 
     // 4. hold: an account's slot, then what it may cost, durably, before anything leaves.
     const { callOff } = presence
-    const found = await hold(gateway, exchange, callOff)
+    const found = await hold(gateway, exchange, callOff, early)
+    early?.allow()
 
     // 5. forward: one account after another, while nothing has reached the client.
     const forwarding = forwardingOf(gateway, exchange)
@@ -77,20 +82,37 @@ export async function runInference(
 
     // 6. relay and 7. settle: the last byte waits for the settlement.
     if (forwarded.kind === 'stream')
-      await relay(gateway, exchange, forwarded, { client, presence, sent })
+      await relay(gateway, exchange, forwarded, { client, presence, sent, early })
     else {
       presence.ignore()
+      early?.end()
       const { run } = presence
       const { ownHeaders } = client
       await giveWholeAnswer(gateway, exchange, forwarded, { run, ownHeaders })
     }
-  } catch (error) {
+  } catch (thrown) {
+    const isStopped = thrown instanceof CalledOff && presence.isStopped
+    const error = isStopped ? new GatewayError('draining', { retryAfterMs: 3_000 }) : thrown
     await closeAfterFailure(gateway, call, { exchange, model }, error)
-    if (!(error instanceof CalledOff)) throw error
-    if (presence.isStopped) throw new GatewayError('draining', { retryAfterMs: 3_000 })
+    if (error instanceof CalledOff) return
+    if (!call.response.headersSent) throw error
+    client.endStream(error)
   } finally {
+    early?.end()
     presence.end()
   }
+}
+
+/** Null where nobody wants them, or the answer is no stream. */
+function earlyPingsOf(
+  { policy, clock }: Gateway,
+  call: Call,
+  ready: ReadyRequest,
+  { ownHeaders }: ClientSide,
+): EarlyPings | null {
+  if (policy.earlyPingMs === null || !isStreamed(ready)) return null
+  const head = () => earlyHead(call, [...ownHeaders(), ...(ready.format?.headers ?? [])])
+  return new EarlyPings({ call, clock, everyMs: policy.earlyPingMs, head })
 }
 
 /** Takes an account's slot and opens the hold. */
@@ -98,13 +120,18 @@ async function hold(
   gateway: Gateway,
   exchange: Exchange,
   callOff: CallOff,
+  early: EarlyPings | null,
 ): Promise<{ readonly seeker: Seeker; readonly first: Slot }> {
   const { call, request, price, trail } = exchange
   const route = await routeOf(gateway, call, request, { row: price, trail })
   const meter = await meterOf(gateway, exchange)
   exchange.meter = meter
   const seeker = seekerOf(gateway, wantOf(exchange), route, call)
-  const first = await takeAccountOrSayWhatIsMissing(gateway, exchange, seeker, callOff)
+  const first = await takeAccountOrSayWhatIsMissing(gateway, exchange, seeker, {
+    callOff,
+    inLine: () => early?.allow(),
+  })
+  early?.forbid()
   reserve(gateway, exchange, first.live.account.id)
   try {
     await holdCredit(gateway, exchange, meter, { account: first.live, route })
@@ -121,11 +148,12 @@ async function takeAccountOrSayWhatIsMissing(
   gateway: Gateway,
   exchange: Exchange,
   seeker: Seeker,
-  callOff: CallOff,
+  { callOff, inLine }: { readonly callOff: CallOff; readonly inLine: () => void },
 ): Promise<Slot> {
   const requireCredit = () => requireSomeCredit(gateway, exchange, seeker.route)
+  const beforeWaiting = () => requireCredit().then(inLine)
   try {
-    return await takeAccount(gateway, seeker, callOff, requireCredit)
+    return await takeAccount(gateway, seeker, callOff, beforeWaiting)
   } catch (error) {
     if (!(error instanceof CalledOff)) await requireCredit()
     throw error
@@ -190,7 +218,17 @@ async function relay(
   gateway: Gateway,
   exchange: Exchange,
   forwarded: Extract<Forwarded, { kind: 'stream' }>,
-  { client, presence, sent }: { client: ClientSide; presence: ClientPresence; sent: Uint8Array },
+  {
+    client,
+    presence,
+    sent,
+    early,
+  }: {
+    readonly client: ClientSide
+    readonly presence: ClientPresence
+    readonly sent: Uint8Array
+    readonly early: EarlyPings | null
+  },
 ): Promise<void> {
   const { call } = exchange
   exchange.upstreamRequestId = forwarded.stream.upstreamRequestId
@@ -205,6 +243,8 @@ async function relay(
       response: call.response,
       writeHead(head) {
         exchange.firstByteMs = gateway.clock.monotonicMs()
+        early?.end()
+        if (call.response.headersSent) return
         const ours = [...client.ownHeaders(), ...(exchange.format?.headers ?? [])]
         call.response.writeHead(head.status, relayedHead(call, head, ours))
       },

@@ -1,4 +1,4 @@
-import { ERRORS, GatewayError } from '../core/errors.ts'
+import { ERRORS, type ErrorCode, GatewayError } from '../core/errors.ts'
 import type { UsageRecord } from '../core/model.ts'
 import { StoreError } from '../store/store.ts'
 import type { Call, Exchange } from './exchange.ts'
@@ -17,7 +17,7 @@ export async function closeAfterFailure(
 ): Promise<void> {
   const gone = error instanceof CalledOff || call.response.destroyed
   const code = error instanceof GatewayError ? error.code : gone ? null : 'internal_error'
-  const httpStatus = gone ? 499 : code === null ? 499 : ERRORS[code].status
+  const end = endOf(call, gone, code)
   if (exchange?.holdOpen) {
     // A store that cannot take the void now takes it later; the client's answer does not change.
     await voidHold(gateway, exchange, { httpStatus, errorCode: code }).catch(() => {})
@@ -28,10 +28,23 @@ export async function closeAfterFailure(
     noteRefusal(gateway, call, error, model)
     return
   }
-  const end = { status: 'rejected', source: 'none', httpStatus, errorCode: code } as const
   const record = usageRecord(exchange, gateway.clock.monotonicMs(), end)
   writeRefusal(gateway, record)
   logExchange(gateway, record)
+}
+
+/** How the client saw it end. */
+function endOf(
+  { response }: Call,
+  gone: boolean,
+  errorCode: ErrorCode | null,
+): Pick<UsageRecord, 'status' | 'source' | 'httpStatus' | 'errorCode'> {
+  const source = 'none'
+  if (gone || errorCode === null) return { status: 'rejected', source, httpStatus: 499, errorCode }
+  // After early pings it is the end of a stream.
+  return response.headersSent
+    ? { status: 'interrupted', source, httpStatus: 200, errorCode }
+    : { status: 'rejected', source, httpStatus: ERRORS[errorCode].status, errorCode }
 }
 
 /** One row per key, code and second: a client that is refused in a loop must not fill the disk. */
@@ -57,12 +70,7 @@ export function noteRefusal(gateway: Gateway, call: Call, error: unknown, model 
   const record = usageRecord(
     neverBegun(call, { model, stream: false }),
     gateway.clock.monotonicMs(),
-    {
-      status: 'rejected',
-      source: 'none',
-      httpStatus: code === null ? 499 : ERRORS[code].status,
-      errorCode: code,
-    },
+    endOf(call, false, code),
   )
   writeRefusal(gateway, record)
   logExchange(gateway, record)

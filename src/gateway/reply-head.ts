@@ -28,6 +28,23 @@ export function answerHead(
   return head
 }
 
+/** The head of a stream whose account is not known yet, flat. */
+export function earlyHead({ requestId }: Call, ours: readonly string[]): string[] {
+  return [
+    'content-type',
+    'text/event-stream; charset=utf-8',
+    'x-cc-request-id',
+    requestId,
+    'request-id',
+    requestId,
+    'cache-control',
+    'no-store',
+    'x-accel-buffering',
+    'no',
+    ...ours,
+  ]
+}
+
 /** What an answer that is whole has cost, and what is left; flat. */
 export function costHeaders({
   costMicro,

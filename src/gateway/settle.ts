@@ -88,12 +88,11 @@ function believed(exchange: Exchange, told: Usage): Usage {
   })
 }
 
+/** How an exchange that produced nothing ended; without `status` it was `rejected`. */
+type Voided = Pick<UsageRecord, 'httpStatus' | 'errorCode'> & Partial<Pick<UsageRecord, 'status'>>
+
 /** Closes the hold without a charge; the usage row says what happened. */
-export async function voidHold(
-  gateway: Gateway,
-  exchange: Exchange,
-  end: { httpStatus: number; errorCode: string | null },
-): Promise<Closed> {
+export async function voidHold(gateway: Gateway, exchange: Exchange, end: Voided): Promise<Closed> {
   bookListCosts(gateway, exchange, 0)
   const record = voidRecord(gateway, exchange, end)
   const balanceMicro = await close(gateway, exchange, record, () => gateway.store.voidHold(record))
@@ -121,11 +120,7 @@ function bookListCosts(
     })
 }
 
-function voidRecord(
-  gateway: Gateway,
-  exchange: Exchange,
-  end: { httpStatus: number; errorCode: string | null },
-): UsageRecord {
+function voidRecord(gateway: Gateway, exchange: Exchange, end: Voided): UsageRecord {
   const nowMs = gateway.clock.monotonicMs()
   return usageRecord(exchange, nowMs, { status: 'rejected', source: 'none', ...end })
 }

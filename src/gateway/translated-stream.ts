@@ -17,6 +17,8 @@ export interface TranslatedParts {
   readonly client: ClientStream
   readonly answer: AnswerTranslator
   readonly format: Pick<ClientFormat, 'stream' | 'translator'>
+  /** What says in the client's format that more is coming. */
+  readonly ping: string
   /** The head of upstream's answer. */
   readonly upstream: Pick<StreamHead, 'headers' | 'accountId'>
   readonly nowMs: () => number
@@ -68,10 +70,10 @@ export class TranslatedStream implements AnswerWriter {
   }
 
   tick(nowMs: number): void {
-    const { client, format } = this.#parts
+    const { client, format, ping } = this.#parts
     if (!format.stream || nowMs - this.#wroteMs < KEEP_ALIVE_MS) return
     this.#wroteMs = nowMs
-    client.comment(Buffer.from(format.translator.keepAlive))
+    client.comment(Buffer.from(ping))
   }
 
   #lastWords(error: GatewayError | null): Buffer | null {

@@ -29,6 +29,13 @@ export async function giveWholeAnswer(
   const { call, identity, format } = exchange
   const accountId = forwarded.account.account.id
   const closed = await closeWith(gateway, exchange, forwarded.answer)
+  if (call.response.headersSent && !call.response.destroyed) {
+    // Streams come whole only where upstream refuses them; after early pings that is an event.
+    const { status, body } = forwarded.answer
+    const refusal = { status, bodyText: body.toString('utf8'), requestId: call.requestId }
+    call.response.end(call.dialect.renderStreamRefusal(refusal))
+    return
+  }
   const { status, headers, body } =
     format === null ? forwarded.answer : translatedRefusal(format, forwarded.answer)
   if (call.response.destroyed) {

@@ -50,6 +50,7 @@ export function writerOf(
   return new TranslatedStream({
     client,
     format,
+    ping: call.dialect.ping,
     answer,
     upstream: { headers: stream.headers, accountId: account.account.id },
     nowMs: () => gateway.clock.monotonicMs(),

@@ -64,6 +64,7 @@ function streamOf(stream: boolean) {
     client,
     answer,
     format: { stream, translator },
+    ping: dialect.ping,
     upstream: { headers: { 'request-id': 'req_1' }, accountId: 'acct_1' },
     nowMs: () => clock.nowMs,
     describe,

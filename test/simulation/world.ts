@@ -206,6 +206,11 @@ export class SimulatedWorld {
       requireSlot: async () => {},
       describe: (error) => wireError(error, requestId, this.gateway.contact, 'stream'),
       replyError: () => {},
+      endStream: (error) => {
+        if (!(error instanceof GatewayError || error instanceof StoreError))
+          this.broken.push(`${requestId}: ${String(error)}`)
+        client.end('event: error\ndata: {"type":"error"}\n\n')
+      },
     }).then(
       () => {
         sent.isOver = true
@@ -278,6 +283,7 @@ export class SimulatedWorld {
         defaults: { anthropicVersion: '2023-06-01' },
         maxAttempts: 3,
         ...config.upstream.timeouts,
+        earlyPingMs: this.#random() < 0.5 ? 5_000 : null,
         hold: 'progressive',
         holdStepTokens: 4_096,
         markup: [1, 1],

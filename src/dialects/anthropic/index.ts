@@ -1,5 +1,5 @@
 import type { Dialect } from '../dialect.ts'
-import { renderError, renderStreamError } from './errors.ts'
+import { renderError, renderStreamError, renderStreamRefusal } from './errors.ts'
 import { readRequest } from './request.ts'
 
 /** Anthropic's Messages format: nothing is translated, so next month's features pass today. */
@@ -9,4 +9,7 @@ export const anthropic: Dialect = {
   readRequest,
   renderError,
   renderStreamError,
+  renderStreamRefusal,
+  // As upstream's own.
+  ping: 'event: ping\ndata: {"type": "ping"}\n\n',
 }

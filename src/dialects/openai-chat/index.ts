@@ -5,6 +5,7 @@ import {
   renderError,
   renderFailure,
   renderStreamError,
+  renderStreamRefusal,
   translateUpstreamError,
 } from '../openai/errors.ts'
 import { translate } from './request.ts'
@@ -16,12 +17,13 @@ export const openaiChat: Dialect = {
   readRequest,
   renderError,
   renderStreamError,
+  renderStreamRefusal,
+  // A comment: the helpers of OpenAI's SDK take an event of an unknown type for a chunk.
+  ping: ': keep-alive\n\n',
   translator: {
     translate,
     translateError: translateUpstreamError,
     renderFailure,
-    // A comment: the helpers of OpenAI's SDK take an event of an unknown type for a chunk.
-    keepAlive: ': keep-alive\n\n',
     bodies: bodyChanges,
   },
 }

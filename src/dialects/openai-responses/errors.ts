@@ -1,4 +1,4 @@
-import type { WireError } from '../dialect.ts'
+import type { UpstreamRefusal, WireError } from '../dialect.ts'
 import type { OpenAiError, TranslatedError } from '../openai/error-shape.ts'
 import { openAiError, translateUpstreamError } from '../openai/errors.ts'
 import type { ResponseError } from './answer.ts'
@@ -39,11 +39,20 @@ export function responseId(requestId: string): string {
  * A running answer says it better (`fail`).
  */
 export function renderStreamError(error: WireError): string {
+  return failedEvent(error.requestId, openAiError(error))
+}
+
+/** The same for upstream's error answer. */
+export function renderStreamRefusal({ status, bodyText, requestId }: UpstreamRefusal): string {
+  return failedEvent(requestId, translateError(status, bodyText).error)
+}
+
+function failedEvent(requestId: string, error: OpenAiError): string {
   const response = {
-    id: responseId(error.requestId),
+    id: responseId(requestId),
     object: 'response',
     status: 'failed',
-    error: responseError(openAiError(error)),
+    error: responseError(error),
     incomplete_details: null,
     output: [],
     usage: null,

@@ -1,7 +1,7 @@
 import { readRequest } from '../anthropic/request.ts'
 import type { Dialect } from '../dialect.ts'
 import { renderError } from '../openai/errors.ts'
-import { renderStreamError } from './errors.ts'
+import { renderStreamError, renderStreamRefusal } from './errors.ts'
 import { translator } from './translator.ts'
 
 /** OpenAI's Responses API, as far as it works without storing anything. */
@@ -11,5 +11,8 @@ export const openaiResponses: Dialect = {
   readRequest,
   renderError,
   renderStreamError,
+  renderStreamRefusal,
+  // A comment: clients take an event of an unknown type for an error.
+  ping: ': keep-alive\n\n',
   translator,
 }

@@ -26,8 +26,6 @@ export const translator: Translator = {
   translate,
   translateError,
   renderFailure,
-  // A comment: clients take an event of an unknown type for an error.
-  keepAlive: ': keep-alive\n\n',
   bodies: bodyChanges,
 }
 

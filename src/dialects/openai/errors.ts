@@ -1,4 +1,4 @@
-import type { WireError } from '../dialect.ts'
+import type { UpstreamRefusal, WireError } from '../dialect.ts'
 import type { OpenAiError, TranslatedError } from './error-shape.ts'
 import { isObject, parseJson, textOf } from './json.ts'
 
@@ -52,6 +52,11 @@ export function renderFailure({ error }: TranslatedError): string {
 /** The `data` line that ends a chat stream; `[DONE]` must not follow it. */
 export function renderStreamError(error: WireError): string {
   return `data: ${renderError(error)}\n\n`
+}
+
+/** The same for upstream's error answer. */
+export function renderStreamRefusal({ status, bodyText }: UpstreamRefusal): string {
+  return `data: ${renderFailure(translateUpstreamError(status, bodyText))}\n\n`
 }
 
 /**

@@ -5,7 +5,7 @@ import { receiveBody } from '../body.ts'
 import { callOf, enter, identify, requireOpen, requireSlot, requireSlowBurn } from '../caller.ts'
 import type { Incoming } from '../context.ts'
 import { formatHeaders, limitHeaders, ownHeaders } from '../own-headers.ts'
-import { replyError, wireError } from '../reply.ts'
+import { replyError, toGatewayError, wireError } from '../reply.ts'
 import { whenTaken } from '../taken.ts'
 
 /** `POST /v1/messages` and its like in other formats: admitted, held, forwarded, relayed, settled. */
@@ -41,6 +41,12 @@ export async function serveInference(incoming: Incoming): Promise<void> {
       replyError(error: GatewayError) {
         const extraHeaders = ownHeaders(incoming)
         replyError(response, error, { dialect, requestId, contact, extraHeaders, place: 'stream' })
+      },
+      endStream(error: unknown) {
+        const failure = toGatewayError(error)
+        if (failure.code === 'internal_error')
+          gateway.log.error({ requestId, err: error }, 'request.failed')
+        response.end(dialect.renderStreamError(wireError(failure, requestId, contact)))
       },
     })
   } finally {
