@@ -129,7 +129,7 @@ export function accountNote(state: AccountState, nowMs: number): string {
   // A status says enough beside the time that is left; words are kept whole.
   const brief = /^[1-5]\d\d(?= )/.exec(state.reason)?.[0] ?? state.reason
   const scope = state.modelClass === null ? '' : ` (${state.modelClass})`
-  if (state.exact === 'half_open') return `${brief}, next request tries it${scope}`
+  if (state.exact === 'half_open') return `${brief}, retry due${scope}`
   if (state.exact === 'closed' && state.untilMs !== null) {
     return `opens in ${formatLeft(state.untilMs - nowMs)}`
   }

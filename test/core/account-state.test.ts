@@ -155,7 +155,7 @@ test('a rest that ended is cooling to people until something succeeds, and can s
   assert.deepEqual([state.word, state.glyph, state.exact], ['cooling', '◐', 'half_open'])
   assert.deepEqual([state.sinceMs, state.untilMs], [NOW - 1_000, null])
   assert.equal(isUsable(state), true)
-  assert.equal(accountNote(state, NOW), '529, next request tries it (opus)')
+  assert.equal(accountNote(state, NOW), '529, retry due (opus)')
   assert.deepEqual(accountRestsOf(account({ health: [ended] }), NOW), [state])
   // Whatever rests in earnest says more.
   const haiku = row({ modelClass: 'haiku', untilMs: NOW + 1_000 })

@@ -100,10 +100,44 @@ const GOLDEN: readonly (readonly [name: string, asked: Asked])[] = [
     { isReadOnly: true, keys: ['p'], snapshot: mockupSnapshot({ boots: [boot({ demo: true })] }) },
   ],
   [
+    'closed-accounts-80x24',
+    {
+      screen: 'accounts',
+      keys: ['down', 'down'],
+      snapshot: mockupSnapshot({ accounts: placed() }),
+    },
+  ],
+  [
+    'closed-accounts-120x40',
+    {
+      screen: 'accounts',
+      columns: 120,
+      rows: 40,
+      keys: ['down', 'down'],
+      snapshot: mockupSnapshot({ accounts: placed() }),
+    },
+  ],
+  ['closed-overview-80x24', { snapshot: mockupSnapshot({ accounts: placed() }) }],
+  [
+    'down-closed-80x24',
+    { screen: 'accounts', snapshot: mockupSnapshot({ ...DOWN, accounts: placed() }) },
+  ],
+  [
     'many-accounts-80x24',
     { snapshot: mockupSnapshot({ accounts: dozen() }), keys: many(9, () => 'j') },
   ],
 ]
+
+/** Two that are closed, one of them with all that an operator can say; one that is about to be tried again. */
+function placed() {
+  const base = { hours: 'mon-fri 08:00-18:00', tags: ['eu', 'fast'] }
+  const rested = account('rested')
+  return [
+    account('office', { ...base, proxy: 'socks5://proxy.example.com:1080' }),
+    account('night', { hours: '22:00-06:00', id: 'acct_night' }),
+    { ...rested, health: [health(rested.id, { untilMs: NOW - 5_000 })] },
+  ]
+}
 
 function dozen() {
   const names = many(12, () => '').map((_, i) => `account-${String(i + 1).padStart(2, '0')}`)

@@ -6,6 +6,7 @@ import {
   BLANK,
   cell,
   chart,
+  fitLine,
   type Line,
   line,
   rule,
@@ -30,7 +31,7 @@ export function accountsScreen(view: View, height: number): Line[] {
   const selected = selectedIndex(ui, model.accounts)
   const detail = isWide
     ? wideDetail(view, model.accounts[selected])
-    : usualDetail(model.accounts[selected])
+    : usualDetail(view, model.accounts[selected])
   const listHeight = height - 3 - detail.length - 1
   const groups = model.accounts.map((account, i) => {
     const row = accountRow(tableColumns, account, {
@@ -130,7 +131,7 @@ function explain({ name, state }: AccountView, { nowMs, zone, model }: View): st
   return `${scope}${state.reason}${since}${remedy}`
 }
 
-function usualDetail(account: AccountView): Line[] {
+function usualDetail(view: View, account: AccountView): Line[] {
   const [p50, , p99] = account.firstByteMs ?? []
   return [
     BLANK,
@@ -146,10 +147,22 @@ function usualDetail(account: AccountView): Line[] {
     line(
       ` p50 first token ${time(p50)}   p99 ${time(p99)}   success 1 h ${formatShare(account.successShare)}   rerouted away ${account.rerouted}`,
     ),
+    ...placeLines(view, account),
   ]
 }
 
-function wideDetail({ columns, nowMs }: View, account: AccountView): Line[] {
+/** When and for whom it works, and by which way; nothing of an account that has none of it. */
+function placeLines({ columns }: View, { tags, hours, proxy }: AccountView): Line[] {
+  const parts = [
+    ...(tags.length === 0 ? [] : [`tags ${tags.join(', ')}`]),
+    ...(hours === null ? [] : [`hours ${hours}`]),
+    ...(proxy === null ? [] : [`via ${proxy}`]),
+  ]
+  return parts.length === 0 ? [] : [fitLine(line(` ${parts.join(' · ')}`), columns - 1)]
+}
+
+function wideDetail(view: View, account: AccountView): Line[] {
+  const { columns, nowMs } = view
   const [p50, p95, p99] = account.firstByteMs ?? []
   return [
     rule(columns),
@@ -166,6 +179,7 @@ function wideDetail({ columns, nowMs }: View, account: AccountView): Line[] {
       ` first token   p50 ${cell(time(p50), 6)}   p95 ${cell(time(p95), 6)}   p99 ${cell(time(p99), 6)}     success 1 h ${formatShare(account.successShare)}   rerouted away ${account.rerouted}`,
     ),
     line(` upstream says ${headroomText(account, nowMs)}`),
+    ...placeLines(view, account),
   ]
 }
 
