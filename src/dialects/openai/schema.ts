@@ -157,29 +157,30 @@ export interface InputSchema {
 
 /**
  * The input schema of a tool: an object at its top, without alternatives there, which upstream refuses. All
- * other keywords stay. `field` is where the parameters stand.
+ * other keywords stay. `tool` is where the tool stands.
  */
-export function inputSchema(parameters: unknown, field: string): InputSchema {
-  if (parameters === undefined || parameters === null)
-    return { schema: { type: 'object', properties: {} }, note: null }
-  if (!isObject(parameters)) wrongType(field, 'a JSON Schema object')
-  let isEmpty = true
-  for (const _ in parameters) {
-    isEmpty = false
-    break
-  }
-  if (isEmpty) return { schema: { type: 'object', properties: {} }, note: null }
-  const combined = COMBINATORS.filter((name) => Array.isArray(parameters[name]))
-  const isObjectType = parameters.type === 'object'
-  if (combined.length === 0 && isObjectType) return { schema: parameters, note: null }
+export function inputSchema(parameters: unknown, tool: string): InputSchema {
+  if (parameters === undefined || parameters === null) return NO_PARAMETERS
+  if (!isObject(parameters)) wrongType(`${tool}.parameters`, 'a JSON Schema object')
+  if (COMBINATORS.some((name) => Array.isArray(parameters[name]))) return merged(parameters)
+  const { type } = parameters
+  if (type === 'object') return { schema: parameters, note: null }
+  if (isEmpty(parameters)) return NO_PARAMETERS
   const types = typesOf(parameters)
-  const type = types.length === 0 || types.includes('object') ? 'object' : parameters.type
-  if (combined.length === 0) return { schema: { ...parameters, type }, note: null }
-  return merged(parameters, combined)
+  const isObjectType = types.length === 0 || types.includes('object')
+  return { schema: { ...parameters, type: isObjectType ? 'object' : type }, note: null }
+}
+
+const NO_PARAMETERS: InputSchema = { schema: { type: 'object', properties: {} }, note: null }
+
+function isEmpty(object: JsonObject): boolean {
+  for (const _ in object) return false
+  return true
 }
 
 /** The branches of the top level made into one object: all members, those required that every branch needs. */
-function merged(parameters: JsonObject, combined: readonly string[]): InputSchema {
+function merged(parameters: JsonObject): InputSchema {
+  const combined = COMBINATORS.filter((name) => Array.isArray(parameters[name]))
   const { oneOf: _one, anyOf: _any, allOf: _all, ...rest } = parameters
   const properties = new Map(isObject(rest.properties) ? Object.entries(rest.properties) : [])
   let required = stringsOf(rest.required)
