@@ -53,7 +53,7 @@ export class Prober {
       messages: [{ role: 'user', content: 'ping' }],
     })
     const attempt = startAttempt({
-      dispatcher: connections.for(live.account),
+      dispatcher: connections.for(live),
       method: isCount ? 'POST' : 'GET',
       path: `${target.pathPrefix}${isCount ? '/v1/messages/count_tokens' : '/v1/models'}`,
       headers: upstreamHeaders([], target, policy.defaults),

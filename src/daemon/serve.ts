@@ -107,6 +107,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     connectMs: config.upstream.timeouts.connectMs,
     keepAliveMs: config.upstream.pool.keepAliveMs,
     connectionsPerAccount: config.upstream.pool.connectionsPerAccount,
+    proxy: config.upstream.proxy,
   })
   const routing = createRouting({
     hashSecret: routingSecret(install.pepper),

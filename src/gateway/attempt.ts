@@ -383,5 +383,7 @@ function parseAnswer(body: Buffer): unknown {
 }
 
 function codeOf(error: Error & { code?: string }): string {
+  // A proxy says more than a code.
+  if (error.code === 'EPROXY') return error.message
   return error.code ?? error.name
 }

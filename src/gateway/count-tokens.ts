@@ -36,7 +36,7 @@ export async function countTokens(
   const target = targetOf(live, gateway.pool.headroom(live.account.id)?.workspaceId ?? null)
   const query = up.target.includes('?') ? up.target.slice(up.target.indexOf('?')) : ''
   const attempt = startAttempt({
-    dispatcher: gateway.connections.for(live.account),
+    dispatcher: gateway.connections.for(live),
     method: 'POST',
     path: `${target.pathPrefix}/v1/messages/count_tokens${query}`,
     headers: upstreamHeaders(up.rawHeaders, target, gateway.policy.defaults),

@@ -310,10 +310,9 @@ function send(
   live: LiveAccount,
   beginWithinMs: number,
 ): RunningAttempt {
-  const { account } = live
-  const target = targetOf(live, gateway.pool.headroom(account.id)?.workspaceId ?? null)
+  const target = targetOf(live, gateway.pool.headroom(live.account.id)?.workspaceId ?? null)
   return startAttempt({
-    dispatcher: gateway.connections.for(account),
+    dispatcher: gateway.connections.for(live),
     method: 'POST',
     path: target.pathPrefix + want.target,
     headers: upstreamHeaders(want.rawHeaders, target, gateway.policy.defaults),

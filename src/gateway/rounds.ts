@@ -61,7 +61,7 @@ export function nextRoundOf(
     const target = targetOf(live, workspaceId)
     const text = bodies.withPausedContent(Buffer.from(body).toString('utf8'), content)
     return startAttempt({
-      dispatcher: gateway.connections.for(live.account),
+      dispatcher: gateway.connections.for(live),
       method: 'POST',
       path: target.pathPrefix + up.target,
       headers: upstreamHeaders(up.rawHeaders, target, gateway.policy.defaults),

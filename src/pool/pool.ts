@@ -13,10 +13,12 @@ import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
 import { type LimitName, type ToldLimit, UpstreamLimits } from './upstream-limits.ts'
 
-/** An account that may serve, with its credential opened. */
+/** An account that may serve, with its secrets opened. */
 export interface LiveAccount {
   readonly account: Account
   readonly credential: string
+  /** The whole URL of its own outbound proxy; null: the server's. */
+  readonly proxy: string | null
 }
 
 /** Who takes a slot, and for what. */

@@ -4,13 +4,25 @@ import type { Pool } from 'undici'
 // The package's index also loads fetch, WebSocket, cache and mocks: 13 MB and 50 ms that a proxy never uses.
 import UndiciPool from 'undici/lib/dispatcher/pool.js'
 import { addressKind } from '../core/address.ts'
+import { invariant } from '../core/invariant.ts'
 import type { Account } from '../core/model.ts'
+import { parseProxyUrl } from '../core/proxy-url.ts'
+import { connectorThrough } from './tunnel.ts'
 
 /** How connections to upstream are made. */
 export interface ConnectionPolicy {
   readonly connectMs: number
   readonly keepAliveMs: number
   readonly connectionsPerAccount: number
+  /** The whole URL of the outbound proxy for accounts that have none of their own; null: none. */
+  readonly proxy: string | null
+}
+
+/** An account and how it is reached. */
+export interface Reach {
+  readonly account: Pick<Account, 'id' | 'baseUrl' | 'allowPrivate'>
+  /** The whole URL of its own outbound proxy, as `parseProxyUrl` spells it; null: the policy's. */
+  readonly proxy: string | null
 }
 
 /** Keep-alive connections, a set of their own for each account and origin. */
@@ -23,9 +35,10 @@ export class Connections {
   }
 
   /** The connections of an account; made on first use and again when it may reach elsewhere. */
-  for(account: Account): Pool {
+  for(reach: Reach): Pool {
+    const { account } = reach
     const known = this.#pools.get(account.id)
-    const address = `${account.baseUrl}${account.allowPrivate ? ' or private' : ''}`
+    const address = `${account.baseUrl}${account.allowPrivate ? ' or private' : ''} ${reach.proxy}`
     if (known !== undefined && known.address === address) return known.pool
     if (known !== undefined) void known.pool.close()
     const pool = new UndiciPool(new URL(account.baseUrl).origin, {
@@ -33,20 +46,25 @@ export class Connections {
       keepAliveTimeout: this.#policy.keepAliveMs,
       pipelining: 1,
       allowH2: false,
-      connect: this.#connectTo(account),
+      connect: this.#connectTo(reach),
     })
     this.#pools.set(account.id, { address, pool })
     return pool
   }
 
-  #connectTo(account: Account): Pool.Options['connect'] {
+  #connectTo({ account, proxy }: Reach): Pool.Options['connect'] {
     const timeout = this.#policy.connectMs
-    if (account.allowPrivate) return { timeout }
-    const { hostname } = new URL(account.baseUrl)
-    const kind = addressKind(hostname)
-    if (kind === 'public' || kind === 'not_an_address') return { timeout, lookup: resolvePublic }
-    // An address needs no look-up, so `resolvePublic` would never see it.
-    return (_options, done) => done(notPublic(hostname), null)
+    if (!account.allowPrivate) {
+      const { hostname } = new URL(account.baseUrl)
+      const kind = addressKind(hostname)
+      // An address needs no look-up, so `resolvePublic` would never see it.
+      if (kind !== 'public' && kind !== 'not_an_address')
+        return (_options, done) => done(notPublic(hostname), null)
+    }
+    const through = proxy ?? this.#policy.proxy
+    // Through a proxy the proxy resolves the name, in its own network: where that may lead is for it to say.
+    if (through !== null) return connectorThrough(readProxy(through), timeout)
+    return account.allowPrivate ? { timeout } : { timeout, lookup: resolvePublic }
   }
 
   /** Closes idle connections of accounts that are gone; running requests finish. */
@@ -63,6 +81,12 @@ export class Connections {
     await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()))
     this.#pools.clear()
   }
+}
+
+function readProxy(url: string) {
+  const read = parseProxyUrl(url)
+  invariant(read.kind === 'ok', 'a stored proxy can be read')
+  return read.value
 }
 
 /** A name that was public when the account was added may point inwards later: checked at each connect. */
@@ -100,6 +124,7 @@ const NOT_SENT = new Set([
   'EADDRNOTAVAIL',
   'EPRIVATE',
   'EPROTO',
+  'EPROXY',
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 

@@ -67,7 +67,12 @@ function world() {
     keyring: new Keyring(),
     pool,
     caps: new AccountCaps({ timeZone: 'UTC', nowMs: 0 }),
-    connections: new Connections({ connectMs: 1, keepAliveMs: 1, connectionsPerAccount: 1 }),
+    connections: new Connections({
+      connectMs: 1,
+      keepAliveMs: 1,
+      connectionsPerAccount: 1,
+      proxy: null,
+    }),
     open: ({ account }: AccountCredential) => ({ account, credential: 'k', proxy: null }),
     onPrices(changes) {
       told.push(changes.map(({ subject }) => subject))

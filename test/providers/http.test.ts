@@ -66,7 +66,12 @@ function account(baseUrl: string, more: Partial<Account> = {}): Account {
 }
 
 function connections(t: TestContext): Connections {
-  const made = new Connections({ connectMs: 1_000, keepAliveMs: 1_000, connectionsPerAccount: 4 })
+  const made = new Connections({
+    connectMs: 1_000,
+    keepAliveMs: 1_000,
+    connectionsPerAccount: 4,
+    proxy: null,
+  })
   t.after(() => made.destroy())
   return made
 }
@@ -74,7 +79,7 @@ function connections(t: TestContext): Connections {
 /** The outcome of one real attempt. */
 async function attempt(pool: Connections, to: Account) {
   const end = await startAttempt({
-    dispatcher: pool.for(to),
+    dispatcher: pool.for({ account: to, proxy: null }),
     method: 'POST',
     path: '/v1/messages',
     headers: ['x-api-key', 'k'],
@@ -169,10 +174,12 @@ test('an account keeps its connections, and gets new ones with a new origin', as
     await new Promise((resolve) => setImmediate(resolve))
   }
   assert.equal(seen.connections, 1)
-  assert.equal(pool.for(to), pool.for({ ...to, note: 'renamed' }))
-  assert.notEqual(pool.for(to), pool.for({ ...to, id: 'acct_2' }))
-  const other = pool.for(to)
-  assert.notEqual(other, pool.for({ ...to, baseUrl: `http://127.0.0.2:${port}` }))
+  const of = (changed: Partial<Account>) =>
+    pool.for({ account: { ...to, ...changed }, proxy: null })
+  assert.equal(of({}), of({ note: 'renamed' }))
+  assert.notEqual(of({}), of({ id: 'acct_2' }))
+  const other = of({})
+  assert.notEqual(other, of({ baseUrl: `http://127.0.0.2:${port}` }))
 })
 
 test('connections of accounts that are gone end, the others stay', async (t) => {
@@ -180,11 +187,12 @@ test('connections of accounts that are gone end, the others stay', async (t) => 
   const pool = connections(t)
   const one = account(`http://127.0.0.1:${port}`)
   const two = account(`http://127.0.0.1:${port}`, { id: 'acct_2' })
-  const kept = pool.for(one)
-  const gone = pool.for(two)
+  const of = (account: Account) => pool.for({ account, proxy: null })
+  const kept = of(one)
+  const gone = of(two)
   pool.keepOnly(new Set(['acct_1']))
-  assert.equal(pool.for(one), kept)
-  assert.notEqual(pool.for(two), gone)
+  assert.equal(of(one), kept)
+  assert.notEqual(of(two), gone)
   assert.equal(await attempt(pool, one), 'ok')
 })
 
