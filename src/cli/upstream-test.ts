@@ -28,6 +28,8 @@ export interface TestResult {
 export interface TestTarget {
   readonly account: Pick<Account, 'id' | 'baseUrl' | 'allowPrivate'>
   readonly credential: string
+  /** The whole URL of the outbound proxy, its own or the config's; null: none. */
+  readonly proxy: string | null
   readonly anthropicVersion: string
   readonly connectMs: number
   readonly timeoutMs: number
@@ -51,6 +53,7 @@ export async function testAccount(target: TestTarget): Promise<TestResult> {
     connectMs: Math.min(target.connectMs, target.timeoutMs),
     keepAliveMs: 1_000,
     connectionsPerAccount: 1,
+    proxy: null,
   })
   const url = new URL(target.account.baseUrl)
   const done = (facts: Partial<TestResult>): TestResult => ({
@@ -78,8 +81,7 @@ export async function testAccount(target: TestTarget): Promise<TestResult> {
       },
       { anthropicVersion: target.anthropicVersion },
     )
-    // Connections read these three fields of an account only; a new one has no more yet.
-    const answer = await ask(connections.for(target.account as Account), {
+    const answer = await ask(connections.for(target), {
       path: `${pathPrefix}/v1/messages/count_tokens`,
       headers,
       body: JSON.stringify({
@@ -203,6 +205,9 @@ function connectProblem(error: unknown, host: string, timeoutMs: number): string
   switch (code) {
     case 'EPRIVATE':
       return `${host} resolves to an address inside this network (permit it with --allow-private)`
+    // Its text is made to be shown: it says which part failed, and holds no login.
+    case 'EPROXY':
+      return error instanceof Error ? error.message : code
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
       return `the name ${host} cannot be resolved (${code})`

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { sandboxKey } from '../../src/sandbox/accounts.ts'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
+import { httpProxy, socksProxy } from '../support/proxies.ts'
 import { cliWorld } from './support.ts'
 
 async function world(t: TestContext) {
@@ -178,4 +181,35 @@ test('an upstream that is down, silent, no Claude API or that redirects says so'
   assert.match(dead, /The key could not be tried: .* refuses connections/)
   assert.match((await add('http://name.invalid')).err, /cannot be resolved/)
   assert.deepEqual((await cli.json('accounts list')).data, [])
+})
+
+test('an account is tried by its outbound proxy, with the login that was sealed, or by that of the config', async (t) => {
+  const { sandbox, cli } = await world(t)
+  const port = Number(new URL(sandbox.url).port)
+  const [own, shared] = [await httpProxy(t, { login: 'anna:HUNTER2' }), await socksProxy(t)]
+  // Only the proxy can resolve it.
+  const where = `--base-url http://sandbox.test:${port} --allow-private`
+  const file = join(cli.dir, 'proxy.url')
+  writeFileSync(file, `http://anna:HUNTER2@127.0.0.1:${own.port}`, { mode: 0o600 })
+  const added = await cli.run(`accounts add one --key-stdin ${where} --proxy-file ${file}`, {
+    stdin: sandboxKey('one'),
+  })
+  assert.equal(added.code, 0, added.err)
+  assert.deepEqual([own.asked, own.login()], [[`sandbox.test:${port}`], 'anna:HUNTER2'])
+  const env = { CCGATE_UPSTREAM__PROXY: `socks5://127.0.0.1:${shared.port}` }
+  await cli.ok(`accounts add two --key-stdin ${where}`, { stdin: sandboxKey('two'), env })
+  await cli.ok('accounts test --all', { env })
+  await cli.ok('accounts rotate one --key-stdin', { stdin: sandboxKey('main'), env })
+  assert.deepEqual([own.asked.length, shared.asked.length], [3, 2])
+
+  writeFileSync(file, `http://anna:WRONG@127.0.0.1:${own.port}`)
+  await cli.ok(`accounts update one --proxy-file ${file}`)
+  const refused = await cli.run('accounts test one')
+  assert.equal(refused.code, 8)
+  assert.match(refused.out, /^one {2}failed {2}proxy refused: 407$/m)
+  const dead = await cli.run(`accounts add x --key-stdin ${where} --proxy http://127.0.0.1:1`, {
+    stdin: sandboxKey('one'),
+  })
+  assert.match(dead.err, /could not be tried: proxy unreachable: ECONNREFUSED/)
+  for (const ran of [added, refused, dead]) assert.doesNotMatch(ran.out + ran.err, /HUNTER|WRONG/)
 })
