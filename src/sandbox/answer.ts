@@ -1,6 +1,7 @@
 import { type AnswerBlock, BlockWriter } from './block-writer.ts'
 import { type AnswerRequest, writeContent } from './content.ts'
 import { asList, asObject, asText, type JsonObject } from './json.ts'
+import type { KeptState } from './objects.ts'
 import { createRandom, hash32 } from './random.ts'
 import type { SandboxIteration, SandboxUsage } from './usage.ts'
 
@@ -14,6 +15,7 @@ export interface Answer {
   readonly stopReason: string
   readonly stopSequence: string | null
   readonly stopDetails: JsonObject | null
+  readonly kept: KeptState
   /** Known when the stream starts; `usage` is what it came to. */
   readonly usageAtStart: SandboxUsage
   readonly usage: SandboxUsage
@@ -47,12 +49,23 @@ export function composeAnswer(request: AnswerRequest): Answer {
     stopReason: fault.stopReason ?? (isRefused ? 'refusal' : writer.stopReason),
     stopSequence: writer.stopSequence,
     stopDetails: isRefused
-      ? { type: 'refusal', category: fault.category ?? null, explanation: null }
+      ? {
+          type: 'refusal',
+          category: fault.category ?? null,
+          explanation: null,
+          ...(givesCredit(request) ? { fallback_credit_token: request.kept.newCreditToken() } : {}),
+        }
       : null,
+    kept: request.kept,
     usageAtStart,
     usage: usageAtEnd(request, usageAtStart, writer, fallback, declinedOutput),
     isFree: isRefused && isEarly,
   }
+}
+
+/** Whoever knows what to do with it gets what the refusal has cost back. */
+function givesCredit({ betas }: AnswerRequest): boolean {
+  return betas.some((beta) => beta.startsWith('fallback-credit-'))
 }
 
 /** Searches add input, and cache writes of their own where the request caches at all. */
@@ -76,6 +89,7 @@ function usageAtEnd(
     cacheWrite5m: start.cacheWrite5m + (caches && searches > 0 ? SEARCH_WRITE_TOKENS : 0),
     webSearches: searches,
     iterations: iterationsOf(request, input, output, declinedOutput, fallback),
+    fallbackCredit: request.kept.fallbackCredit,
   }
 }
 
@@ -110,6 +124,7 @@ function usageBase(request: AnswerRequest): SandboxUsage {
       fault.geo ?? asText(body.inference_geo) ?? (model.geo ? 'global' : 'not_available'),
     speed: fault.speed ?? (fast ? 'fast' : 'standard'),
     iterations: null,
+    fallbackCredit: null,
   }
 }
 

@@ -140,6 +140,22 @@ export class BlockWriter {
     this.#pushWhole({ type: 'web_search_tool_result', tool_use_id: id, content: [result] }, 0)
   }
 
+  /** A command in the container, which writes a file. */
+  runCode(command: string, fileId: string): void {
+    if (this.#ended) return
+    const id = `srvtoolu_01${randomId(this.#rules.random, 22)}`
+    const json = this.#fit(JSON.stringify({ command }), TOOL_USE_TOKENS)
+    this.#call({ type: 'server_tool_use', id, name: 'bash_code_execution' }, json, { command })
+    const content = {
+      type: 'bash_code_execution_result',
+      stdout: '',
+      stderr: '',
+      return_code: 0,
+      content: [{ type: 'bash_code_execution_output', file_id: fileId }],
+    }
+    this.#pushWhole({ type: 'bash_code_execution_tool_result', tool_use_id: id, content }, 0)
+  }
+
   /** The hand-over to another model, which is a block of its own. */
   fallback(from: string, to: string, category: string | null): void {
     const trigger = { type: 'refusal', category }

@@ -3,6 +3,7 @@ import { exampleOf } from './example.ts'
 import type { Fault } from './faults.ts'
 import { asBlocks, asList, asObject, asText, type JsonObject } from './json.ts'
 import type { SandboxModel } from './models.ts'
+import { type KeptState, runsCode } from './objects.ts'
 import { createRandom, hash32 } from './random.ts'
 import { imageSize, textTokens } from './tokens.ts'
 import { fillerText, HAIKU } from './words.ts'
@@ -14,6 +15,7 @@ export interface AnswerRequest {
   readonly model: SandboxModel
   readonly organizationId: string
   readonly fault: Fault
+  readonly kept: KeptState
   readonly perToken: number
   readonly seed: number
   readonly promptTokens: number
@@ -23,7 +25,7 @@ export interface AnswerRequest {
   readonly id: string
 }
 
-/** Thinks, searches, talks and calls a tool, as request and fault ask. */
+/** Thinks, searches, runs code, talks and calls a tool, as request and fault ask. */
 export function writeContent(writer: BlockWriter, request: AnswerRequest): void {
   const { body, fault, perToken } = request
   const random = createRandom(hash32(lastUserText(body), request.seed))
@@ -33,6 +35,9 @@ export function writeContent(writer: BlockWriter, request: AnswerRequest): void 
   const tool = fault.text === undefined ? toolToCall(body) : null
   const searches = fault.searches ?? (tool ? 0 : hasWebSearch(body) ? 1 : 0)
   for (let i = 0; i < searches; i++) writer.webSearch(lastUserText(body).slice(0, 80))
+
+  if (tool === null && asList(body.tools).some(runsCode))
+    writer.runCode('ls', request.kept.newFile())
 
   const input = tool ? exampleInput(tool, lastUserText(body)) : null
   const toolCost = tool ? toolTokens(input, perToken) : 0

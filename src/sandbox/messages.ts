@@ -26,6 +26,8 @@ export function prepareMessages(world: World, asked: Asked): Prepared {
 export function prepareCount(world: World, asked: Asked): Prepared {
   world.counters.countTokens++
   return prepare(world, asked, { isCount: true }, (_, __, fault, prompt) => {
+    const kept = world.objects.open(asked.account, prompt.body)
+    if (kept.kind === 'refused') return refusal(world, asked, fault, kept.error)
     const { parts } = measure(world, prompt.body, prompt.model)
     const text = JSON.stringify({ input_tokens: promptTokens(parts) })
     return { reply: oneFrame(200, headersFor(world, asked, fault, prompt.model), text), fault }
@@ -58,6 +60,12 @@ function answerPrompt(world: World, asked: Asked, fault: Fault, prompt: Prompt):
   if (thread.kind === 'refused') return refusal(world, asked, fault, thread.error)
   const turn = thread.kind === 'ready' ? thread.turn : null
   const body = thread.kind === 'ready' ? thread.body : prompt.body
+  const opened = world.objects.open(account, body)
+  if (opened.kind === 'refused') {
+    turn?.failed()
+    return refusal(world, asked, fault, opened.error)
+  }
+  const { kept } = opened
   const { parts, perToken } = measure(world, body, model)
   const cached = world.cache.use({
     workspaceId: account.workspaceId,
@@ -85,6 +93,7 @@ function answerPrompt(world: World, asked: Asked, fault: Fault, prompt: Prompt):
     model,
     organizationId,
     fault,
+    kept,
     perToken,
     seed: world.seed,
     promptTokens: total,
@@ -93,6 +102,7 @@ function answerPrompt(world: World, asked: Asked, fault: Fault, prompt: Prompt):
     cacheWrite1h: use.write1hTokens,
     id: `msg_01${randomId(world.random, 22)}`,
   })
+  kept.answered(answer.id)
   const stream = body.stream === true
   const extra: JsonObject = prompt.dropped ? { input_transformations: prompt.dropped } : {}
   const headers = headersFor(world, asked, fault, model)

@@ -22,6 +22,7 @@ export interface SandboxUsage {
   readonly inferenceGeo: string
   readonly speed: string
   readonly iterations: readonly SandboxIteration[] | null
+  readonly fallbackCredit: JsonObject | null
 }
 
 /** `usage` of a whole answer. */
@@ -38,6 +39,7 @@ export function bodyUsage(usage: SandboxUsage): JsonObject {
     inference_geo: usage.inferenceGeo,
     speed: usage.speed,
     ...iterations(usage),
+    ...fallbackCredit(usage),
   }
 }
 
@@ -67,6 +69,7 @@ export function deltaUsage(usage: SandboxUsage): JsonObject {
     output_tokens_details: { thinking_tokens: usage.thinking },
     server_tool_use: serverTools(usage),
     ...iterations(usage),
+    ...fallbackCredit(usage),
   }
 }
 
@@ -106,6 +109,10 @@ function split(usage: SandboxUsage): JsonObject {
 function serverTools(usage: SandboxUsage): JsonObject | null {
   if (usage.webSearches === 0) return null
   return { web_search_requests: usage.webSearches, web_fetch_requests: 0 }
+}
+
+function fallbackCredit({ fallbackCredit: credit }: SandboxUsage): JsonObject {
+  return credit === null ? {} : { fallback_credit: credit }
 }
 
 /** The main attempt carries the cache figures; the others have none. */

@@ -2,6 +2,7 @@ import { type AccountBook, type AccountOptions, createAccounts } from './account
 import { createPromptCache, type PromptCache } from './cache.ts'
 import { createFaultBoard, type FaultBoard, type Scenario } from './fault-board.ts'
 import { createLimits, type LimitBook, type RateLimits } from './limits.ts'
+import { createObjects, type ObjectBook } from './objects.ts'
 import { createRandom } from './random.ts'
 import { type BillBook, type Counters, createBills } from './record.ts'
 import type { Script } from './script.ts'
@@ -43,6 +44,7 @@ export interface World {
   readonly cache: PromptCache
   readonly limits: LimitBook
   readonly threads: ThreadBook
+  readonly objects: ObjectBook
   readonly bills: BillBook
   readonly counters: Counters
   readonly timers: Timers
@@ -69,12 +71,14 @@ export function createWorld(options: SandboxOptions): World {
   const seed = options.seed ?? 1
   const chance = createRandom(seed)
   const nowMs = options.nowMs ?? Date.now
+  const random = createRandom(seed ^ 0x5bd1e995)
   return {
     accounts: createAccounts(options.accounts ?? DEFAULT_ACCOUNTS),
     faults: createFaultBoard(options.script ?? [], options.scenario ?? 'ok', chance),
     cache: createPromptCache(nowMs),
     limits: createLimits({ ...NO_LIMITS, ...options.limits }, nowMs),
     threads: createThreads(nowMs),
+    objects: createObjects(nowMs, random),
     bills: createBills(LISTED_BILLS),
     counters: noCounts(),
     timers: createTimers(),
@@ -83,7 +87,7 @@ export function createWorld(options: SandboxOptions): World {
     latencyMs: options.latencyMs ?? [0, 0],
     tokenRate: options.tokenRate ?? null,
     acceptsUnknownFields: options.acceptsUnknownFields ?? false,
-    random: createRandom(seed ^ 0x5bd1e995),
+    random,
     nowMs,
   }
 }
