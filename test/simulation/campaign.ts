@@ -16,6 +16,9 @@ export interface SimulationResult {
   /** Requests whose hold grew while they ran, and those that ended because it could not. */
   readonly extended: number
   readonly ranOut: number
+  /** Requests whose prompt was held for as warm, and those of them that cost more than that. */
+  readonly thin: number
+  readonly cold: number
   readonly crashes: number
 }
 
@@ -23,6 +26,25 @@ const EPOCH_MS = Date.parse('2026-11-22T22:00:00Z')
 const MODELS = ['claude-opus-5-5', 'claude-sonnet-5-5', 'claude-haiku-5-5', 'claude-sonnet-4-6']
 const WEATHERS: readonly Weather[] = ['fine', 'fine', 'fine', 'slow', 'busy', 'full']
 const HOUR_MS = 3_600_000
+/** A long prompt that everybody asks about; what is in whose cache, upstream decides as it likes. */
+const BOOK = {
+  model: 'claude-opus-5-5',
+  max_tokens: 1_000,
+  cache_control: { type: 'ephemeral' },
+  messages: [
+    {
+      role: 'user',
+      content: [
+        {
+          type: 'text',
+          text: 'once upon a time '.repeat(3_000),
+          cache_control: { type: 'ephemeral' },
+        },
+      ],
+    },
+    { role: 'assistant', content: 'Yes.' },
+  ],
+} as const
 
 /** Everything that one seed does in so many steps: requests, faults, people, crashes. Replays exactly. */
 export async function simulate(seed: number, steps: number): Promise<SimulationResult> {
@@ -43,6 +65,8 @@ export async function simulate(seed: number, steps: number): Promise<SimulationR
       charged: run.charged,
       extended: run.extended,
       ranOut: run.ranOut,
+      thin: run.thin,
+      cold: run.cold,
       crashes: run.crashes,
     }
   } finally {
@@ -55,6 +79,8 @@ class Run {
   charged = 0
   extended = 0
   ranOut = 0
+  thin = 0
+  cold = 0
   crashes = 0
   readonly #world: SimulatedWorld
   readonly #time: VirtualTime
@@ -112,11 +138,17 @@ class Run {
     const random = this.#random
     const stream = random() < 0.7
     const size = Math.ceil(lognormal(random, 3_000, 1))
-    await this.#world.send(Math.floor(random() * this.#world.keyIds.length), {
+    const key = Math.floor(random() * this.#world.keyIds.length)
+    const news = { role: 'user', content: 'some words '.repeat(Math.ceil(size / 11)) }
+    if (random() < 0.4) {
+      await this.#world.send(key, { ...BOOK, stream, messages: [...BOOK.messages, news] })
+      return
+    }
+    await this.#world.send(key, {
       model: this.#pick(MODELS),
       max_tokens: this.#pick([0, 20, 1_000, 8_000, 64_000]),
       stream,
-      messages: [{ role: 'user', content: 'some words '.repeat(Math.ceil(size / 11)) }],
+      messages: [news],
     })
   }
 
@@ -236,6 +268,7 @@ class Run {
       }
       return
     }
+    this.#auditThin(row)
     if (row.source === 'exact' && row.costMicro !== trueCost(served, row.createdAtMs)) {
       this.violations.push(
         `${row.requestId}: cost ${row.costMicro}, upstream's figures make ${trueCost(served, row.createdAtMs)}`,
@@ -244,6 +277,18 @@ class Run {
     if (row.source === 'exact' && !served.isWhole) {
       this.violations.push(`${row.requestId}: exact, but upstream did not finish`)
     }
+  }
+
+  /** A thin hold lacks at most what its receipt says. */
+  #auditThin({ requestId, holdSteps, holdMicro, costMicro }: UsageRow): void {
+    const [opened] = holdSteps
+    if (opened?.thinRiskMicro === undefined) return
+    this.thin++
+    if (costMicro <= opened.amountMicro) return
+    this.cold++
+    const heldMicro = Math.max(holdMicro, opened.amountMicro + opened.thinRiskMicro)
+    if (costMicro > heldMicro)
+      this.violations.push(`${requestId}: thin, cost ${costMicro}, at most ${heldMicro} was said`)
   }
 
   /** A wallet falls below zero only by what its requests cost above their holds. */

@@ -53,6 +53,9 @@ const POISONS: readonly NonNullable<Fault['usage']>[] = [
   'missing',
 ]
 
+/** Bytes of a body that make a token, at least. */
+const LEAST_PER_TOKEN = 2.4
+
 /** An upstream without sockets: answers, breaks and lies as a seed says, in virtual time. */
 export class SimulatedUpstream {
   /** By upstream's request id. */
@@ -89,11 +92,15 @@ export class SimulatedUpstream {
       model: string
       max_tokens?: number
       stream?: boolean
+      cache_control?: object
     }
     const id = `req_${++this.#count}`
     const isCount = options.path.includes('count_tokens')
     if (isCount) {
-      const text = JSON.stringify({ input_tokens: Math.ceil(options.body.length / 3) })
+      // Never less than the prompt will have.
+      const text = JSON.stringify({
+        input_tokens: Math.ceil(options.body.length / LEAST_PER_TOKEN),
+      })
       return {
         id,
         fate: 'ok',
@@ -133,13 +140,13 @@ export class SimulatedUpstream {
 
   #write(
     account: string,
-    body: { model: string; max_tokens?: number },
+    body: { model: string; max_tokens?: number; cache_control?: object },
     bytes: number,
     fate: Fate,
     stream: boolean,
   ): { frames: readonly Piece[]; served: Served } {
     const random = this.#random
-    const perToken = 2.4 + random() * 1.7
+    const perToken = LEAST_PER_TOKEN + random() * 1.7
     const writer = new BlockWriter({
       maxTokens: body.max_tokens ?? 0,
       stopSequences: [],
@@ -155,7 +162,8 @@ export class SimulatedUpstream {
     writer.text('word '.repeat(Math.ceil((lognormal(random, 1_500, 1.4) * perToken) / 5)))
     const prompt = Math.max(1, Math.ceil(bytes / perToken))
     const cacheRead = random() < 0.5 ? Math.floor(prompt * 0.8) : 0
-    const cacheWrite5m = cacheRead > 0 ? Math.floor((prompt - cacheRead) / 2) : 0
+    const written = body.cache_control !== undefined ? 0.95 : cacheRead > 0 ? 0.5 : 0
+    const cacheWrite5m = Math.floor((prompt - cacheRead) * written)
     const input = prompt - cacheRead - cacheWrite5m
     const isPoisoned = fate === 'poison'
     const fault: Fault = isPoisoned ? { usage: pick(POISONS, random) } : {}
