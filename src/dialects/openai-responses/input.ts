@@ -27,9 +27,18 @@ export interface NamedCall {
 /** The name that goes upstream for a call of the history. */
 export type UpstreamName = (call: NamedCall) => string
 
-/** Items of tools that do not exist here, and of things that only their maker can read. */
-const DROPPED =
-  /^(?:apply_patch|code_interpreter|compaction|computer|configuration_update|file_search|image_generation|local_shell|mcp|program|shell|tool_search)(?:_call|_call_output|_list_tools|_approval_request|_approval_response|_output)?$/
+/** Items of tools that do not exist here. */
+const FOREIGN_TOOL =
+  /^(?:apply_patch|code_interpreter|computer|file_search|image_generation|local_shell|mcp|program|shell|tool_search)(?:_call|_call_output|_list_tools|_approval_request|_approval_response|_output)?$/
+
+/** Items that only their maker can read, or that are for clients alone. */
+const DROPPED = new Set([
+  'compaction',
+  'compaction_summary',
+  'configuration_update',
+  'context_compaction',
+  'ghost_snapshot',
+])
 
 /** Nothing is stored here that they could stand for. */
 const REFUSED = new Set(['compaction_trigger', 'computer_call_output', 'item_reference'])
@@ -88,12 +97,15 @@ class InputReader {
       case 'custom_tool_call_output':
         this.#push(result(item, field))
         return
+      case 'agent_message':
+        this.#agentMessage(item, field)
+        return
       case 'additional_tools':
       case 'web_search_call':
         return
     }
     if (REFUSED.has(type)) refuseItem('unsupported_value', type, field)
-    if (!DROPPED.test(type)) refuseItem('invalid_value', type, field)
+    if (!DROPPED.has(type) && !FOREIGN_TOOL.test(type)) refuseItem('invalid_value', type, field)
     this.#dropped.add(type)
     // What a tool gave back ends the assistant's turn, also where it is left out.
     if (/_(?:output|response)$/.test(type)) this.#flush()
@@ -117,6 +129,12 @@ class InputReader {
     const blocks = contentBlocks(item.content, role === 'user' ? 'media' : 'text', at)
     mark(blocks, readMarker(item, field))
     this.#push({ kind: role === 'user' ? 'user' : 'system', blocks })
+  }
+
+  /** What agents of one client say to each other is input to the one that reads it. */
+  #agentMessage(item: JsonObject, field: string): void {
+    const blocks = contentBlocks(item.content, 'agent', `${field}.content`)
+    this.#push({ kind: 'user', blocks })
   }
 
   #call(item: JsonObject, type: string, field: string): ToolCall {

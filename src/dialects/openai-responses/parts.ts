@@ -7,8 +7,11 @@ import { refuse } from '../openai/refusal.ts'
 import type { Block, CacheControl } from '../openai/upstream.ts'
 import { textBlock } from '../openai/upstream.ts'
 
-/** Which parts a content may have: a user's and a tool's also images and files. */
-export type ContentKind = 'text' | 'media'
+/** Which parts a content may have: a user's and a tool's also images and files, an agent's sealed text. */
+export type ContentKind = 'text' | 'media' | 'agent'
+
+/** A text that OpenAI's servers sealed: nobody else can read it. */
+const SEALED = /^gAAAA[\w-]{60,}=*$/
 
 /**
  * The blocks of a content: text alone, or parts. Blank text is left out, and its cache marker moves to the
@@ -49,6 +52,9 @@ function partBlock(part: JsonObject, kind: ContentKind, field: string): Block | 
       break
     case 'input_file':
       if (kind === 'media') return file(part, field)
+      break
+    case 'encrypted_content':
+      if (kind === 'agent') return unsealed(requiredText(part, 'encrypted_content', field))
   }
   const type = textOf(part.type)
   if (type === null) missing(`${field}.type`)
@@ -58,6 +64,11 @@ function partBlock(part: JsonObject, kind: ContentKind, field: string): Block | 
     `${field}.type`,
     `Content of type '${type.slice(0, 100)}' is not supported here. Supported: ${supported}.`,
   )
+}
+
+/** Clients take what a tool's schema calls encrypted for sealed; nobody sealed it here, so it is the plain text. */
+function unsealed(text: string): Block | null {
+  return SEALED.test(text) ? null : nonBlank(text)
 }
 
 function image(part: JsonObject, field: string): Block {

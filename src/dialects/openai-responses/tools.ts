@@ -113,16 +113,19 @@ function readNamespace(tool: JsonObject, field: string, { found }: Reading): voi
 }
 
 function clientTool(tool: JsonObject, field: string, namespace: string | null): ResponsesTool {
+  // Anthropic's own tools may call themselves custom, too; their schema tells them apart.
+  const isNative = isObject(tool.input_schema)
+  const isCustom = tool.type === 'custom' && !isNative
   // Chat's nested form is understood as well: frameworks speak both with one set of definitions.
-  const nested = tool.type === 'custom' ? tool.custom : tool.function
+  const nested = isCustom ? tool.custom : tool.function
   const definition = isObject(nested) ? nested : tool
   const ownName = nameOf(definition, definition === tool ? field : `${field}.${tool.type}`)
   const name = namespace === null ? ownName : flatName(namespace, ownName)
   const description = optionalText(definition, 'description', `${field}.`)
   const cacheControl = readMarker(tool, field)
   const common = { name, ownName, namespace, description, field, cacheControl }
-  if (tool.type === 'custom') return { ...common, kind: 'custom', format: definition.format }
-  if (isObject(tool.input_schema)) return { ...common, kind: 'native', block: tool as Block }
+  if (isCustom) return { ...common, kind: 'custom', format: definition.format }
+  if (isNative) return { ...common, kind: 'native', block: tool as Block }
   const strict = optionalBoolean(definition, 'strict', `${field}.`) === true
   return { ...common, kind: 'function', parameters: definition.parameters, strict }
 }

@@ -41,6 +41,35 @@ const PATCH = {
 const THOUGHT: Piece = { thinking: ['The user ', 'greets.'], signature: 'EqQBsig' }
 const HIDDEN: Piece = { thinking: [], signature: 'EqQBhidden' }
 
+/** Codex's tools for models that write scripts, and for teams of agents. */
+const SCRIPTS = {
+  type: 'namespace',
+  name: 'functions',
+  description: '',
+  tools: [
+    { type: 'custom', name: 'exec', description: 'Runs a script.', format: { type: 'text' } },
+    { type: 'function', name: 'wait', strict: false, parameters: { type: 'object' } },
+  ],
+}
+const TEAM = {
+  type: 'namespace',
+  name: 'collaboration',
+  description: 'Agents.',
+  tools: [
+    {
+      type: 'function',
+      name: 'spawn_agent',
+      strict: false,
+      parameters: {
+        type: 'object',
+        properties: { task_name: { type: 'string' }, message: { type: 'string', encrypted: true } },
+        required: ['task_name', 'message'],
+        additionalProperties: false,
+      },
+    },
+  ],
+}
+
 /** What Codex sends first. */
 const CODEX = {
   model: MODEL,
@@ -118,6 +147,7 @@ const CODEX_HISTORY = [
 
 const ask = (more: object) => ({ model: MODEL, input: 'Hi', ...more })
 const user = (text: string) => ({ role: 'user', content: text })
+const input = (text: string) => ({ type: 'input_text', text })
 
 const CITATION = {
   type: 'web_search_result_location',
@@ -262,6 +292,146 @@ export const CASES: readonly Case[] = [
     }),
     upstream: answerOf(
       [{ call: 'toolu_1', name: 'functions__write', json: ['{"input":"y"}'] }],
+      'tool_use',
+    ),
+  },
+  {
+    // What Codex sends for OpenAI's model names, which an operator may map to Claude.
+    name: 'codex-agents-talk',
+    body: {
+      ...CODEX,
+      tools: undefined,
+      parallel_tool_calls: false,
+      reasoning: { effort: 'medium', context: 'all_turns' },
+      text: { verbosity: 'low' },
+      input: [
+        { type: 'additional_tools', id: 'at_1', role: 'developer', tools: [SCRIPTS, TEAM] },
+        ...CODEX.input,
+        {
+          type: 'message',
+          status: 'completed',
+          id: 'msg_01jdr0000000000000000000aa_0',
+          role: 'assistant',
+          content: [{ type: 'output_text', text: 'I ask.', annotations: [], logprobs: [] }],
+        },
+        {
+          type: 'function_call',
+          status: 'completed',
+          id: 'fc_01jdr0000000000000000000aa_1',
+          name: 'spawn_agent',
+          namespace: 'collaboration',
+          arguments: '{"task_name":"kid","message":"Count."}',
+          call_id: 'toolu_01A',
+        },
+        {
+          type: 'function_call_output',
+          id: 'fco_1',
+          call_id: 'toolu_01A',
+          output: '{"task_name":"/root/kid"}',
+        },
+        {
+          type: 'agent_message',
+          id: 'amsg_1',
+          author: '/root/kid',
+          recipient: '/root',
+          content: [
+            { type: 'input_text', text: 'Message Type: FINAL_ANSWER\nPayload:\n' },
+            { type: 'encrypted_content', encrypted_content: 'Forty-two.' },
+            { type: 'encrypted_content', encrypted_content: `gAAAAAB${'x'.repeat(93)}==` },
+          ],
+        },
+        {
+          type: 'custom_tool_call',
+          status: 'completed',
+          id: 'ctc_01jdr0000000000000000000bb_0',
+          name: 'exec',
+          namespace: 'functions',
+          input: 'text("hi");',
+          call_id: 'toolu_01B',
+        },
+        {
+          type: 'custom_tool_call_output',
+          id: 'ctco_1',
+          call_id: 'toolu_01B',
+          output: [
+            { type: 'input_text', text: 'Script completed\nOutput:\n' },
+            { type: 'input_text', text: 'hi' },
+          ],
+        },
+      ],
+    },
+    upstream: answerOf(
+      [{ call: 'toolu_1', name: 'functions__exec', json: ['{"input":"text(1)"}'] }],
+      'tool_use',
+    ),
+  },
+  {
+    name: 'codex-patch-and-tool-search',
+    body: {
+      ...CODEX,
+      tools: [
+        EXEC,
+        PATCH,
+        { type: 'tool_search', execution: 'client', description: 'Finds tools.', parameters: {} },
+        { type: 'web_search', external_web_access: true, search_content_types: ['text', 'image'] },
+      ],
+      input: [
+        ...CODEX.input,
+        {
+          type: 'custom_tool_call',
+          id: 'ctc_01jdr0000000000000000000aa_0',
+          status: 'completed',
+          call_id: 'toolu_1',
+          name: 'apply_patch',
+          input: '*** Begin Patch\n*** Add File: é.txt\n+"😀" \\ there\n*** End Patch\n',
+        },
+        { type: 'custom_tool_call_output', id: 'ctco_1', call_id: 'toolu_1', output: 'Done.' },
+      ],
+    },
+  },
+  {
+    name: 'codex-interrupted-turn',
+    body: {
+      ...CODEX,
+      input: [
+        ...CODEX.input,
+        // Interrupted after it thought: what it began to say is not kept.
+        CODEX_ANSWER[0],
+        { type: 'message', role: 'user', content: [input('<turn_aborted>')] },
+        { type: 'message', role: 'developer', content: [input('Sandbox: workspace-write.')] },
+        { type: 'message', role: 'user', content: [input('<environment_context/>')] },
+        { type: 'message', role: 'user', content: [input('And again.')] },
+      ],
+    },
+  },
+  {
+    name: 'what-only-its-maker-reads-is-left-out',
+    body: ask({
+      input: [
+        user('Hi'),
+        { type: 'ghost_snapshot', ghost_commit: {} },
+        { type: 'compaction_summary', encrypted_content: 'gAAAAx' },
+        { type: 'context_compaction', encrypted_content: 'gAAAAx' },
+        { type: 'tool_search_call', id: 'tsc_1', call_id: 'c1', arguments: {} },
+        { type: 'tool_search_output', call_id: 'c1', tools: [] },
+      ],
+    }),
+  },
+  {
+    name: 'anthropics-own-tool',
+    body: ask({
+      tools: [
+        {
+          type: 'custom',
+          name: 'get_weather',
+          description: 'Weather.',
+          input_schema: { type: 'object', properties: { city: { type: 'string' } } },
+          cache_control: { type: 'ephemeral' },
+        },
+      ],
+    }),
+    upstream: answerOf(
+      [{ call: 'toolu_1', name: 'get_weather', json: ['{"city":"Bern"}'] }],
       'tool_use',
     ),
   },
