@@ -258,3 +258,34 @@ test('a stream that its client leaves has made what it told of', async (t) => {
   assert.equal(w.sandbox.requests.at(-1)?.account, account)
   await assertClean(w)
 })
+
+test("clients of OpenAI's formats name files of nobody: not in their own words, and not in Anthropic's", async (t) => {
+  const w = await world(t, { accounts: NAMES, ...RICH })
+  const mallory = await w.newKey('mallory', 'k', RICH)
+  const { file } = await runCode(w, false)
+  w.sandbox.forget()
+  const ask = async (path: string, body: object) => {
+    const headers = { authorization: `Bearer ${mallory}` }
+    const response = await fetch(w.url + path, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    })
+    await response.text()
+    return response.status
+  }
+  const chat = (part: object) =>
+    ask('/v1/chat/completions', {
+      model: 'claude-sonnet-5',
+      messages: [{ role: 'user', content: [part] }],
+    })
+  assert.equal(await chat({ type: 'file', file: { file_id: file } }), 400)
+  const source = { type: 'file', file_id: file }
+  assert.ok([400, 404].includes(await chat({ type: 'image', source })))
+  assert.ok([400, 404].includes(await chat({ type: 'document', source })))
+  assert.ok([400, 404].includes(await chat({ type: 'container_upload', file_id: file })))
+  const content = [{ type: 'input_file', file_id: file }]
+  const input = [{ role: 'user', content }]
+  assert.equal(await ask('/v1/responses', { model: 'claude-sonnet-5', input }), 400)
+  assert.equal(w.sandbox.requests.length, 0)
+})
