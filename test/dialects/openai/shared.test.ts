@@ -248,6 +248,15 @@ test('tools are strict up to upstream’s limits, beyond them none is', () => {
   assert.deepEqual(strictOf(many(17, union)), [0, 'strict-tools-degraded'])
 })
 
+test('what is no refusal is no answer to the client, but our fault', () => {
+  const fault = new Error('a bug')
+  const broken = () =>
+    catchRefusal(() => {
+      throw fault
+    })
+  assert.throws(broken, fault)
+})
+
 test('thinking survives its carrier byte for byte; what is not ours carries nothing', () => {
   fc.assert(
     fc.property(
@@ -302,6 +311,8 @@ test('usage is replaced by what is there, never added, and rounds are', () => {
   assert.deepEqual([end.input, end.cacheRead, end.output], [25, 5, 9])
   assert.deepEqual(mergeUsage(end, { output_tokens: '7', input_tokens: 1.5 }), end)
   assert.deepEqual(mergeUsage(end, undefined), end)
+  // As in the receipt: nobody uses that many, so it is a fault.
+  assert.deepEqual(mergeUsage(end, { output_tokens: 100_000_001 }), end)
   const both = chatUsage(addUsage(end, end))
   assert.equal(both.prompt_tokens + both.completion_tokens, both.total_tokens)
   assert.equal(both.total_tokens, 78)
