@@ -152,8 +152,14 @@ export async function documentedWorld(t: TestContext) {
         // In its usual place it would be in force for all commands that follow.
         if (!has('--dir') && !has('-c')) extra.push('-c', join(own, 'config.yaml'))
       }
+      // There is no proxy here.
+      if (noun === 'accounts' && verb === 'update') {
+        const isProxy = (word: string | undefined) => /^--proxy(-file)?$/.test(word ?? '')
+        const bare = here.filter((word, i) => !isProxy(word) && !isProxy(here[i - 1]))
+        return { argv: bare, stdin }
+      }
       if (noun === 'accounts' && (verb === 'add' || verb === 'rotate')) {
-        const keyOptions = ['--key-stdin', '--key-file', '--key-env', '--base-url']
+        const keyOptions = ['--key-stdin', '--key-file', '--key-env', '--base-url', '--proxy']
         const bare = here.filter(
           (word, i) =>
             !keyOptions.includes(word) &&
