@@ -279,7 +279,7 @@ describe('rerouting', { concurrency: 4 }, () => {
   const SIDE_EFFECTS: readonly (readonly [string, Record<string, unknown>])[] = [
     ['mcp_servers', { mcp_servers: [{ type: 'url', url: 'https://example.com/mcp', name: 'x' }] }],
     ['code execution', { tools: [{ type: 'code_execution_20260120', name: 'code_execution' }] }],
-    ['a container', { container: 'container_011' }],
+    ['a container', { container: { skills: [{ type: 'anthropic', skill_id: 'pptx' }] } }],
   ]
 
   test('a request with effects on a server is sent again after a refusal only', async (t) => {
