@@ -108,6 +108,8 @@ export interface Config {
     readonly file: string | null
     readonly access: 'all' | 'errors' | 'off'
   }
+  /** Where metrics can be read; null: nowhere. */
+  readonly metricsListen: ListenAddress | null
   readonly shutdownGraceMs: number
   /** IANA name: days of reports and of limits begin at its midnight. */
   readonly timeZone: string
@@ -197,9 +199,9 @@ export function toConfig(
       maxBodyBytes: settings.limits.max_body,
       headersTimeoutMs: settings.limits.headers_timeout,
     },
+    streams: { earlyPingMs: settings.streams.early_ping },
     billing: {
       markup: settings.billing.markup,
-    streams: { earlyPingMs: settings.streams.early_ping },
       hold: settings.billing.hold,
       holdStepTokens: settings.billing.hold_step,
       onDisconnect: settings.billing.on_disconnect,
@@ -221,6 +223,7 @@ export function toConfig(
     },
     openAi: openAiOf(settings.openai_compat),
     logging: { ...settings.logging, file: fileOrNull('logging.file', settings.logging.file) },
+    metricsListen: settings.metrics.listen,
     shutdownGraceMs: settings.shutdown_grace,
     timeZone: settings.timezone,
   }

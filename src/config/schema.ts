@@ -73,6 +73,7 @@ export const DEFAULTS = {
     priority_is_fast: false,
   },
   logging: { level: 'info', format: 'auto', file: 'none', access: 'errors' },
+  metrics: { listen: 'none' },
   shutdown_grace: '300s',
   timezone: 'UTC',
 } as const
@@ -82,24 +83,17 @@ export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
-const tcpOrUnix = leaf(
-  'host:port, or unix: and an absolute path',
-  (text): Parsed<ListenAddress> => {
-    if (text.startsWith('unix:')) {
-      return /^unix:\/.{1,100}$/.test(text)
-        ? ok({ kind: 'unix', path: text.slice(5) })
-        : bad(`"${text}" needs an absolute path. Example: unix:/run/ccgate/http.sock`)
-    }
-    const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text)
-    const host = match?.[1] ?? match?.[2] ?? ''
-    if (
-      match === null ||
-      (match[1] !== undefined && isIP(host) !== 6) ||
-      Number(match[3]) > 65_535
-    ) {
-      return bad(`"${text}" is not an address. Example: 127.0.0.1:8787`)
-    }
-    return ok({ kind: 'tcp', host, port: Number(match[3]) })
+const tcpOrUnix = leaf('host:port, or unix: and an absolute path', parseListen)
+
+const ownMachine = leaf(
+  'a loopback host:port, unix: and an absolute path, or none',
+  (text): Parsed<ListenAddress | null> => {
+    if (text === 'none') return ok(null)
+    const read = parseListen(text)
+    if (read.kind === 'bad' || read.value.kind === 'unix') return read
+    return /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(read.value.host)
+      ? read
+      : bad(`"${text}" can be reached from elsewhere. Example: 127.0.0.1:9464`)
   },
 )
 
@@ -133,16 +127,16 @@ const path = leaf(
 /** Longer, and a timer fires at once. */
 const LONGEST_MS = 2 ** 31 - 1
 const duration = leaf('a duration: 500ms, 30s, 5m, 2h; 1ms to 24d', timerSpan(parseDuration))
-const pingEvery = leaf(
-  'a duration: 15s; 1ms to 15m, or none',
-  (text): Parsed<number | null> =>
-    text === 'none' ? ok(null) : timerSpan(parseDuration, 15 * MINUTE_MS)(text),
-)
 const MINUTE_MS = 60_000
 // Together they are the longest a request may run; the ledger check takes an older hold for a leftover.
 const untilAnswer = leaf(
   'a duration: 30s, 5m; 1ms to 15m',
   timerSpan(parseDuration, 15 * MINUTE_MS),
+)
+const pingEvery = leaf(
+  'a duration: 15s; 1ms to 15m, or none',
+  (text): Parsed<number | null> =>
+    text === 'none' ? ok(null) : timerSpan(parseDuration, 15 * MINUTE_MS)(text),
 )
 const wholeStream = leaf('a duration: 5m, 60m; 1ms to 1h', timerSpan(parseDuration, 60 * MINUTE_MS))
 const size = leaf('a size: 64KiB, 32MiB, 1GB', parseSize)
@@ -255,13 +249,13 @@ export const schema = z.strictObject({
     probe_every: duration,
   }),
   limits: z.strictObject({
-  streams: z.strictObject({ early_ping: pingEvery }),
     default_rpm: countOrNone(1, 1_000_000),
     default_concurrency: countOrNone(1, 1_000_000),
     default_spend_limit: spendLimit,
     max_body: size,
     headers_timeout: duration,
   }),
+  streams: z.strictObject({ early_ping: pingEvery }),
   billing: z.strictObject({
     markup,
     hold: choice('progressive', 'full'),
@@ -297,6 +291,7 @@ export const schema = z.strictObject({
     file: path,
     access: choice('all', 'errors', 'off'),
   }),
+  metrics: z.strictObject({ listen: ownMachine }),
   shutdown_grace: duration,
   timezone: timeZone,
 })
@@ -417,6 +412,20 @@ function timerSpan(
     const most = mostMs === LONGEST_MS ? '24d' : `${mostMs / MINUTE_MS}m`
     return parsed.value > mostMs ? bad(`"${text}" is too long: at most ${most}`) : parsed
   }
+}
+
+function parseListen(text: string): Parsed<ListenAddress> {
+  if (text.startsWith('unix:')) {
+    return /^unix:\/.{1,100}$/.test(text)
+      ? ok({ kind: 'unix', path: text.slice(5) })
+      : bad(`"${text}" needs an absolute path. Example: unix:/run/ccgate/http.sock`)
+  }
+  const match = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text)
+  const host = match?.[1] ?? match?.[2] ?? ''
+  if (match === null || (match[1] !== undefined && isIP(host) !== 6) || Number(match[3]) > 65_535) {
+    return bad(`"${text}" is not an address. Example: 127.0.0.1:8787`)
+  }
+  return ok({ kind: 'tcp', host, port: Number(match[3]) })
 }
 
 function isNetwork(text: string): boolean {

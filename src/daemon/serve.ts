@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
-import type { Server } from 'node:http'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FailureCounter } from '../access/failures.ts'
 import { Keyring } from '../access/keyring.ts'
@@ -35,6 +32,8 @@ import {
 } from '../vault/vault.ts'
 import { writeConfiguredPrices } from './configured-prices.ts'
 import { restoreLearned, saveLearned } from './learned-figures.ts'
+import { addressText, listenAt } from './listen-at.ts'
+import { type MetricsEndpoint, serveMetrics } from './metrics-server.ts'
 import { Prober } from './prober.ts'
 import { ownProcess } from './process-id.ts'
 import { checkLedger, Reaper, recoverOrphans } from './reaper.ts'
@@ -57,6 +56,8 @@ export interface Daemon {
   readonly address: string
   /** For clients on this machine: `http://127.0.0.1:8787`. */
   readonly url: string
+  /** Where metrics can be read, as `address`; null: nowhere. */
+  readonly metricsAddress: string | null
   readonly counts: { readonly accounts: ReturnType<Pool['counts']>; readonly activeKeys: number }
   readonly inFlight: () => number
   /** The money invariant that broke: nothing is admitted until a person looked; null when all is well. */
@@ -67,16 +68,6 @@ export interface Daemon {
   readonly stop: (graceMs: number) => Promise<void>
   /** Cuts running exchanges now; a stop under way then ends at once. */
   readonly cut: () => void
-}
-
-/** The port is taken, or the socket's path is. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError'
-  readonly code: string
-  constructor(code: string, message: string) {
-    super(message)
-    this.code = code
-  }
 }
 
 /** How long clients may take to read that their request was cut. */
@@ -117,6 +108,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     retry: config.retry,
   })
   await restoreAffinity(store, routing.affinity)
+  let metrics: MetricsEndpoint | null = null
   // Replaced as a whole when somebody changed prices; an exchange keeps the table of its admission.
   let prices: PriceTable = BUILT_IN_PRICES
   const gateway: Gateway = {
@@ -130,7 +122,6 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     get prices() {
       return prices
     },
-      ...config.streams,
     clock: systemClock,
     log,
     bootId,
@@ -138,6 +129,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       defaults: { anthropicVersion: config.upstream.anthropicVersion },
       maxAttempts: config.retry.maxAttempts,
       ...config.upstream.timeouts,
+      ...config.streams,
       access: config.logging.access,
       hold: config.billing.hold,
       holdStepTokens: config.billing.holdStepTokens,
@@ -149,6 +141,9 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
     running: new Set(),
     late: new Set(),
+    get metrics() {
+      return metrics?.counts ?? null
+    },
     runs: new Runs(),
     recordings: new RecordingSpace(),
     refusals: { second: 0, seen: new Set() },
@@ -207,7 +202,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     closed: () => stopped ?? (isFull ? 'storage_full' : null),
   }
   const server = createListener(context)
-  const address = await listen(server, config.listen)
+  if (config.metricsListen !== null)
+    metrics = await serveMetrics(gateway, config.metricsListen, () => context.closed() === null)
+  const address = await listenAt(server, config.listen).catch(async (error) => {
+    await metrics?.close()
+    throw error
+  })
   const reaper = new Reaper(gateway, new Prober(gateway, config.cooldown.probeEveryMs))
   reaper.start()
 
@@ -232,6 +232,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     url: address.startsWith('/')
       ? `unix:${address}`
       : `http://${address.replace(/^0\.0\.0\.0|^\[::\]/, '127.0.0.1')}`,
+    metricsAddress: metrics?.address ?? null,
     counts: {
       get accounts() {
         return pool.counts()
@@ -269,6 +270,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       await saveLearned(store, gateway.learned).catch(() => {})
       await saveAffinity(store, routing.affinity).catch(() => {})
       await reaper.mark('stopped').catch(() => {})
+      await metrics?.close()
       await connections.destroy()
       await store.close()
     },
@@ -287,50 +289,4 @@ function pooledRandom(): (count: number) => Uint8Array {
     used += count
     return pool.subarray(used - count, used)
   }
-}
-
-function addressText(listenAt: Config['listen']): string {
-  if (listenAt.kind === 'unix') return listenAt.path
-  return listenAt.host.includes(':')
-    ? `[${listenAt.host}]:${listenAt.port}`
-    : `${listenAt.host}:${listenAt.port}`
-}
-
-async function listen(server: Server, at: Config['listen']): Promise<string> {
-  if (at.kind === 'unix') await removeStaleSocket(at.path)
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(new ListenError(error.code ?? 'EUNKNOWN', error.message))
-    })
-    const ready = () => {
-      if (at.kind === 'unix') {
-        chmodSync(at.path, 0o600)
-        resolve(at.path)
-        return
-      }
-      const bound = server.address()
-      const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
-      resolve(addressText({ ...at, port }))
-    }
-    if (at.kind === 'unix') {
-      // The socket is made in this call: nobody else may open it, not even before the chmod.
-      const umask = process.umask(0o177)
-      server.listen(at.path, ready)
-      process.umask(umask)
-    } else server.listen(at.port, at.host, ready)
-  })
-}
-
-/** A socket that nobody answers on is left over from a crash; a living one stays. */
-async function removeStaleSocket(path: string): Promise<void> {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return
-  const answered = await new Promise<boolean>((resolve) => {
-    const probe = connect(path, () => {
-      probe.destroy()
-      resolve(true)
-    })
-    probe.once('error', () => resolve(false))
-  })
-  if (answered) throw new ListenError('EADDRINUSE', `${path} is in use`)
-  unlinkSync(path)
 }

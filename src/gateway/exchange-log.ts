@@ -1,8 +1,14 @@
+import { cacheValueOf } from '../billing/cache-value.ts'
 import type { UsageRecord } from '../core/model.ts'
 import type { Gateway } from './gateway.ts'
 
-/** The one line of an exchange, where the operator wants it. */
-export function logExchange(gateway: Gateway, record: UsageRecord): void {
+/** Tells whoever watches that an exchange has ended: metrics, and the log where the operator wants its line. */
+export function tellEnded(gateway: Gateway, record: UsageRecord): void {
+  gateway.metrics?.ended(record, cacheValueOf(record))
+  logExchange(gateway, record)
+}
+
+function logExchange(gateway: Gateway, record: UsageRecord): void {
   const { access } = gateway.policy
   const failed = record.httpStatus >= 400 || record.status === 'interrupted'
   if (access === 'off' || (access === 'errors' && !failed)) return

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { DisconnectPolicy, Fraction } from '../core/model.ts'
 import type { TranslationSettings } from '../dialects/dialect.ts'
 import type { Log } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import type { AccountCaps } from '../pool/account-caps.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { RequestDefaults } from '../providers/anthropic/request.ts'
@@ -31,6 +32,8 @@ export interface Gateway {
   readonly learned: Learned
   readonly clock: Clock
   readonly log: Log
+  /** null: nobody reads them. */
+  readonly metrics: Metrics | null
   readonly policy: GatewayPolicy
   readonly bootId: string
   readonly contact: Contact
@@ -64,11 +67,11 @@ export interface GatewayPolicy {
   readonly idleMs: number
   readonly answerBeginsMs: number
   readonly longestStreamMs: number
+  /** Streaming clients get a ping after so long without an answer, and again; null: never. */
+  readonly earlyPingMs: number | null
   readonly hold: 'full' | 'progressive'
   /** Output tokens that a progressive hold covers at its opening and gains with each extension. */
   readonly holdStepTokens: number
-  /** Streaming clients get a ping after so long without an answer, and again; null: never. */
-  readonly earlyPingMs: number | null
   /** For keys that have none of their own. */
   readonly markup: Fraction
   readonly onDisconnect: DisconnectPolicy

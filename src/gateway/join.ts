@@ -5,7 +5,7 @@ import type { StreamClient, StreamHead } from './client-stream.ts'
 import type { EarlyPings } from './early-pings.ts'
 import type { Call } from './exchange.ts'
 import { neverBegun, usageRecord } from './exchange.ts'
-import { logExchange } from './exchange-log.ts'
+import { tellEnded } from './exchange-log.ts'
 import type { Gateway } from './gateway.ts'
 import { isStreamed, type ReadyRequest } from './ready-request.ts'
 import { relayedHead } from './reply-head.ts'
@@ -132,5 +132,5 @@ function writeUsage(
     },
   )
   gateway.store.noteRefusal(record)
-  logExchange(gateway, record)
+  tellEnded(gateway, record)
 }

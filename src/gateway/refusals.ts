@@ -3,7 +3,7 @@ import type { UsageRecord } from '../core/model.ts'
 import { StoreError } from '../store/store.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { neverBegun, usageRecord } from './exchange.ts'
-import { logExchange } from './exchange-log.ts'
+import { tellEnded } from './exchange-log.ts'
 import { CalledOff } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { voidHold } from './settle.ts'
@@ -20,7 +20,7 @@ export async function closeAfterFailure(
   const end = endOf(call, gone, code)
   if (exchange?.holdOpen) {
     // A store that cannot take the void now takes it later; the client's answer does not change.
-    await voidHold(gateway, exchange, { httpStatus, errorCode: code }).catch(() => {})
+    await voidHold(gateway, exchange, end).catch(() => {})
     return
   }
   if (exchange?.wasHeld || error instanceof StoreError) return
@@ -30,7 +30,7 @@ export async function closeAfterFailure(
   }
   const record = usageRecord(exchange, gateway.clock.monotonicMs(), end)
   writeRefusal(gateway, record)
-  logExchange(gateway, record)
+  tellEnded(gateway, record)
 }
 
 /** How the client saw it end. */
@@ -73,5 +73,5 @@ export function noteRefusal(gateway: Gateway, call: Call, error: unknown, model 
     endOf(call, false, code),
   )
   writeRefusal(gateway, record)
-  logExchange(gateway, record)
+  tellEnded(gateway, record)
 }

@@ -7,7 +7,7 @@ import type { Receipt, Usage, UsageSource } from '../core/usage.ts'
 import { type SettleResult, StoreError } from '../store/store.ts'
 import type { Exchange } from './exchange.ts'
 import { usageRecord } from './exchange.ts'
-import { logExchange } from './exchange-log.ts'
+import { tellEnded } from './exchange-log.ts'
 import type { Gateway } from './gateway.ts'
 import { storeFailure } from './store-failure.ts'
 import { answeringRow } from './stream-usage.ts'
@@ -162,7 +162,7 @@ async function close(
     throw error
   }
   stored()
-  logExchange(gateway, record)
+  tellEnded(gateway, record)
   if (result.kind === 'closed') return result.balanceMicro
   gateway.log.warn({ requestId }, 'hold.already_closed')
   return null

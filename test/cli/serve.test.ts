@@ -59,6 +59,7 @@ test('a store that breaks while serve drains ends it with exit code 70', async (
   const daemon: Daemon = {
     address: '',
     url: '',
+    metricsAddress: null,
     counts: { accounts: { healthy: 0, resting: 0, disabled: 0 }, activeKeys: 0 },
     inFlight: () => 1,
     stoppedBecause: () => null,

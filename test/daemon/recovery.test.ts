@@ -114,7 +114,7 @@ test('a hold of a living gateway is settled by itself, whoever starts or stops b
   const other = await w.startDaemon()
   const response = await fetch(`${other.url}/v1/messages`, {
     method: 'POST',
-    headers: { 'x-api-key': w.key, 'x-sandbox': 'output_tokens=100,token_rate=150' },
+    headers: { 'x-api-key': w.key, 'x-sandbox': 'output_tokens=300,token_rate=150' },
     body: JSON.stringify({
       model: 'claude-sonnet-4-6',
       max_tokens: 500,

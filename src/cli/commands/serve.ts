@@ -2,6 +2,7 @@ import { createWriteStream, statSync } from 'node:fs'
 import { unlink, writeFile } from 'node:fs/promises'
 import type { Config } from '../../config/config.ts'
 import type { ConfigOption } from '../../config/load.ts'
+import type { ListenError } from '../../daemon/listen-at.ts'
 import type { Daemon, DaemonParts } from '../../daemon/serve.ts'
 import { createLog, type Log } from '../../observe/log.ts'
 import type { Store, StoreError } from '../../store/store.ts'
@@ -185,7 +186,8 @@ function isWatched({ terminal }: Context): boolean {
 
 /** Starts the daemon; what stands in its way becomes one line of what and one of what to do. */
 export async function startOrExplain(parts: DaemonParts): Promise<Daemon> {
-  const { startDaemon, ListenError } = await import('../../daemon/serve.ts')
+  const { startDaemon } = await import('../../daemon/serve.ts')
+  const { ListenError } = await import('../../daemon/listen-at.ts')
   const { VaultError } = await import('../../vault/vault.ts')
   try {
     return await startDaemon(parts)
@@ -203,9 +205,10 @@ export async function startOrExplain(parts: DaemonParts): Promise<Daemon> {
   }
 }
 
-async function listenFailure(error: Error & { code: string }, config: Config): Promise<CliError> {
-  const at = config.listen
+async function listenFailure(error: ListenError, config: Config): Promise<CliError> {
+  const { at } = error
   const address = at.kind === 'unix' ? at.path : `${at.host}:${at.port}`
+  const isMetrics = at === config.metricsListen
   if (error.code === 'EADDRINUSE' && at.kind === 'tcp') {
     const { ownerOfPort } = await import('../port-owner.ts')
     const owner = ownerOfPort(at.port)
@@ -213,7 +216,9 @@ async function listenFailure(error: Error & { code: string }, config: Config): P
     return new CliError({
       code: 'port_in_use',
       message: `Port ${at.port} is in use${by}.`,
-      hint: `Pick another: ccgate serve --listen ${at.host}:${at.port + 1}`,
+      hint: isMetrics
+        ? `Pick another in the config: metrics: {listen: ${at.host}:${at.port + 1}}`
+        : `Pick another: ccgate serve --listen ${at.host}:${at.port + 1}`,
       exitCode: EXIT.failure,
     })
   }
@@ -226,7 +231,9 @@ async function listenFailure(error: Error & { code: string }, config: Config): P
   return new CliError({
     code: 'cannot_listen',
     message: `Cannot listen on ${address}: ${why[error.code] ?? error.message}.`,
-    hint: 'Pick another: ccgate serve --listen 127.0.0.1:8787',
+    hint: isMetrics
+      ? 'Pick another in the config: metrics: {listen: 127.0.0.1:9464}'
+      : 'Pick another: ccgate serve --listen 127.0.0.1:8787',
     exitCode: EXIT.failure,
   })
 }
@@ -241,8 +248,14 @@ function printBanner(context: Context, config: Config, daemon: Daemon): void {
   print.note(`ccgate ${ccgateVersion()} · pid ${process.pid} · node ${process.versions.node}`)
   print.note(`  API        ${config.publicUrl}     (listening on ${daemon.address})`)
   print.note(`  Accounts   ${accounts.join(', ')}      Keys ${daemon.counts.activeKeys} active`)
+  if (daemon.metricsAddress !== null)
+    print.note(`  Metrics    ${metricsUrl(daemon.metricsAddress)}`)
   print.note(`  Data       ${config.store.path} (${formatBytes(bytes)})`)
   for (const warning of warningsOf(config, daemon)) print.warn(warning)
+}
+
+function metricsUrl(address: string): string {
+  return address.startsWith('/') ? `/metrics at ${address}` : `http://${address}/metrics`
 }
 
 /** What the operator should know before the first request. */
