@@ -1,5 +1,5 @@
 import { noticeLines } from '../core/account-notices.ts'
-import { accountStateOf, isUsable, type Now } from '../core/account-state.ts'
+import { accountStateOf, type Now, whyNoneServes } from '../core/account-state.ts'
 import type { Micro } from '../core/money.ts'
 import { lowBalances } from '../core/runs-out.ts'
 import type { UserSummary } from '../store/store.ts'
@@ -21,18 +21,15 @@ export function accountAttention(
   now: Now,
 ): readonly Attention[] {
   const found: Attention[] = []
+  const why = whyNoneServes(accounts.map((account) => accountStateOf(account, now)))
   if (accounts.length === 0) {
     found.push({
       code: 'no_accounts',
       message: 'no upstream account yet',
       command: 'ccgate accounts add main',
     })
-  } else if (!accounts.some((account) => isUsable(accountStateOf(account, now)))) {
-    found.push({
-      code: 'no_healthy_account',
-      message: 'no account is healthy',
-      command: 'ccgate accounts list',
-    })
+  } else if (why !== null) {
+    found.push({ code: 'no_healthy_account', message: why, command: 'ccgate accounts list' })
   }
   for (const account of accounts) {
     const state = accountStateOf(account, now)

@@ -78,6 +78,14 @@ export function isUsable({ exact }: AccountState): boolean {
   return exact === 'healthy' || exact === 'full' || exact === 'half_open'
 }
 
+/** A phrase where none of them can serve; null where one can, or there is none. */
+export function whyNoneServes(states: readonly AccountState[]): string | null {
+  if (states.length === 0 || states.some(isUsable)) return null
+  const enabled = states.filter(({ exact }) => exact !== 'disabled')
+  const isClosed = enabled.length > 0 && enabled.every(({ exact }) => exact === 'closed')
+  return isClosed ? 'all accounts are outside their hours' : 'no account is healthy'
+}
+
 /** The part of an account's health that the free count has for itself: upstream limits it apart. */
 export function countPart(modelClass: string): string {
   return `${COUNT}${modelClass}`
@@ -89,6 +97,11 @@ export function isCountPart(part: string): boolean {
 }
 
 const COUNT = 'count:'
+
+/** The part of an account's health and limits that fast requests of a model class have for themselves. */
+export function fastPart(modelClass: string): string {
+  return `fast:${modelClass}`
+}
 
 /**
  * The account's own state, else that of its worst model class, else whether it is at its limits, else whether a rest

@@ -1,5 +1,5 @@
 import { noticeLines } from '../core/account-notices.ts'
-import { isUsable } from '../core/account-state.ts'
+import { whyNoneServes } from '../core/account-state.ts'
 import { lowBalances } from '../core/runs-out.ts'
 import type { AccountView, Snapshot, Warning } from './facts.ts'
 
@@ -10,8 +10,9 @@ export function warningsOf(
   nowMs: number,
 ): Warning[] {
   const warnings: Warning[] = []
-  if (accounts.length > 0 && !accounts.some((account) => isUsable(account.state))) {
-    const text = 'no account is healthy: requests are refused or wait'
+  const why = whyNoneServes(accounts.map(({ state }) => state))
+  if (why !== null) {
+    const text = `${why}: requests are refused or wait`
     warnings.push({ tone: 'bad', text, command: 'ccgate accounts list' })
   }
   const { timeZone = 'UTC' } = snapshot

@@ -8,6 +8,7 @@ import {
   accountStateOf,
   formatLeft,
   isUsable,
+  whyNoneServes,
 } from '../../src/core/account-state.ts'
 import type { HealthRow } from '../../src/core/model.ts'
 
@@ -204,4 +205,17 @@ test("all rests are listed with their evidence, a person's first; a disabled acc
     ],
   )
   assert.deepEqual(accountRestsOf({ ...condition, disabledAtMs: 1 }, NOW), [])
+})
+
+test('why nobody serves: outside their hours, or ill; not as long as one can', () => {
+  const closed = account({ hours: '08:00-09:00' })
+  const disabled = account({ disabledAtMs: 1 })
+  const ill = account({ health: [row()] })
+  const why = (...accounts: AccountCondition[]) =>
+    whyNoneServes(accounts.map((one) => accountStateOf(one, UTC)))
+  assert.equal(why(closed, disabled), 'all accounts are outside their hours')
+  assert.equal(why(closed, ill), 'no account is healthy')
+  assert.equal(why(disabled), 'no account is healthy')
+  assert.equal(why(closed, ill, account()), null)
+  assert.equal(why(), null)
 })
