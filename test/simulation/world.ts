@@ -296,6 +296,7 @@ export class SimulatedWorld {
       contact: { publicUrl: 'http://test', supportEmail: 'a@example.com' },
       running: new Set(),
       late: new Set(),
+      metrics: null,
       runs: new Runs(),
       recordings: new RecordingSpace(),
       refusals: { second: 0, seen: new Set() },
