@@ -198,6 +198,7 @@ function required(item: JsonObject, name: string, field: string): string {
 }
 
 function refuseRole(role: unknown, field: string): never {
+  if (role === undefined || role === null) missing(`${field}.role`)
   const said = textOf(role)?.slice(0, 100) ?? 'null'
   refuse(
     'invalid_value',

@@ -125,7 +125,8 @@ function clientTool(tool: JsonObject, field: string, namespace: string | null): 
   const cacheControl = readMarker(tool, field)
   const common = { name, ownName, namespace, description, field, cacheControl }
   if (isCustom) return { ...common, kind: 'custom', format: definition.format }
-  if (isNative) return { ...common, kind: 'native', block: tool as Block }
+  // A copy: markers over upstream's limit are taken off, and the answer repeats the request.
+  if (isNative) return { ...common, kind: 'native', block: { ...tool } as Block }
   const strict = optionalBoolean(definition, 'strict', `${field}.`) === true
   return { ...common, kind: 'function', parameters: definition.parameters, strict }
 }
