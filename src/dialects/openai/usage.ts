@@ -35,7 +35,7 @@ export function mergeUsage(known: AnswerUsage, news: unknown): AnswerUsage {
   return {
     input: count(news.input_tokens, known.input),
     cacheRead: count(news.cache_read_input_tokens, known.cacheRead),
-    cacheWrite: count(news.cache_creation_input_tokens, known.cacheWrite),
+    cacheWrite: cacheWritten(news, known.cacheWrite),
     output: count(news.output_tokens, known.output),
     thinking: count(details.thinking_tokens, known.thinking),
     serviceTier: typeof news.service_tier === 'string' ? news.service_tier : known.serviceTier,
@@ -103,6 +103,14 @@ function costOf(costMicro: number | undefined) {
 export function serviceTierOf(usage: AnswerUsage): 'default' | 'priority' | null {
   if (usage.serviceTier === 'standard') return 'default'
   return usage.serviceTier === 'priority' ? 'priority' : null
+}
+
+/** As in the receipt: the sum, or its parts by their life where they are more. */
+function cacheWritten(news: JsonObject, known: number): number {
+  const split: JsonObject = isObject(news.cache_creation) ? news.cache_creation : {}
+  const parts =
+    count(split.ephemeral_5m_input_tokens, 0) + count(split.ephemeral_1h_input_tokens, 0)
+  return Math.max(count(news.cache_creation_input_tokens, known), parts)
 }
 
 function count(value: unknown, fallback: number): number {

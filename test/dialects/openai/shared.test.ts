@@ -313,6 +313,11 @@ test('usage is replaced by what is there, never added, and rounds are', () => {
   assert.deepEqual(mergeUsage(end, undefined), end)
   // As in the receipt: nobody uses that many, so it is a fault.
   assert.deepEqual(mergeUsage(end, { output_tokens: 100_000_001 }), end)
+  const split = { ephemeral_5m_input_tokens: 5, ephemeral_1h_input_tokens: 6 }
+  const written = (usage: object) => mergeUsage(end, usage).cacheWrite
+  assert.equal(written({ cache_creation: split }), 11)
+  assert.equal(written({ cache_creation: split, cache_creation_input_tokens: 20 }), 20)
+  assert.equal(written({ cache_creation: null, cache_creation_input_tokens: 20 }), 20)
   const both = chatUsage(addUsage(end, end))
   assert.equal(both.prompt_tokens + both.completion_tokens, both.total_tokens)
   assert.equal(both.total_tokens, 78)
