@@ -15,7 +15,8 @@ export interface Answer {
   readonly stopReason: string
   readonly stopSequence: string | null
   readonly stopDetails: JsonObject | null
-  readonly kept: KeptState
+  /** Absent: it has nothing to do with what upstream keeps. */
+  readonly kept?: KeptState
   /** Known when the stream starts; `usage` is what it came to. */
   readonly usageAtStart: SandboxUsage
   readonly usage: SandboxUsage

@@ -36,8 +36,8 @@ export function messageBody(answer: Answer, fault: Fault, extra: JsonObject): st
     stop_reason: answer.stopReason,
     stop_sequence: answer.stopSequence,
     stop_details: answer.stopDetails,
-    container: answer.kept.container,
-    diagnostics: answer.kept.diagnostics,
+    container: answer.kept?.container ?? null,
+    diagnostics: answer.kept?.diagnostics ?? null,
     ...(fault.usage === 'missing' ? {} : { usage: poisoned(usage, fault.usage ?? '') }),
     ...(fault.unknownField ? { not_yet_invented: { since: 2027 } } : {}),
     ...extra,
@@ -78,8 +78,8 @@ export function messageFrames(answer: Answer, fault: Fault, extra: JsonObject): 
       stop_reason: null,
       stop_sequence: null,
       stop_details: null,
-      container: answer.kept.isNewContainer ? null : answer.kept.container,
-      diagnostics: answer.kept.diagnostics,
+      container: answer.kept?.isNewContainer ? null : (answer.kept?.container ?? null),
+      diagnostics: answer.kept?.diagnostics ?? null,
       ...startUsageText,
       ...extra,
     },
@@ -108,7 +108,7 @@ export function messageFrames(answer: Answer, fault: Fault, extra: JsonObject): 
       stop_reason: isLast ? answer.stopReason : null,
       stop_sequence: isLast ? answer.stopSequence : null,
       ...(isLast ? { stop_details: answer.stopDetails } : {}),
-      ...(isLast && answer.kept.container ? { container: answer.kept.container } : {}),
+      ...(isLast && answer.kept?.container ? { container: answer.kept.container } : {}),
     }
     const figures = deltaUsage({ ...answer.usage, output: usage.output })
     push('message_delta', {

@@ -22,7 +22,7 @@ export interface SandboxUsage {
   readonly inferenceGeo: string
   readonly speed: string
   readonly iterations: readonly SandboxIteration[] | null
-  readonly fallbackCredit: JsonObject | null
+  readonly fallbackCredit?: JsonObject | null
 }
 
 /** `usage` of a whole answer. */
@@ -112,7 +112,7 @@ function serverTools(usage: SandboxUsage): JsonObject | null {
 }
 
 function fallbackCredit({ fallbackCredit: credit }: SandboxUsage): JsonObject {
-  return credit === null ? {} : { fallback_credit: credit }
+  return credit == null ? {} : { fallback_credit: credit }
 }
 
 /** The main attempt carries the cache figures; the others have none. */
