@@ -76,6 +76,8 @@ test('upstream’s errors about the request pass with their text', () => {
     [model.status, model.error.code, model.error.param],
     [404, 'model_not_found', 'model'],
   )
+  const other = translateUpstreamError(404, upstreamBody('not_found_error', 'Not found'))
+  assert.deepEqual([other.error.code, other.error.param], ['not_found', null])
   assert.equal(translateUpstreamError(413, '{"error":{"message":"x"}}').status, 413)
 })
 
