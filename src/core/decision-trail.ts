@@ -1,4 +1,7 @@
-/** Why an attempt went where it went, as plain data for `ccgate usage show`. Account ids, no prompts. */
+/**
+ * Why an attempt went where it went, as plain data for `ccgate usage show`. Account ids, no prompts. The last
+ * one of a request that nobody could serve is `none`, or `wait` where it waited in vain for that account.
+ */
 export interface DecisionTrail {
   readonly because: 'bound' | 'warm' | 'balanced' | 'wait' | 'none'
   readonly accountId: string | null
@@ -8,12 +11,15 @@ export interface DecisionTrail {
   readonly left: {
     readonly accountId: string
     readonly warmTokens: number
-    readonly because: 'load' | 'resting' | 'full' | 'priority'
+    /** `tried`: this very request failed there. */
+    readonly because: 'load' | 'resting' | 'full' | 'priority' | 'tried'
   } | null
   /** The chosen one, then the warmest, then the others; at most 16. */
   readonly candidates: readonly TrailCandidate[]
   /** How many more there were. */
   readonly others: number
+  /** How long the request had stood in line for this choice. */
+  readonly waitedMs: number
 }
 
 /** One account as the choice saw it. */
@@ -46,6 +52,8 @@ export type PackedTrail = readonly [
   left: DecisionTrail['left'],
   others: number,
   candidates: readonly PackedCandidate[],
+  /** Left out where it did not wait. */
+  waitedMs?: number,
 ]
 
 type PackedCandidate = readonly [
@@ -62,6 +70,7 @@ type PackedCandidate = readonly [
 /** What `unpackTrail` reads; figures are rounded to what people can use. */
 export function packTrail(trail: DecisionTrail): PackedTrail {
   const { because, accountId, bound, left, others, candidates } = trail
+  const waitedMs = Math.round(trail.waitedMs)
   const packed = candidates.map(
     (one): PackedCandidate => [
       one.accountId,
@@ -74,12 +83,14 @@ export function packTrail(trail: DecisionTrail): PackedTrail {
       rounded(one.score),
     ],
   )
-  return [because, accountId, bound, left, others, packed]
+  return waitedMs === 0
+    ? [because, accountId, bound, left, others, packed]
+    : [because, accountId, bound, left, others, packed, waitedMs]
 }
 
 /** The trail that `packTrail` was given, but for the rounding. */
 export function unpackTrail(packed: PackedTrail): DecisionTrail {
-  const [because, accountId, bound, left, others, candidates] = packed
+  const [because, accountId, bound, left, others, candidates, waitedMs = 0] = packed
   return {
     because,
     accountId,
@@ -90,6 +101,7 @@ export function unpackTrail(packed: PackedTrail): DecisionTrail {
       const [id, state, waitMs, inFlight, loadLimit, warmTokens, headroom, score] = one
       return { accountId: id, state, waitMs, inFlight, loadLimit, warmTokens, headroom, score }
     }),
+    waitedMs,
   }
 }
 

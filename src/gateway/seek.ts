@@ -53,7 +53,7 @@ export async function seek(
   }
   const longestMs = longestWaitMs(gateway, seeker)
   const neededMs = isBehind ? 0 : (waitOf(decision) ?? Number.POSITIVE_INFINITY)
-  if (longestMs <= 0 || neededMs > longestMs) return { kind: 'none', choice: noneOf(decision) }
+  if (longestMs <= 0 || neededMs > longestMs) return inVain(seeker, decision)
   if (line.beforeWaiting !== undefined) {
     await line.beforeWaiting()
     decision = decide(gateway, seeker)
@@ -96,7 +96,7 @@ function waitInLine(
       // What it has waited so far counts when the worth of waiting on is weighed.
       const waitedMs = seeker.waitedMs + clock.monotonicMs() - beganMs
       decision = decide(gateway, { ...seeker, waitedMs })
-      const taken = take(gateway, seeker, decision)
+      const taken = take(gateway, seeker, decision, waitedMs)
       if (taken === null) return false
       end(taken)
       return true
@@ -110,7 +110,7 @@ function waitInLine(
       if (isOver) return
       const leftMs = untilMs - clock.monotonicMs()
       if (leftMs <= 0) {
-        end({ kind: 'none', choice: noneOf(decision) })
+        end(inVain(seeker, decision, seeker.waitedMs + clock.monotonicMs() - beganMs))
         return
       }
       timer = setTimeout(
@@ -121,7 +121,7 @@ function waitInLine(
         Math.min(leftMs, (waitOf(decision) ?? leftMs) + EARLY_MS),
       )
     }
-    if (place === null) end({ kind: 'none', choice: noneOf(decision) })
+    if (place === null) end(inVain(seeker, decision))
     else {
       onWait(() => end({ kind: 'called_off' }))
       look()
@@ -132,11 +132,17 @@ function waitInLine(
 function decide(gateway: Gateway, seeker: Seeker): Decision {
   const { want, route, tried, again, waitedMs } = seeker
   const longest = waitedMs + longestWaitMs(gateway, seeker)
-  const demand = demandOf(gateway, route, { tried, again, waitedMs, longestWaitMs: longest })
+  const { tags } = want
+  const demand = demandOf(gateway, route, { tried, again, tags, waitedMs, longestWaitMs: longest })
   return select(candidatesOf(gateway, want), demand, gateway.routing.random)
 }
 
-function take(gateway: Gateway, seeker: Seeker, decision: Decision): Sought | null {
+function take(
+  gateway: Gateway,
+  seeker: Seeker,
+  decision: Decision,
+  waitedMs = seeker.waitedMs,
+): Sought | null {
   if (decision.kind !== 'account') return null
   const { trail } = decision
   const chosen = trail.candidates.find(({ accountId }) => accountId === decision.id)
@@ -144,7 +150,7 @@ function take(gateway: Gateway, seeker: Seeker, decision: Decision): Sought | nu
   const inputTokens = Math.max(0, Math.round(promptTokensOf(seeker.route)) - warmTokens)
   const slot = gateway.pool.take(decision.id, { ...seeker.want, inputTokens })
   if (slot === null) return null
-  seeker.route.trail.push(trail)
+  tell(seeker, trail, waitedMs)
   seeker.isWarm = warmTokens > 0
   return { kind: 'slot', slot }
 }
@@ -162,6 +168,18 @@ function waitOf(decision: Decision): number | null {
 
 function noneOf(decision: Decision): Extract<Choice, { kind: 'none' }> {
   if (decision.kind === 'none') return decision
+/** Nobody can serve it in time: the trail ends with how things stood. */
+function inVain(seeker: Seeker, decision: Decision, waitedMs = seeker.waitedMs): Sought {
+  tell(seeker, decision.trail, waitedMs)
+  return { kind: 'none', choice: noneOf(decision) }
+}
+
+/** `waitedMs` is that of the whole request; each choice is told its own part. */
+function tell({ route }: Seeker, trail: Decision['trail'], waitedMs: number): void {
+  const told = route.trail.reduce((sum, one) => sum + one.waitedMs, 0)
+  route.trail.push({ ...trail, waitedMs: waitedMs - told })
+}
+
   const isLimited = decision.trail.candidates[0]?.state === 'full'
   const because = isLimited ? 'limited' : 'unhealthy'
   return { kind: 'none', because, retryAfterMs: waitOf(decision) }

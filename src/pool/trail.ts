@@ -44,7 +44,7 @@ export function trailOf(accountId: string | null, reasons: Reasons): DecisionTra
     because,
     accountId,
     bound: bound === null ? null : { scope: bound.scope, id: bound.id, isLeft: isBoundLeft },
-    left: left?.accountId === accountId ? null : left,
+    left: left?.accountId === accountId ? null : (left ?? triedOf(accountId, options)),
     candidates: told.map((option) => ({
       accountId: option.candidate.id,
       state: option.state,
@@ -56,7 +56,20 @@ export function trailOf(accountId: string | null, reasons: Reasons): DecisionTra
       score: option.score,
     })),
     others: options.length - told.length,
+    waitedMs: 0,
   }
+}
+
+/** The warmest account that failed this request, where it is warmer than the one chosen in its place. */
+function triedOf(accountId: string | null, options: readonly Option[]): DecisionTrail['left'] {
+  if (accountId === null) return null
+  const chosen = options.find(({ candidate }) => candidate.id === accountId)
+  const [warmest] = options
+    .filter(({ state, warmTokens }) => state === 'tried' && warmTokens > (chosen?.warmTokens ?? 0))
+    .toSorted((a, b) => b.warmTokens - a.warmTokens)
+  if (warmest === undefined) return null
+  const { candidate, warmTokens } = warmest
+  return { accountId: candidate.id, warmTokens, because: 'tried' }
 }
 
 /**

@@ -35,7 +35,15 @@ function candidate(
 }
 
 function went(accountId: string, ...candidates: TrailCandidate[]): DecisionTrail {
-  return { because: 'balanced', accountId, bound: null, left: null, candidates, others: 0 }
+  return {
+    because: 'balanced',
+    accountId,
+    bound: null,
+    left: null,
+    candidates,
+    others: 0,
+    waitedMs: 0,
+  }
 }
 
 test('reads save what plain input would have cost above them, and writes cost more than it', () => {

@@ -21,8 +21,11 @@ test('a trail is stored without its names, and read back as it was', () => {
       },
     ],
     others: 4,
+    waitedMs: 0,
   }
   const stored = JSON.stringify(packTrail(trail))
   assert.deepEqual(unpackTrail(JSON.parse(stored)), trail)
+  const waited = { ...trail, waitedMs: 870 }
+  assert.deepEqual(unpackTrail(JSON.parse(JSON.stringify(packTrail(waited)))), waited)
   assert.ok(stored.length < JSON.stringify(trail).length * 0.6)
 })
