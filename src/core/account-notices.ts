@@ -8,6 +8,8 @@ export const NOTICE_KINDS = {
   cap: 'cap_reached',
   /** Upstream's headroom falls faster than our own requests explain. */
   foreignUse: 'credential_used_elsewhere',
+  /** Upstream told accounts of one cache scope different workspaces. */
+  cacheScope: 'cache_scope_differs',
 } as const
 
 const PERIODS = ['day', 'month'] as const

@@ -172,7 +172,7 @@ export interface AccountEvent {
   readonly atMs: number
   /**
    * `cooling`, `rate_limited`, `forbidden`, `unauthorized`, `out_of_credit`, `disabled_upstream`, `recovered`,
-   * `cleared`, `cap_reached`, `credential_used_elsewhere`.
+   * `cleared`, `cap_reached`, `credential_used_elsewhere`, `cache_scope_differs`.
    */
   readonly kind: string
   readonly message: string

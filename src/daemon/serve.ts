@@ -93,7 +93,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
   const { timeZone } = config
   const caps = new AccountCaps({ timeZone, nowMs: Date.now() })
-  const pool = new Pool({ clock: systemClock, random: Math.random, policy: config.cooldown })
+  const pool = new Pool({ clock: systemClock, random: Math.random, policy: config.cooldown, timeZone })
   const connections = new Connections({
     connectMs: config.upstream.timeouts.connectMs,
     keepAliveMs: config.upstream.pool.keepAliveMs,

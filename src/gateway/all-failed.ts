@@ -16,6 +16,12 @@ const UPSTREAMS: ReadonlySet<OutcomeKind> = new Set(['server_error', 'overloaded
 /** Clients are told to wait at most this long; see `server/reply.ts`. */
 const SHORT_WAIT_MS = 60_000
 
+/** What an account was looked for with, as far as the client's answer depends on it. */
+interface Sought {
+  readonly want: { readonly tags: readonly string[] | null }
+  readonly route: { readonly state: Bound | null }
+}
+
 /**
  * What the client is told where nothing was tried: none of `accounts` may serve now, or none where its state
  * is bound to.
@@ -23,12 +29,15 @@ const SHORT_WAIT_MS = 60_000
 export function nothingTried(
   choice: Extract<Choice, { kind: 'none' }>,
   accounts: number,
-  state: Bound | null = null,
+  { want, route }: Sought = { want: { tags: null }, route: { state: null } },
 ): GatewayError {
   if (accounts === 0) return new GatewayError('no_accounts_configured')
-  if (state !== null && choice.because !== 'limited') return boundUnavailable(choice.retryAfterMs)
+  if (route.state !== null && choice.because !== 'limited')
+    return boundUnavailable(choice.retryAfterMs)
+  if (choice.because === 'no_accounts') return noneServes(want.tags !== null)
   if (choice.because === 'limited') return allLimited(choice.retryAfterMs)
   if (choice.because === 'capped') return allCapped(choice.retryAfterMs)
+  if (choice.because === 'closed') return allClosed(choice.retryAfterMs)
   return noHealthyAccount(choice.retryAfterMs)
 }
 
@@ -80,6 +89,26 @@ function allCapped(retryAfterMs: number | null): GatewayError {
   return new GatewayError('account_cap_reached', {
     facts: { returns: `; there is room again in about ${spanText(waitMs)}` },
     retryAfterMs: waitMs,
+  })
+}
+
+/** Hours always begin again: `retryAfterMs` is never null then. */
+function allClosed(retryAfterMs: number | null): GatewayError {
+  const waitMs = retryAfterMs ?? SHORT_WAIT_MS
+  const opens = `the next one opens in about ${spanText(waitMs)}`
+  return new GatewayError('no_healthy_account', {
+    facts: { returns: `: all are outside their working hours; ${opens}` },
+    retryAfterMs: waitMs,
+  })
+}
+
+/** No account has the model in its list, or none of those that the key is confined to. */
+function noneServes(isConfined: boolean): GatewayError {
+  const which = isConfined ? 'none of the accounts that this key may use' : 'none'
+  return new GatewayError('no_healthy_account', {
+    facts: { returns: `: ${which} serves this model` },
+    // Only a person changes that.
+    retryAfterMs: Number.POSITIVE_INFINITY,
   })
 }
 

@@ -10,12 +10,14 @@ export interface WantedAccount extends Taker {
   readonly requestId: string
   /** What it may cost us at list price; 0 is free. */
   readonly listMicro: Micro
+  /** Tags of which its account must carry one: those that its key is confined to; null: any account. */
+  readonly tags: readonly string[] | null
 }
 
 /** The accounts that may serve a request; those whose own cap it would break rest until that ends. */
 export function candidatesOf(gateway: Gateway, want: WantedAccount): readonly Candidate[] {
   const { pool, caps, clock } = gateway
-  const candidates = pool.candidates(want.model, want.modelClass)
+  const candidates = pool.candidates(want.model, want.modelClass, want)
   if (want.listMicro === 0) return candidates
   return candidates.map((candidate) => {
     const live = pool.account(candidate.id)

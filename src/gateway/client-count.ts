@@ -25,6 +25,7 @@ export async function forwardCount(
     model: row.id,
     modelClass: countPart(row.modelClass),
     listMicro: 0,
+    tags: call.live.key.accountTags,
   }
   const route = { ...plainRoute(), state: await stateBond(gateway, call, request) }
   const seeker = seekerOf(gateway, want, route, call)

@@ -125,7 +125,7 @@ export async function takeAccount(
     case 'slot':
       return sought.slot
     case 'none':
-      throw nothingTried(sought.choice, gateway.pool.size, seeker.route.state)
+      throw nothingTried(sought.choice, gateway.pool.size, seeker)
     case 'called_off':
       throw new CalledOff()
   }
@@ -202,7 +202,7 @@ export async function forward(
       // Health goes by beginnings: the end, much later, would count each 529 until then as one more in a row.
       observe(gateway, want, account, begun(end.stream), sentAtMs)
       const { tokens } = end.stream.tap.usage()
-      slot.began(countedOf(tokens))
+      slot.began(countedOf(tokens), gateway.clock.monotonicMs() - startedMs)
       noteHeadroom(gateway, { slot, modelClass: want.modelClass }, end.stream.headers)
       noteBegan(gateway, route, account, { figures: figuresOf(tokens), sentAtMs })
       return { kind: 'stream', stream: end.stream, account, slot, sentAtMs, startedMs }
@@ -223,7 +223,10 @@ export async function forward(
       end.kind === 'answer' && outcome.kind === 'ok'
         ? readUsage(end.json, want.model)
         : { tokens: NO_TOKENS }
-    if (outcome.kind === 'ok') slot.began(countedOf(tokens))
+    if (outcome.kind === 'ok') {
+      slot.began(countedOf(tokens))
+      slot.ended(takenOf(tokens))
+    }
     slot.release()
     if (end.kind === 'answer' && !want.isCount)
       noteHeadroom(gateway, { slot, modelClass: want.modelClass }, end.headers)
@@ -279,20 +282,25 @@ export class CalledOff extends Error {
 /** Tells the pool how a try ended; for a stream, whoever relayed it does. */
 export function observe(
   gateway: Gateway,
-  want: Omit<WantedAccount, 'listMicro'>,
+  want: Omit<WantedAccount, 'listMicro' | 'tags'>,
   live: LiveAccount,
   outcome: AttemptOutcome,
   sentAtMs: number,
 ): void {
-  const { requestId, model, modelClass, keyId } = want
+  const { requestId, model, modelClass, isFast, keyId } = want
   const { credentialVersion } = live.account
-  const about = { credentialVersion, requestId, model, modelClass }
+  const about = { credentialVersion, requestId, model, modelClass, isFast }
   gateway.pool.observe(live.account.id, { ...outcome, sentAtMs, keyId }, about)
 }
 
 /** The input that upstream's limits count: what was read from the cache does not. */
 function countedOf({ input, cacheWrite5m, cacheWrite1h }: TokenCounts): number {
   return input + cacheWrite5m + cacheWrite1h
+}
+
+/** What an answer took of the tokens per minute that the operator allows an account. */
+export function takenOf(tokens: TokenCounts): number {
+  return countedOf(tokens) + tokens.output
 }
 
 function figuresOf({ cacheRead, cacheWrite5m, cacheWrite1h }: TokenCounts): CacheFigures {

@@ -1,3 +1,4 @@
+import { fastPart } from '../core/account-state.ts'
 import type { Slot } from '../pool/pool.ts'
 import type { ToldLimit } from '../pool/upstream-limits.ts'
 import type { Gateway } from './gateway.ts'
@@ -24,18 +25,13 @@ export function noteHeadroom(
       : { limit: most, remaining: left }
   }
   const organizationId = text('anthropic-organization-id')
+  const workspaceId = text('anthropic-workspace-id')
+  noteFastLimits(gateway, { slot, modelClass }, limit)
   const requestsLimit = count('anthropic-ratelimit-requests-limit')
-  if (organizationId === null && requestsLimit === null) return
+  if (organizationId === null && workspaceId === null && requestsLimit === null) return
   const before = gateway.pool.headroom(live.account.id)
   const resetAtMs = Date.parse(text('anthropic-ratelimit-requests-reset') ?? '')
-  const workspaceId = text('anthropic-workspace-id')
-  // What was kept under the account's own id, until it told, is its workspace's and organisation's.
-  const { affinity } = gateway.routing
   const { id } = live.account
-  if (before?.workspaceId == null && workspaceId !== null)
-    affinity.learned('workspace', id, workspaceId)
-  if (before?.organizationId == null && organizationId !== null)
-    affinity.learned('organization', id, organizationId)
   gateway.pool.noteHeadroom({
     accountId: id,
     requestsLimit: requestsLimit ?? before?.requestsLimit ?? null,
@@ -61,5 +57,21 @@ export function noteHeadroom(
     tokens: limit('anthropic-ratelimit-tokens'),
     input: limit('anthropic-ratelimit-input-tokens'),
     output: limit('anthropic-ratelimit-output-tokens'),
+    priority_input: limit('anthropic-priority-input-tokens'),
+    priority_output: limit('anthropic-priority-output-tokens'),
   })
+}
+
+/** Answers to fast requests also tell of the limits that fast mode has for itself. */
+function noteFastLimits(
+  { pool }: Gateway,
+  { slot, modelClass }: { readonly slot: Slot; readonly modelClass: string },
+  limit: (name: string) => ToldLimit | undefined,
+): void {
+  const figures = {
+    input: limit('anthropic-fast-input-tokens'),
+    output: limit('anthropic-fast-output-tokens'),
+  }
+  if (figures.input === undefined && figures.output === undefined) return
+  pool.noteLimits(slot.live.account.id, fastPart(modelClass), figures)
 }

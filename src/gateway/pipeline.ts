@@ -22,6 +22,7 @@ import { withRepairs } from './repair.ts'
 import { earlyHead, relayedHead } from './reply-head.ts'
 import { nextRoundOf } from './rounds.ts'
 import { type Route, routeOf } from './route.ts'
+import { asksForFast } from './scalars.ts'
 import type { Seeker } from './seek.ts'
 import { mayBeThin } from './thin-offer.ts'
 import { readyRequest } from './translation.ts'
@@ -176,13 +177,15 @@ async function requireSomeCredit(
   throw cannotBegin(gateway, exchange, needOf(meter, availableMicro), noRoom)
 }
 
-function wantOf({ call, price, meter }: Exchange): WantedAccount {
+function wantOf({ call, request, price, meter }: Exchange): WantedAccount {
   return {
     requestId: call.requestId,
     keyId: call.live.key.id,
     model: price.id,
     modelClass: price.modelClass,
     listMicro: meter?.openListMicro ?? 0,
+    isFast: asksForFast(request.facts),
+    tags: call.live.key.accountTags,
   }
 }
 

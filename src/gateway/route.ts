@@ -88,14 +88,13 @@ export async function routeOf(
 export function demandOf(
   gateway: Gateway,
   route: Route,
-  so: Pick<Demand, 'tried' | 'again' | 'waitedMs' | 'longestWaitMs'>,
+  so: Pick<Demand, 'tried' | 'again' | 'tags' | 'waitedMs' | 'longestWaitMs'>,
 ): Demand {
   const { prompt, owner, model } = route
   if (prompt.positions > 0)
     route.warmth = gateway.routing.affinity.find(prompt, owner, gateway.clock.nowMs())
   return {
     ...so,
-    tags: null,
     bound:
       thinBound(gateway, route) ??
       route.state ??
@@ -129,9 +128,9 @@ export function promptTokensOf({ prompt }: Route): number {
   return (prompt.sizes.at(-1) ?? 0) / BYTES_PER_TOKEN
 }
 
-/** The workspace of an account, by which its cache is known: its own id where upstream has not told. */
+/** The workspace of an account, by which its cache is known: a name that stands in for it where upstream has not told. */
 export function workspaceOf({ pool }: Gateway, accountId: string): string {
-  return pool.headroom(accountId)?.workspaceId ?? accountId
+  return pool.workspaceOf(accountId)
 }
 
 /** An answer has begun: what upstream has cached of the prompt now. */

@@ -34,9 +34,11 @@ export function createRouting(options: {
   readonly retry: RetryPolicy
 }): Routing {
   const room = new WaitingRoom(options.queue)
+  const affinity = new Affinity()
   options.pool.whenRoom(() => room.serve())
+  options.pool.whenLearned((scope, before, now) => affinity.learned(scope, before, now))
   return {
-    affinity: new Affinity(),
+    affinity,
     seen: new SeenPrompts(),
     hashKey: hashKey(options.hashSecret),
     room,

@@ -5,6 +5,11 @@ export function textOf(scalar: Scalar): string | null {
   return scalar.type === 'string' ? scalar.value : null
 }
 
+/** Whether fast mode is asked for, which upstream prices and limits apart. */
+export function asksForFast({ speed }: Pick<BodyFacts, 'speed'>): boolean {
+  return textOf(speed) === 'fast'
+}
+
 /** The whole number of a member, 0 or more; null when it is anything else. */
 export function wholeOf(scalar: Scalar): number | null {
   return scalar.type === 'number' && scalar.integer && scalar.value >= 0 ? scalar.value : null

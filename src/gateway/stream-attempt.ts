@@ -3,8 +3,9 @@ import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
 import type { StreamError } from '../providers/anthropic/stream-tap.ts'
 import { attemptOf } from '../providers/provider.ts'
 import type { Exchange } from './exchange.ts'
-import { type Forwarded, observe } from './forward.ts'
+import { type Forwarded, observe, takenOf } from './forward.ts'
 import type { Gateway } from './gateway.ts'
+import { asksForFast } from './scalars.ts'
 import { receiptOf } from './settle.ts'
 import { cutStreamUsage } from './stream-usage.ts'
 
@@ -66,8 +67,9 @@ export class StreamAttempt {
       restMs: null,
     }
     const durationMs = this.#gateway.clock.monotonicMs() - startedMs
-    const { call, price, attempts } = this.#exchange
+    const { call, request, price, attempts } = this.#exchange
     attempts.push(attemptOf({ accountId: this.accountId, outcome, durationMs }))
+    this.#countTokens(kind)
     slot.release()
     // Its beginning has been told already.
     if (kind === 'ok') return
@@ -77,7 +79,18 @@ export class StreamAttempt {
       keyId,
       model: price.id,
       modelClass: price.modelClass,
+      isFast: asksForFast(request.facts),
     }
     observe(this.#gateway, want, account, outcome, sentAtMs)
+  }
+
+  /** What the stream took of the account's own tokens per minute, all its rounds together. */
+  #countTokens(kind: OutcomeKind): void {
+    const { account, slot, stream } = this.#forwarded
+    if (account.account.tpmLimit === null) return
+    const { tap } = stream
+    const nowMs = this.#gateway.clock.monotonicMs()
+    const usage = kind === 'ok' ? tap.usage() : cutStreamUsage(this.#gateway, this.#exchange, tap, nowMs)
+    slot.ended(takenOf(usage.tokens))
   }
 }

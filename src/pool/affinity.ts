@@ -131,10 +131,10 @@ export class Affinity {
     return figures.cacheReadTokens > 0 && match === null ? 'warmer' : 'as_foretold'
   }
 
-  /** An account has told its workspace or organisation: what was kept under its id moves along. */
-  learned(scope: 'workspace' | 'organization', accountId: string, id: string): void {
-    if (scope === 'workspace') this.#prefixes.rename(accountId, id)
-    else this.#bound.rename(accountId, id)
+  /** A workspace or organisation has a surer name: what was kept under the name before moves along. */
+  learned(scope: 'workspace' | 'organization', before: string, now: string): void {
+    if (scope === 'workspace') this.#prefixes.rename(before, now)
+    else this.#bound.rename(before, now)
   }
 
   /** Everything that is alive as bytes, to stay warm, and true to thinking, across a restart. */

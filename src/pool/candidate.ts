@@ -1,7 +1,7 @@
 /** Why an account may not serve, and for how long; null: no end by itself. */
 export interface Rest {
-  /** `capped`: what the operator wants to spend there is spent. */
-  readonly kind: 'limited' | 'capped' | 'unhealthy'
+  /** `capped`: what the operator wants to spend there is spent; `closed`: it is outside its working hours. */
+  readonly kind: 'limited' | 'capped' | 'closed' | 'unhealthy'
   readonly forMs: number | null
   /** It is a guess of ours, and no fact that upstream or a person stated. */
   readonly isSoft?: boolean
@@ -14,7 +14,7 @@ export interface Candidate {
   readonly weight: number
   readonly inFlight: number
   readonly concurrencyLimit: number | null
-  /** How long until its own RPM lets one more through; 0 is now. */
+  /** How long until its own RPM and TPM let one more through; 0 is now. */
   readonly rpmWaitMs: number
   /** null: it may serve. */
   readonly rest: Rest | null
@@ -39,7 +39,7 @@ export type Choice =
   /** Nothing can serve; see `becauseOf`. `retryAfterMs` null when no end is known. */
   | {
       readonly kind: 'none'
-      readonly because: 'no_accounts' | 'limited' | 'capped' | 'unhealthy'
+      readonly because: 'no_accounts' | 'limited' | 'capped' | 'closed' | 'unhealthy'
       readonly retryAfterMs: number | null
     }
 
@@ -47,8 +47,8 @@ export type Choice =
 const SLOT_WAIT_MS = 1_000
 
 /**
- * Why none of these can serve: `capped` when the operator's caps keep all of them away, `limited` when every one
- * that a cap leaves is at a limit.
+ * Why none of these can serve: `capped` when the operator's caps keep all of them away, `closed` when the working
+ * hours do of all that a cap leaves, `limited` when every one that these leave is at a limit.
  */
 export function becauseOf(
   waiting: readonly Candidate[],
@@ -56,7 +56,9 @@ export function becauseOf(
   if (waiting.length === 0) return 'no_accounts'
   const uncapped = waiting.filter(({ rest }) => rest?.kind !== 'capped')
   if (uncapped.length === 0) return 'capped'
-  const isLimited = uncapped.every(({ rest }) => rest === null || rest.kind === 'limited')
+  const open = uncapped.filter(({ rest }) => rest?.kind !== 'closed')
+  if (open.length === 0) return 'closed'
+  const isLimited = open.every(({ rest }) => rest === null || rest.kind === 'limited')
   return isLimited ? 'limited' : 'unhealthy'
 }
 

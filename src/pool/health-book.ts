@@ -1,3 +1,4 @@
+import { fastPart } from '../core/account-state.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Account, AccountEvent, HealthRow } from '../core/model.ts'
 import type { CooldownPolicy, Evidence, Health } from './cooldown.ts'
@@ -10,6 +11,8 @@ export interface About {
   readonly requestId: string
   readonly model: string
   readonly modelClass: string
+  /** It asked for fast mode, which upstream limits apart. */
+  readonly isFast?: boolean
 }
 
 /** What the daemon writes down after health changed. */
@@ -129,17 +132,12 @@ export class HealthBook {
     const scope = scopeOf(evidence.kind)
     if (scope === 'none') return
     // A limit belongs to the bucket that models share; what is forbidden is one model.
-    const { model, modelClass } = about
-    this.#learn(
-      page,
-      scope === 'account' ? '' : evidence.kind === 'forbidden' ? model : modelClass,
-      evidence,
-      about,
-    )
+    const { model, modelClass, isFast } = about
+    this.#learn(page, scope === 'account' ? '' : partOf(evidence.kind, about), evidence, about)
     if (evidence.kind !== 'ok') return
     // An answer proves the account reachable, its credential good, and the model allowed.
-    for (const part of ['', model])
-      if (page.parts.has(part)) this.#learn(page, part, evidence, about)
+    const proven = isFast === true ? ['', model, fastPart(modelClass)] : ['', model]
+    for (const part of proven) if (page.parts.has(part)) this.#learn(page, part, evidence, about)
   }
 
   /** A probe succeeded: the account-wide rest ends. */
@@ -213,6 +211,13 @@ export class HealthBook {
     const row = { state, ...evidence, sinceMs, untilMs, step, credentialVersion }
     this.#dirty.set(`${accountId} ${modelClass}`, { accountId, modelClass, ...row })
   }
+}
+
+/** The part of a model's health that an outcome concerns: fast mode has limits and capacity of its own. */
+function partOf(kind: Evidence['kind'], { model, modelClass, isFast }: About): string {
+  if (kind === 'forbidden') return model
+  const isApart = kind === 'rate_limited' || kind === 'overloaded'
+  return isFast === true && isApart ? fastPart(modelClass) : modelClass
 }
 
 /** A stored state. One that began in the future was written by a clock that was wrong: it begins now. */

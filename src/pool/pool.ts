@@ -1,16 +1,29 @@
 import { NOTICE_KINDS } from '../core/account-notices.ts'
-import { isCountPart } from '../core/account-state.ts'
+import { fastPart, isCountPart } from '../core/account-state.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
 import { RateWindow } from '../core/window.ts'
-import type { Candidate, Rest } from './candidate.ts'
+import { WorkingHours } from '../core/working-hours.ts'
+import { contradictionsOf, type WorkspaceName, workspacesOf } from './cache-scopes.ts'
+import type { Candidate } from './candidate.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
-import { isHalfOpen, isSoft, rests } from './cooldown.ts'
+import { isHalfOpen, rests } from './cooldown.ts'
+import { FirstTokenTimes } from './first-token.ts'
 import { ForeignUseWatch } from './foreign-use.ts'
-import { type About, HealthBook, type HealthChanges, type HealthParts } from './health-book.ts'
+import { type About, HealthBook, type HealthChanges } from './health-book.ts'
 import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
+import {
+  longerOf,
+  restByLimits,
+  restByPerson,
+  restOfModel,
+  restOfParts,
+  restUntilOpen,
+} from './rests.ts'
+import { SharedRefusals } from './shared-refusals.ts'
+import { TokenWindow } from './token-window.ts'
 import { type LimitName, type ToldLimit, UpstreamLimits } from './upstream-limits.ts'
 
 /** An account that may serve, with its secrets opened. */
@@ -27,7 +40,9 @@ export interface Taker {
   readonly model: string
   /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
   readonly modelClass: string
-  /** About how many tokens of it upstream's limits will count: without what is cached. */
+  /** It asks for fast mode, which upstream limits apart. */
+  readonly isFast?: boolean
+  /** About how many tokens of it limits will count: without what is cached. */
   readonly inputTokens?: number
 }
 
@@ -38,8 +53,10 @@ export interface Slot {
   readonly sent: { readonly bucket: string; readonly atMs: number }
   /** The attempt is over. */
   release(): void
-  /** The answer has begun: so many tokens of input count against upstream's limits. */
-  began(inputTokens: number): void
+  /** The answer has begun, `afterMs` after it was sent where that was measured: so many tokens of input count. */
+  began(inputTokens: number, afterMs?: number): void
+  /** So many tokens count against the account's own TPM in all, input that no cache had and output. */
+  ended(tokens: number): void
   /** The attempt never left: its part of the account's RPM goes back as well. */
   cancel(): void
 }
@@ -47,6 +64,13 @@ export interface Slot {
 interface Entry {
   live: LiveAccount
   readonly window: RateWindow
+  readonly tokens: TokenWindow
+  readonly firstToken: FirstTokenTimes
+  hours: WorkingHours | null
+  /** In whose prompt cache it reads and writes. */
+  workspace: WorkspaceName
+  /** The workspace that contradicts its cache scope, once people were told so. */
+  contradicts: string | null
   inFlight: number
   /** On the monotonic clock. */
   lastUsedMs: number
@@ -55,8 +79,19 @@ interface Entry {
   headroom: HeadroomRow | null
 }
 
-/** While one request finds out whether an account is well again, others look again after so long. */
-const TRIAL_MS = 1_000
+/** What a request asks of its account beside the model. */
+export interface Wishes {
+  /** Tags of which it must carry one; null: any account. */
+  readonly tags?: readonly string[] | null
+  readonly isFast?: boolean
+}
+
+/** Hears that what stood in for a workspace or an organisation is now known under a surer name. */
+export type LearnedListener = (
+  scope: 'workspace' | 'organization',
+  before: string,
+  now: string,
+) => void
 
 /** What the daemon writes down after health or headroom changed. */
 export interface PoolChanges extends HealthChanges {
@@ -73,13 +108,23 @@ export class Pool {
   readonly #book: HealthBook
   readonly #overload: ModelOverload
   readonly #limits = new UpstreamLimits()
+  readonly #refusals = new SharedRefusals()
   readonly #foreignUse = new ForeignUseWatch()
   readonly #dirtyHeadroom = new Set<string>()
+  readonly #timeZone: string
   #onRoom: () => void = () => {}
+  #onLearned: LearnedListener = () => {}
   #isTold = true
 
-  constructor(options: { clock: Clock; random: () => number; policy: CooldownPolicy }) {
+  /** `timeZone`: of the accounts' working hours. */
+  constructor(options: {
+    clock: Clock
+    random: () => number
+    policy: CooldownPolicy
+    timeZone?: string
+  }) {
     this.#clock = options.clock
+    this.#timeZone = options.timeZone ?? 'UTC'
     this.#book = new HealthBook(options)
     this.#overload = new ModelOverload(options)
   }
@@ -90,11 +135,21 @@ export class Pool {
     for (const id of this.#entries.keys()) if (!keep.has(id)) this.#entries.delete(id)
     this.#book.keepOnly(keep)
     for (const live of accounts) {
-      const entry = this.#entries.get(live.account.id)
-      if (entry === undefined) this.#entries.set(live.account.id, newEntry(live))
-      else entry.live = live
-      this.#book.admit(live.account, stored)
+      const { account } = live
+      let entry = this.#entries.get(account.id)
+      if (entry === undefined) {
+        entry = newEntry(live)
+        this.#entries.set(account.id, entry)
+      } else if (account.cooldownClearedAtMs !== entry.live.account.cooldownClearedAtMs) {
+        this.#refusals.clear(organizationOf(entry))
+      }
+      if (account.hours === null) entry.hours = null
+      else if (entry.hours === null || account.hours !== entry.live.account.hours)
+        entry.hours = new WorkingHours(account.hours, this.#timeZone)
+      entry.live = live
+      this.#book.admit(account, stored)
     }
+    this.#placeAccounts()
     this.#tellRoom()
   }
 
@@ -102,6 +157,11 @@ export class Pool {
   whenRoom(listener: () => void): void {
     this.#onRoom = listener
     this.#isTold = false
+  }
+
+  /** Calls `listener` when the name that stood in for an account's workspace or organisation gets a surer one. */
+  whenLearned(listener: LearnedListener): void {
+    this.#onLearned = listener
   }
 
   get size(): number {
@@ -116,6 +176,11 @@ export class Pool {
     return this.#entries.get(id)?.headroom ?? null
   }
 
+  /** In whose prompt cache it reads and writes: a workspace that upstream told, or a name that stands in for it. */
+  workspaceOf(id: string): string {
+    return this.#entries.get(id)?.workspace.name ?? id
+  }
+
   /**
    * Every enabled account as selection sees it, for a model and its class; `tags`: those of which an account
    * must carry one, null: any. The last one that could serve is paced rather than resting.
@@ -123,40 +188,50 @@ export class Pool {
   candidates(
     model: string,
     modelClass: string,
-    tags: readonly string[] | null = null,
+    { tags = null, isFast = false }: Wishes = {},
   ): readonly Candidate[] {
     const nowMs = this.#book.nowMs()
     const monotonicMs = this.#clock.monotonicMs()
-    const modelRestMs = this.#overload.restMs(modelClass, monotonicMs)
+    // Fast requests count against limits of their own.
+    const limited = isFast ? fastPart(modelClass) : modelClass
+    const parts = partsOf({ model, modelClass, isFast })
+    let modelRestMs = this.#overload.restMs(modelClass, monotonicMs)
+    if (isFast) modelRestMs = Math.max(modelRestMs, this.#overload.restMs(limited, monotonicMs))
+    const restOfAll = restOfModel(modelRestMs)
     const list: Candidate[] = []
     for (const entry of this.#entries.values()) {
       const { account } = entry.live
       if (account.disabledAtMs !== null) continue
-      const parts = this.#book.partsOf(account.id)
-      const bucket = bucketOf(entry, modelClass)
-      const fullMs = this.#limits.waitMs(bucket, monotonicMs)
-      const ill = restOf(entry, parts, [...new Set(['', modelClass, model])], nowMs)
-      const own = fullMs === 0 ? ill : longerOf(ill, upstreamRest(fullMs))
+      const bucket = bucketOf(entry, limited)
+      const fullMs = Math.max(
+        this.#limits.waitMs(bucket, monotonicMs),
+        this.#refusals.waitMs(organizationOf(entry), limited, monotonicMs),
+      )
+      let rest = restOfParts(this.#book.partsOf(account.id), entry.trials, parts, nowMs)
+      rest = longerOf(rest, restByPerson(account, nowMs))
+      if (entry.hours !== null) rest = longerOf(rest, restUntilOpen(entry.hours.opensInMs(nowMs)))
+      rest = longerOf(longerOf(rest, restByLimits(fullMs)), restOfAll)
       list.push({
         id: account.id,
         priority: account.priority,
         weight: account.weight,
         inFlight: entry.inFlight,
         concurrencyLimit: account.concurrencyLimit,
-        rpmWaitMs:
-          account.rpmLimit === null ? 0 : entry.window.waitMs(account.rpmLimit, monotonicMs),
-        rest: modelRestMs === 0 ? own : longerOf(own, modelRest(modelRestMs)),
+        rpmWaitMs: ownWaitMs(entry, monotonicMs),
+        rest,
         servesModel: matchesModel(account.models, model),
         idleMs: monotonicMs - entry.lastUsedMs,
-        workspace: entry.headroom?.workspaceId ?? null,
+        tags: account.tags,
+        workspace: entry.workspace.certainty === 0 ? null : entry.workspace.name,
         organization: entry.headroom?.organizationId ?? null,
+        firstTokenMs: entry.firstToken.usualMs(modelClass, monotonicMs),
         headroom: this.#limits.share(bucket, monotonicMs),
       })
     }
     return paced(list, tags)
   }
 
-  /** An attempt takes a slot and one request of the account's RPM; null when the account is gone. */
+  /** An attempt takes a slot, one request of the account's RPM and its input of the TPM; null: the account is gone. */
   take(id: string, taker: Taker): Slot | null {
     const entry = this.#entries.get(id)
     if (entry === undefined) return null
@@ -165,17 +240,27 @@ export class Pool {
     entry.lastUsedMs = monotonicMs
     const limit = entry.live.account.rpmLimit
     if (limit !== null) entry.window.take(limit, monotonicMs)
+    const { tpmLimit } = entry.live.account
+    const counted = countedBy(entry.tokens, tpmLimit)
+    counted(taker.inputTokens ?? 0, monotonicMs)
     this.#book.sent(id, taker.keyId)
     const trials = this.#beginTrials(entry, taker)
-    const bucket = bucketOf(entry, taker.modelClass)
-    const part = this.#limits.reserve(bucket, taker.inputTokens ?? 0, monotonicMs)
-    if (!isCountPart(taker.modelClass)) this.#foreignUse.sent(bucket, monotonicMs)
+    const { modelClass } = taker
+    const bucket = bucketOf(entry, modelClass)
+    const part = this.#limits.reserve(
+      taker.isFast === true ? bucketOf(entry, fastPart(modelClass)) : bucket,
+      taker.inputTokens ?? 0,
+      monotonicMs,
+    )
+    if (!isCountPart(modelClass)) this.#foreignUse.sent(bucket, monotonicMs)
     let isOpen = true
+    let hasBegun = false
     const release = (): boolean => {
       if (!isOpen) return false
       isOpen = false
       entry.inFlight--
       part.giveBack()
+      if (!hasBegun) counted(0, this.#clock.monotonicMs())
       for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 1) - 1)
       this.#tellRoom()
       return true
@@ -183,7 +268,14 @@ export class Pool {
     return {
       live: entry.live,
       sent: { bucket, atMs: monotonicMs },
-      began: part.began,
+      began: (inputTokens, afterMs) => {
+        hasBegun = true
+        part.began(inputTokens)
+        const nowMs = this.#clock.monotonicMs()
+        counted(inputTokens, nowMs)
+        if (afterMs !== undefined) entry.firstToken.began(modelClass, afterMs, nowMs)
+      },
+      ended: (tokens) => counted(tokens, this.#clock.monotonicMs()),
       release,
       cancel() {
         if (release() && limit !== null) entry.window.giveBack(limit)
@@ -196,32 +288,43 @@ export class Pool {
     const nowMs = this.#clock.monotonicMs()
     const agoMs = this.#book.nowMs() - evidence.sentAtMs
     const monotonic = { ...evidence, sentAtMs: nowMs - agoMs }
+    const organization = this.headroom(id)?.organizationId ?? id
+    const limited = about.isFast === true ? fastPart(about.modelClass) : about.modelClass
     if (evidence.kind === 'ok') {
       this.#overload.succeeded(about.modelClass, monotonic, nowMs)
+      if (about.isFast === true) this.#overload.succeeded(limited, monotonic, nowMs)
+      this.#refusals.served(organization, limited, monotonic.sentAtMs)
       this.#tellRoom()
     }
-    if (evidence.kind === 'overloaded') {
-      const organization = this.headroom(id)?.organizationId ?? id
-      if (this.#overload.overloaded(about.modelClass, organization, monotonic, nowMs)) return
-    }
+    if (evidence.kind === 'rate_limited' && evidence.restMs !== null)
+      this.#refusals.refused(organization, limited, evidence.restMs, nowMs)
+    if (
+      evidence.kind === 'overloaded' &&
+      this.#overload.overloaded(limited, organization, monotonic, nowMs)
+    )
+      return
     this.#book.observe(id, evidence, about)
   }
 
   /** What earlier runs knew of the rate limits, the organisation and the workspace of an account. */
   restoreHeadroom(row: HeadroomRow): void {
     const entry = this.#entries.get(row.accountId)
-    if (entry !== undefined) entry.headroom ??= row
+    if (entry === undefined || entry.headroom !== null) return
+    this.#place(entry, row)
   }
 
   /** What upstream said of its rate limits; null parts keep what was known. */
   noteHeadroom(row: HeadroomRow): void {
     const entry = this.#entries.get(row.accountId)
     if (entry === undefined) return
-    entry.headroom = row
+    this.#place(entry, row)
     this.#dirtyHeadroom.add(row.accountId)
   }
 
-  /** What the headers of an answer told of upstream's limits on a model class, for the whole organisation. */
+  /**
+   * What the headers of an answer told of upstream's limits on a model class, or a part of it such as
+   * `fastPart`, for the whole organisation.
+   */
   noteLimits(
     id: string,
     modelClass: string,
@@ -306,6 +409,39 @@ export class Pool {
     return { health: [], events: [], ...changes, headroom }
   }
 
+  /** Takes what upstream told of an account; what stood in for its organisation and workspace makes way. */
+  #place(entry: Entry, row: HeadroomRow): void {
+    const before = entry.headroom
+    entry.headroom = row
+    const { id } = entry.live.account
+    if (before?.organizationId == null && row.organizationId !== null)
+      this.#onLearned('organization', id, row.organizationId)
+    if (row.workspaceId !== (before?.workspaceId ?? null)) this.#placeAccounts()
+  }
+
+  /** Which account is in which workspace; what upstream told one of a cache scope holds for all of it. */
+  #placeAccounts(): void {
+    const members = [...this.#entries.values()].map(({ live: { account }, headroom }) => ({
+      id: account.id,
+      cacheScope: account.cacheScope,
+      told: headroom?.workspaceId ?? null,
+    }))
+    const names = workspacesOf(members)
+    for (const [id, entry] of this.#entries) {
+      const before = entry.workspace
+      const now = names.get(id) ?? before
+      entry.workspace = now
+      if (now.certainty > before.certainty) this.#onLearned('workspace', before.name, now.name)
+    }
+    for (const { id, cacheScope, told, others } of contradictionsOf(members)) {
+      const entry = this.#entries.get(id)
+      if (entry === undefined || entry.contradicts === `${cacheScope} ${told}`) continue
+      entry.contradicts = `${cacheScope} ${told}`
+      const message = `is in workspace ${told}, others of cache scope ${cacheScope} are in ${others}`
+      this.note({ accountId: id, kind: NOTICE_KINDS.cacheScope, message, requestId: null })
+    }
+  }
+
   /** Once per turn, and only when all that belongs to the event has been noted. */
   #tellRoom(): void {
     if (this.#isTold) return
@@ -317,10 +453,10 @@ export class Pool {
   }
 
   /** The parts of the account's health that this attempt puts to the test. */
-  #beginTrials(entry: Entry, { model, modelClass }: Taker): readonly string[] {
+  #beginTrials(entry: Entry, taker: Taker): readonly string[] {
     const parts = this.#book.partsOf(entry.live.account.id)
     const nowMs = this.#book.nowMs()
-    const trials = [...new Set(['', modelClass, model])].filter((part) => {
+    const trials = partsOf(taker).filter((part) => {
       const health = parts.get(part)
       return health !== undefined && isHalfOpen(health, nowMs)
     })
@@ -333,6 +469,11 @@ function newEntry(live: LiveAccount): Entry {
   return {
     live,
     window: new RateWindow(),
+    tokens: new TokenWindow(),
+    firstToken: new FirstTokenTimes(),
+    hours: null,
+    workspace: { name: live.account.id, certainty: 0 },
+    contradicts: null,
     inFlight: 0,
     lastUsedMs: Number.NEGATIVE_INFINITY,
     trials: new Map(),
@@ -340,50 +481,34 @@ function newEntry(live: LiveAccount): Entry {
   }
 }
 
-/** The longest rest among these parts of an account that keeps requests away now; soft when all of them are. */
-function restOf(
-  { live, trials }: Entry,
-  parts: HealthParts,
-  wanted: readonly string[],
-  nowMs: number,
-): Rest | null {
-  let longest = restByPerson(live.account, nowMs)
-  for (const part of wanted) {
-    const health = parts.get(part)
-    if (health === undefined) continue
-    const kind = health.state === 'rate_limited' ? 'limited' : 'unhealthy'
-    if (rests(health, nowMs)) {
-      const forMs = health.untilMs === null ? null : health.untilMs - nowMs
-      longest = longerOf(longest, { kind, forMs, isSoft: isSoft(health) })
-    } else if (isHalfOpen(health, nowMs) && (trials.get(part) ?? 0) > 0) {
-      longest = longerOf(longest, { kind, forMs: TRIAL_MS, isSoft: true })
-    }
-  }
-  return longest
+/** The parts of an account's health that a request concerns. */
+function partsOf({ model, modelClass, isFast }: Omit<Taker, 'keyId'>): readonly string[] {
+  const parts = model === modelClass ? ['', model] : ['', modelClass, model]
+  return isFast === true ? [...parts, fastPart(modelClass)] : parts
 }
 
-function restByPerson({ cooldownUntilMs }: Account, nowMs: number): Rest | null {
-  if (cooldownUntilMs === null || cooldownUntilMs <= nowMs) return null
-  return { kind: 'unhealthy', forMs: cooldownUntilMs - nowMs, isSoft: false }
+/** Until its own limits per minute let one more through. */
+function ownWaitMs({ live: { account }, window, tokens }: Entry, nowMs: number): number {
+  const { rpmLimit, tpmLimit } = account
+  const rpmMs = rpmLimit === null ? 0 : window.waitMs(rpmLimit, nowMs)
+  return tpmLimit === null ? rpmMs : Math.max(rpmMs, tokens.waitMs(tpmLimit, nowMs))
+}
+
+/** Sets to how many tokens of the account's TPM one attempt comes; the last word counts. */
+function countedBy(window: TokenWindow, limit: number | null) {
+  let taken = 0
+  return (tokens: number, nowMs: number) => {
+    if (limit === null) return
+    window.take(tokens - taken, limit, nowMs)
+    taken = tokens
+  }
 }
 
 /** Accounts of one organisation share its limits; one that has not told which it is has its own. */
-function bucketOf({ live, headroom }: Entry, modelClass: string): string {
-  return `${headroom?.organizationId ?? live.account.id} ${modelClass}`
+function organizationOf({ live, headroom }: Entry): string {
+  return headroom?.organizationId ?? live.account.id
 }
 
-/** Our own sum of what is left may be wrong: so it is soft, and the last account is still asked now and then. */
-function upstreamRest(forMs: number): Rest {
-  return { kind: 'limited', forMs, isSoft: true }
-}
-
-function modelRest(forMs: number): Rest {
-  return { kind: 'unhealthy', forMs, isSoft: true }
-}
-
-function longerOf(a: Rest | null, b: Rest): Rest {
-  if (a === null) return b
-  const isSoft = a.isSoft === true && b.isSoft === true
-  const isLonger = b.forMs === null || (a.forMs !== null && b.forMs > a.forMs)
-  return { ...(a.forMs !== null && isLonger ? b : a), isSoft }
+function bucketOf(entry: Entry, part: string): string {
+  return `${organizationOf(entry)} ${part}`
 }

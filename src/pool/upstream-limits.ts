@@ -1,5 +1,14 @@
-/** What upstream limits per organisation and model class; `tokens` is the tightest of its sums. */
-export type LimitName = 'requests' | 'tokens' | 'input' | 'output'
+/**
+ * What upstream limits per organisation and model class; `tokens` is the tightest of its sums. The two of a Priority
+ * Tier limit nothing: beyond them requests are served as others are.
+ */
+export type LimitName =
+  | 'requests'
+  | 'tokens'
+  | 'input'
+  | 'output'
+  | 'priority_input'
+  | 'priority_output'
 
 /** One limit as an answer's headers told it; upstream refills it within a minute, continuously. */
 export interface ToldLimit {
@@ -29,7 +38,15 @@ interface Buckets {
 }
 
 const REFILL_MS = 60_000
-const NAMES: readonly LimitName[] = ['requests', 'tokens', 'input', 'output']
+const NAMES: readonly LimitName[] = [
+  'requests',
+  'tokens',
+  'input',
+  'output',
+  'priority_input',
+  'priority_output',
+]
+const LIMITS_NOTHING: ReadonlySet<LimitName> = new Set(['priority_input', 'priority_output'])
 const NOTHING: Reservation = { began() {}, giveBack() {} }
 
 /**
@@ -67,13 +84,13 @@ export class UpstreamLimits {
     const buckets = this.#groups.get(group)
     if (buckets === undefined) return NOTHING
     buckets.waiting++
-    add(buckets, { requests: -1, tokens: -inputTokens, input: -inputTokens }, nowMs)
+    add(buckets, { requests: -1, ...ofInput(-inputTokens) }, nowMs)
     let isOpen = true
     const close = (atMs: number, tokens: number, requests: number) => {
       if (!isOpen) return
       isOpen = false
       buckets.waiting--
-      add(buckets, { requests, tokens, input: tokens }, atMs)
+      add(buckets, { requests, ...ofInput(tokens) }, atMs)
     }
     return {
       began: (counted) => close(nowMs, inputTokens - counted, 0),
@@ -94,7 +111,8 @@ export class UpstreamLimits {
   /** Until another request fits; 0 is now. */
   waitMs(group: string, nowMs: number): number {
     let longestMs = 0
-    for (const bucket of this.#groups.get(group)?.byName.values() ?? []) {
+    for (const [name, bucket] of this.#groups.get(group)?.byName ?? []) {
+      if (LIMITS_NOTHING.has(name)) continue
       // One request needs one of each: where tokens are used up, one is the least that must have come back.
       const missing = 1 - remainingOf(bucket, nowMs)
       if (missing <= 0) continue
@@ -103,6 +121,11 @@ export class UpstreamLimits {
     }
     return Math.ceil(longestMs)
   }
+}
+
+/** The limits that input counts against. */
+function ofInput(tokens: number): Partial<Record<LimitName, number>> {
+  return { tokens, input: tokens, priority_input: tokens }
 }
 
 function add(

@@ -1,0 +1,29 @@
+const REFILL_MS = 60_000
+
+/**
+ * Tokens per minute that an operator allows an account: a bucket of `limit` that refills continuously. A request
+ * passes while anything is left and may overdraw it, for what it takes is known only when it is over; what is
+ * overdrawn has to be refilled first. Times are monotonic milliseconds.
+ */
+export class TokenWindow {
+  /** Taken and not yet refilled, at `#atMs`. */
+  #used = 0
+  #atMs = 0
+
+  /** Milliseconds until another request may pass; 0 is now. */
+  waitMs(limit: number, nowMs: number): number {
+    const over = this.#usedAt(limit, nowMs) - limit
+    return over < 0 ? 0 : Math.ceil(((over + 1) / limit) * REFILL_MS)
+  }
+
+  /** So many tokens were taken; fewer than none: they are given back. */
+  take(tokens: number, limit: number, nowMs: number): void {
+    this.#used = Math.max(0, this.#usedAt(limit, nowMs) + tokens)
+    this.#atMs = Math.max(this.#atMs, nowMs)
+  }
+
+  #usedAt(limit: number, nowMs: number): number {
+    const refilled = (Math.max(0, nowMs - this.#atMs) / REFILL_MS) * limit
+    return Math.max(0, this.#used - refilled)
+  }
+}
