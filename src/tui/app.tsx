@@ -69,12 +69,11 @@ export function App(props: AppProps) {
 
   function before({ id }: AccountRef) {
     const account = model.accounts.find((each) => each.id === id)
-    const word = account?.state.word
-    const isResting = word !== undefined && word !== 'healthy' && word !== 'full'
+    const rests = account?.rests ?? []
     return {
       inFlight: account?.inFlight ?? 0,
-      isResting: isResting && word !== 'disabled',
-      untilMs: account?.state.untilMs ?? null,
+      isResting: rests.length > 0,
+      untilMs: rests[0]?.untilMs ?? null,
     }
   }
 

@@ -95,6 +95,8 @@ export interface AccountView {
   /** Its own outbound proxy, without a login; null: none. */
   readonly proxy: string | null
   readonly state: AccountState
+  /** What can be cleared, also where the state is another: closed, full. */
+  readonly rests: readonly AccountState[]
   readonly requests1m: number
   readonly rpmLimit: number | null
   readonly inFlight: number

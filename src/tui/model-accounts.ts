@@ -1,4 +1,4 @@
-import { type AccountStateWord, accountStateOf } from '../core/account-state.ts'
+import { type AccountStateWord, accountRestsOf, accountStateOf } from '../core/account-state.ts'
 import type { AccountSummary } from '../store/store.ts'
 import { type AccountView, CHART_MINUTES, type Snapshot } from './facts.ts'
 import { type AccountTraffic, percentiles } from './traffic.ts'
@@ -59,6 +59,7 @@ function accountOf(
     hours: account.hours,
     proxy: account.proxy,
     state: accountStateOf(account, { nowMs, timeZone }),
+    rests: accountRestsOf(account, nowMs),
     requests1m: account.requests1m,
     rpmLimit: account.rpmLimit,
     inFlight: account.inFlight,
