@@ -132,8 +132,7 @@ function waitInLine(
 function decide(gateway: Gateway, seeker: Seeker): Decision {
   const { want, route, tried, again, waitedMs } = seeker
   const longest = waitedMs + longestWaitMs(gateway, seeker)
-  const { tags } = want
-  const demand = demandOf(gateway, route, { tried, again, tags, waitedMs, longestWaitMs: longest })
+  const demand = demandOf(gateway, route, { tried, again, waitedMs, longestWaitMs: longest })
   return select(candidatesOf(gateway, want), demand, gateway.routing.random)
 }
 
@@ -155,6 +154,18 @@ function take(
   return { kind: 'slot', slot }
 }
 
+/** Nobody can serve it in time: the trail ends with how things stood. */
+function inVain(seeker: Seeker, decision: Decision, waitedMs = seeker.waitedMs): Sought {
+  tell(seeker, decision.trail, waitedMs)
+  return { kind: 'none', choice: noneOf(decision) }
+}
+
+/** `waitedMs` is that of the whole request; each choice is told its own part. */
+function tell({ route }: Seeker, trail: Decision['trail'], waitedMs: number): void {
+  const told = route.trail.reduce((sum, one) => sum + one.waitedMs, 0)
+  route.trail.push({ ...trail, waitedMs: waitedMs - told })
+}
+
 /** How long this request may still wait: the queue's patience and the client's. */
 function longestWaitMs({ routing, clock }: Gateway, { waitedMs, deadlineMs }: Seeker): number {
   return Math.max(0, Math.min(routing.maxWaitMs - waitedMs, deadlineMs - clock.monotonicMs()))
@@ -168,18 +179,6 @@ function waitOf(decision: Decision): number | null {
 
 function noneOf(decision: Decision): Extract<Choice, { kind: 'none' }> {
   if (decision.kind === 'none') return decision
-/** Nobody can serve it in time: the trail ends with how things stood. */
-function inVain(seeker: Seeker, decision: Decision, waitedMs = seeker.waitedMs): Sought {
-  tell(seeker, decision.trail, waitedMs)
-  return { kind: 'none', choice: noneOf(decision) }
-}
-
-/** `waitedMs` is that of the whole request; each choice is told its own part. */
-function tell({ route }: Seeker, trail: Decision['trail'], waitedMs: number): void {
-  const told = route.trail.reduce((sum, one) => sum + one.waitedMs, 0)
-  route.trail.push({ ...trail, waitedMs: waitedMs - told })
-}
-
   const isLimited = decision.trail.candidates[0]?.state === 'full'
   const because = isLimited ? 'limited' : 'unhealthy'
   return { kind: 'none', because, retryAfterMs: waitOf(decision) }
