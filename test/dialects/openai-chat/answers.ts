@@ -10,9 +10,12 @@ export type Answer = readonly (
 
 /** Text with everything that JSON must escape, and with halves of characters never cut apart. */
 const piece = fc.string({ unit: 'binary', maxLength: 12 }).filter((text) => text.isWellFormed())
-const pieces = fc.array(fc.oneof(piece, fc.constantFrom('a', '"', '\\', '\n', '\\"', ' 😀')), {
-  maxLength: 5,
-})
+const pieces = fc.array(
+  fc.oneof(piece, fc.constantFrom('a', '"', '\\', '\n', '\\"', ' 😀', '```', '```json\n', '\n```')),
+  {
+    maxLength: 5,
+  },
+)
 const signature = fc.base64String({ minLength: 4, maxLength: 12 })
 
 const json = fc.oneof(
@@ -38,8 +41,8 @@ export const answer: fc.Arbitrary<Answer> = fc
     blocks.map((block, i) => (block.type === 'tool_use' ? { ...block, id: `toolu_${i}` } : block)),
   )
 
-/** The answer as upstream's events. */
-export function eventsOf(blocks: Answer): unknown[] {
+/** The answer as upstream's events; it stops for this reason, else for that which fits. */
+export function eventsOf(blocks: Answer, reason?: string): unknown[] {
   const calls = blocks.some(({ type }) => type === 'tool_use')
   const usage = { input_tokens: 10, cache_read_input_tokens: 5, output_tokens: 1 }
   const message = { id: 'msg_1', role: 'assistant', model: 'claude-opus-5-5', content: [], usage }
@@ -52,7 +55,7 @@ export function eventsOf(blocks: Answer): unknown[] {
     ]),
     {
       type: 'message_delta',
-      delta: { stop_reason: calls ? 'tool_use' : 'end_turn' },
+      delta: { stop_reason: reason ?? (calls ? 'tool_use' : 'end_turn') },
       usage: { output_tokens: 9 },
     },
     { type: 'message_stop' },

@@ -76,26 +76,44 @@ test('an answer comes back upstream as it was: thinking, text, calls, in their o
   )
 })
 
+/** Requests whose answers are written differently. */
+const WISHES: readonly object[] = [
+  { tools: TOOLS },
+  { tools: TOOLS, response_format: { type: 'json_object' } },
+  { tools: TOOLS, reasoning: { exclude: true } },
+  { tools: TOOLS, web_search_options: {} },
+  { tools: [{ type: 'custom', custom: { name: 'f' } }] },
+  { functions: [{ name: 'f' }] },
+]
+
 test('the pieces of a stream are the whole answer, however upstream’s bytes are cut', () => {
   const cuts = fc.array(fc.nat(), { maxLength: 12 })
-  const wishes = fc.record({ include_usage: fc.boolean() })
+  const reasons = fc.constantFrom(undefined, 'max_tokens', 'refusal', 'stop_sequence', 'new_reason')
   fc.assert(
-    fc.property(answer, cuts, wishes, (blocks, at, stream_options) => {
+    fc.property(answer, cuts, fc.constantFrom(...WISHES), reasons, (blocks, at, wish, reason) => {
       const messages = [{ role: 'user', content: 'Go' }]
-      const request = { model: MODELS[0], messages, tools: TOOLS, stream_options }
-      const bytes = Buffer.byteLength(sse(eventsOf(blocks)))
-      const places = at.map((cut) => cut % bytes).sort((a, b) => a - b)
-      const whole = streamed(request, blocks)
-      assert.equal(streamed(request, blocks, places).written, whole.written)
-      const payloads = payloadsOf(whole.written)
-      assert.equal(payloads.at(-1), '[DONE]')
-      const { tool_calls, content, reasoning_content } = wholeMessage(request, blocks)
+      const stream_options = { include_usage: true }
+      const request = { model: MODELS[0], messages, stream_options, ...wish }
+      const upstream = sse(eventsOf(blocks, reason))
+      const bytes = Buffer.byteLength(upstream)
+      const places = at.map((cut) => cut % bytes).sort((x, y) => x - y)
+      const streaming = passed({ ...request, stream: true }, { webSearch: true })
+      const { written } = answerTo(streaming, upstream)
+      assert.equal(answerTo(streaming, upstream, places).written, written)
+      const { answer: opened } = answerTo(passed(request, { webSearch: true }), upstream)
+      const whole = JSON.parse(opened.body() ?? 'null')
+      const payloads = payloadsOf(written)
+      assert.equal(payloads.pop(), '[DONE]')
+      const last = payloads.pop() as { choices: unknown[]; usage: unknown }
+      assert.deepEqual([last.choices, last.usage], [[], whole.usage])
+      const [{ message, finish_reason }] = whole.choices
       const pieces = joined(payloads)
-      assert.deepEqual(pieces.tool_calls, tool_calls)
-      assert.equal(pieces.content, content)
-      assert.equal(pieces.reasoning_content, reasoning_content)
+      for (const name of ['content', 'tool_calls', 'function_call', 'refusal'] as const)
+        assert.deepEqual(pieces[name] ?? null, message[name] ?? null, name)
+      assert.equal(pieces.reasoning_content, message.reasoning_content)
+      assert.equal(Object(payloads.at(-1)).choices[0].finish_reason, finish_reason)
     }),
-    { numRuns: 500 },
+    { numRuns: 1_000 },
   )
 })
 
@@ -113,17 +131,27 @@ function streamed(request: object, blocks: Answer, cuts: readonly number[] = [])
   return answerTo(passed({ ...request, stream: true }), sse(eventsOf(blocks)), cuts)
 }
 
+interface Called {
+  readonly name: string
+  arguments: string
+}
+
+interface Call {
+  readonly id: string
+  readonly type: string
+  readonly function?: Called
+  readonly custom?: { readonly name: string; input: string }
+}
+
 /** An assistant message of OpenAI's, as far as these tests read it. */
 interface AssistantMessage {
   readonly role: string
   readonly content: string | null
   readonly reasoning_content?: string
   readonly reasoning_details?: readonly unknown[]
-  readonly tool_calls?: readonly {
-    readonly id: string
-    readonly type: string
-    readonly function: { readonly name: string; readonly arguments: string }
-  }[]
+  readonly tool_calls?: readonly Call[]
+  readonly function_call?: Called
+  readonly refusal?: string
 }
 
 function wholeMessage(request: object, blocks: Answer): AssistantMessage {
@@ -136,7 +164,9 @@ function joined(payloads: readonly unknown[]): AssistantMessage {
   let content = ''
   let reasoning = ''
   const details: unknown[] = []
-  const calls: { id: string; type: string; function: { name: string; arguments: string } }[] = []
+  let refusal = ''
+  let functionCall: Called | undefined
+  const calls: Call[] = []
   for (const payload of payloads) {
     if (payload === '[DONE]') break
     const [choice] = (payload as { choices: { delta: Record<string, never> }[] }).choices
@@ -146,7 +176,9 @@ function joined(payloads: readonly unknown[]): AssistantMessage {
         content?: string
         reasoning_content?: string
         reasoning_details?: unknown[]
-        tool_calls?: (Partial<(typeof calls)[number]> & { index: number })[]
+        refusal?: string
+        function_call?: Partial<Called>
+        tool_calls?: (Partial<Call> & { index: number })[]
       }
     }
     content += delta.content ?? ''
@@ -155,9 +187,17 @@ function joined(payloads: readonly unknown[]): AssistantMessage {
     for (const { index, ...call } of delta.tool_calls ?? []) {
       if (call.id !== undefined) {
         assert.equal(index, calls.length, 'calls are numbered from 0 without a gap')
-        calls.push(structuredClone(call) as (typeof calls)[number])
-      } else calls[index].function.arguments += call.function?.arguments ?? ''
+        calls.push(structuredClone(call) as Call)
+        continue
+      }
+      const { function: called, custom } = calls[index]
+      if (called !== undefined) called.arguments += call.function?.arguments ?? ''
+      if (custom !== undefined) custom.input += call.custom?.input ?? ''
     }
+    refusal += delta.refusal ?? ''
+    if (delta.function_call === undefined) continue
+    functionCall ??= { name: delta.function_call.name ?? '', arguments: '' }
+    functionCall.arguments += delta.function_call.arguments ?? ''
   }
   return {
     role: 'assistant',
@@ -165,6 +205,8 @@ function joined(payloads: readonly unknown[]): AssistantMessage {
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
     ...(details.length === 0 ? {} : { reasoning_details: details }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    ...(refusal === '' ? {} : { refusal }),
+    ...(functionCall === undefined ? {} : { function_call: functionCall }),
   }
 }
 
