@@ -379,6 +379,43 @@ export function testContract(driver: keyof typeof DRIVERS): void {
     assert.deepEqual(await ids({ unusedSinceMs: 1 }), [idle.id])
   })
 
+  test(say('tags, hours and a proxy of an account, and the tags of a key, are kept'), async (t) => {
+    const { store, userId } = await createWorld(t, driver)
+    const sealed = new Uint8Array([7, 7, 7])
+    const text = 'http://proxy.example.com:3128'
+    const settings = {
+      tags: ['eu', 'fast'],
+      cacheScope: 'research',
+      hours: 'mon-fri 08:00-18:00',
+      tpmLimit: 400_000,
+    }
+    const account = newAccount({ name: 'eu', ...settings, proxy: { sealed, text } })
+    const added = await store.addAccount(account, by())
+    assert.equal(added.kind, 'added')
+    const stored = async () =>
+      (await store.loadAccounts()).find((one) => one.account.id === account.id)
+    const first = await stored()
+    assert.deepEqual(first && [...(first.sealedProxy ?? [])], [7, 7, 7])
+    assert.partialDeepStrictEqual(first?.account, { ...settings, proxy: text })
+
+    const none = { tags: [], cacheScope: null, hours: null, tpmLimit: null, proxy: null }
+    const changed = await store.updateAccount(account.id, none, by())
+    assert.ok(changed.kind === 'changed')
+    assert.partialDeepStrictEqual(changed.after, none)
+    assert.equal((await stored())?.sealedProxy, null)
+    assert.equal((await store.updateAccount(account.id, none, by())).kind, 'unchanged')
+    const audit = JSON.stringify(await store.listAudit({ limit: 99 }))
+    assert.match(audit, /proxy\.example\.com/)
+    assert.doesNotMatch(audit, /sealed/i)
+
+    const key = newKey({ userId, name: 'eu', accountTags: ['eu', 'us'] })
+    await store.createKey(key, by())
+    const found = await store.findKey('alice/eu')
+    assert.deepEqual(found.kind === 'found' && found.value.accountTags, ['eu', 'us'])
+    const free = await store.limitKey(key.id, { accountTags: null }, null, by())
+    assert.equal(free.kind === 'changed' && free.after.accountTags, null)
+  })
+
   test(
     say('accounts change, each change is audited, and removal erases the credential'),
     async (t) => {
