@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { ERRORS } from '../../../src/core/errors.ts'
+import { openAiError } from '../../../src/dialects/openai/errors.ts'
 import type { FieldRules } from '../../../src/dialects/openai/field-rules.ts'
 import { CHAT_FIELDS } from '../../../src/dialects/openai-chat/fields.ts'
 import { RESPONSES_FIELDS } from '../../../src/dialects/openai-responses/fields.ts'
@@ -9,6 +11,8 @@ import { RESPONSES_FIELDS } from '../../../src/dialects/openai-responses/fields.
 const FILE = fileURLToPath(new URL('../../../docs/api.md', import.meta.url))
 const TABLE =
   /(<!-- fields: written by test\/dialects\/openai\/docs.test.ts -->\n)[\s\S]*(<!-- end of fields -->)/
+const ERROR_TABLE =
+  /(<!-- errors: written by test\/dialects\/openai\/docs.test.ts -->\n)[\s\S]*(<!-- end of errors of OpenAI's paths -->)/
 
 function cell(rules: FieldRules, name: string): string {
   return Object.hasOwn(rules, name) ? rules[name].action : ''
@@ -23,6 +27,28 @@ test('the API’s document names every field of both formats, and what becomes o
   const table = `| field | chat completions | responses |\n|---|---|---|\n${rows.join('')}`
   const text = readFileSync(FILE, 'utf8')
   const wanted = text.replace(TABLE, (_, begin, end) => begin + table + end)
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(FILE, wanted)
+  assert.equal(readFileSync(FILE, 'utf8'), wanted)
+  assert.ok(wanted.includes(table))
+})
+
+/** `UPDATE_GOLDEN=1` writes the table anew. */
+test('the API’s document tells which errors have other words on OpenAI’s paths', () => {
+  const groups = new Map<string, string[]>()
+  for (const [code, row] of Object.entries(ERRORS)) {
+    const types = { anthropic: row.anthropic, openai: row.openai }
+    const about = { field: null, message: '', details: {}, requestId: 'ccr_test' }
+    const error = openAiError({ status: row.status, code, types, ...about })
+    const usual = row.status < 500 ? 'invalid_request_error' : 'server_error'
+    if (error.code === code && error.type === usual) continue
+    const said = error.code === null ? 'null' : `\`${error.code}\``
+    const words = `\`${error.type}\` | ${said}`
+    groups.set(words, [...(groups.get(words) ?? []), `\`${code}\``])
+  }
+  const rows = Array.from(groups, ([words, codes]) => `| ${codes.join(', ')} | ${words} |\n`)
+  const table = `| ours | \`type\` | \`code\` |\n|---|---|---|\n${rows.join('')}`
+  const text = readFileSync(FILE, 'utf8')
+  const wanted = text.replace(ERROR_TABLE, (_, begin, end) => begin + table + end)
   if (process.env.UPDATE_GOLDEN === '1') writeFileSync(FILE, wanted)
   assert.equal(readFileSync(FILE, 'utf8'), wanted)
   assert.ok(wanted.includes(table))
