@@ -29,7 +29,7 @@ export const CLI_ERRORS = {
   bad_value: ['usage', 'an option or argument has a value that is not possible'],
   bad_key: ['usage', 'what was given as an account key cannot be one'],
   key_needed: ['usage', 'an account key is needed, and there is nobody to ask for it'],
-  key_file_open: ['usage', 'everybody on the machine can read the file with the account key or the proxy'],
+  key_file_open: ['usage', 'everybody on the machine can read the file with the key or the proxy'],
   secret_in_arguments: ['usage', 'a key or a password stood on the command line; replace it'],
   ambiguous: ['usage', 'the name means several records; they are listed'],
   no_accounts: ['usage', 'there is no upstream account yet'],
