@@ -51,6 +51,14 @@ export class ClientPresence implements RunningExchange {
     this.#begin(adopt)
   }
 
+  /** The relay has given its answer up for another one: until that begins, clients are looked after here again. */
+  takeBack(): void {
+    this.#begin = () => {}
+    this.#call.response.on('close', this.#onClose)
+    this.#gateway.running.add(this)
+    if (this.#call.response.destroyed) this.#onClose()
+  }
+
   /** From here on it makes no difference to the tries whether the client is there. */
   ignore(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)

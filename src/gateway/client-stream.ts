@@ -163,6 +163,14 @@ export class ClientStream {
     return null
   }
 
+  /** The client gets nothing of this stream. */
+  letGo(): void {
+    const { response } = this.#client
+    response.off('close', this.#onClose)
+    response.off('drain', this.#onDrain)
+    this.#recording?.drop()
+  }
+
   /** Ends a client that takes nothing. */
   drop(): void {
     this.#client.response.destroy()

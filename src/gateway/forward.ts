@@ -16,7 +16,7 @@ import type { Gateway } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
 import { noteBegan, type Route } from './route.ts'
 import { continuesThread } from './scalars.ts'
-import { type Seeker, seek, whoCouldServe } from './seek.ts'
+import { type Seeker, seek, seekNow, whoCouldServe } from './seek.ts'
 import { targetOf } from './target.ts'
 
 /** What is sent, and what the choice of accounts needs to know of it. */
@@ -143,6 +143,14 @@ function patienceMs({ policy }: Gateway, call: Pick<Forwarding, 'clientTimeoutMs
   return Math.min(call.clientTimeoutMs ?? Number.POSITIVE_INFINITY, policy.answerBeginsMs)
 }
 
+/** Where a request goes first. */
+export interface Departing {
+  readonly seeker: Seeker
+  readonly first: Slot
+  /** How the try before ended, whose answer broke off after its beginning. */
+  readonly broke?: AttemptOutcome
+}
+
 /**
  * Sends a request to `first` and, while nothing has reached the client, to further accounts. Health learns
  * from every end. Throws `GatewayError` when no account could serve; the slots are then free again.
@@ -150,7 +158,7 @@ function patienceMs({ policy }: Gateway, call: Pick<Forwarding, 'clientTimeoutMs
 export async function forward(
   gateway: Gateway,
   want: Forwarding,
-  { seeker, first }: { readonly seeker: Seeker; readonly first: Slot },
+  { seeker, first, broke }: Departing,
   callOff: CallOff,
 ): Promise<Forwarded> {
   const { tried, route } = seeker
@@ -161,9 +169,11 @@ export async function forward(
     sentAtMs: number
   }[] = []
   const seen: { outcome: AttemptOutcome; timedOut: boolean }[] = []
+  if (broke === undefined) retries.noteRequest(gateway.clock.monotonicMs())
+  else seen.push({ outcome: broke, timedOut: false })
   const { answerBeginsMs } = gateway.policy
-  let ambiguous = 0
-  retries.noteRequest(gateway.clock.monotonicMs())
+  // What had begun has been billed.
+  let ambiguous = seen.length
   let slot: Slot | null = first
   let isSpent = false
 
@@ -274,6 +284,24 @@ export async function forward(
   throw allFailed(whoCouldServe(gateway, seeker), seen, { waitedMs, isSpent })
 }
 
+/**
+ * The slot for one more try of what had begun upstream and broke off before its client got anything of it: its last
+ * attempt. Null where that may not be sent again, or nobody can serve at once.
+ */
+export function takeElsewhere(
+  gateway: Gateway,
+  { resend, attempts }: Pick<Forwarding, 'resend' | 'attempts'>,
+  seeker: Seeker,
+): Slot | null {
+  const { policy, routing, clock } = gateway
+  const isSecond = attempts
+    .slice(0, -1)
+    .some(({ outcome, httpStatus }) => mayBeBilled({ kind: outcome, httpStatus }))
+  if (resend !== 'free' || isSecond || seeker.tried.size >= policy.maxAttempts) return null
+  seeker.again = null
+  return routing.retries.take(clock.monotonicMs()) ? seekNow(gateway, seeker) : null
+}
+
 /** The try was called off: the client is gone, or the daemon stops. */
 export class CalledOff extends Error {
   override readonly name = 'CalledOff'
@@ -340,7 +368,13 @@ function mayResend(rule: ResendRule, outcome: AttemptOutcome, ambiguous: number)
 }
 
 /** Upstream was at work on it: it broke, or its stream began with an error that names the request. */
-function mayBeBilled({ kind, httpStatus }: AttemptOutcome): boolean {
+function mayBeBilled({
+  kind,
+  httpStatus,
+}: {
+  readonly kind: string
+  readonly httpStatus: number | null
+}): boolean {
   return kind === 'server_error' || (kind === 'client_fault' && (httpStatus ?? 0) < 400)
 }
 

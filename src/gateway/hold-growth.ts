@@ -77,6 +77,11 @@ export class HoldGrowth {
     return this.#noRoom !== null
   }
 
+  /** Nothing is asked for, and nothing was refused: the hold is as the meter knows it. */
+  get isQuiet(): boolean {
+    return this.#asked === null && this.#noRoom === null
+  }
+
   /** `message_start` is here. */
   started(): void {
     const targetMicro = this.#meter.started(this.#tap.usage())

@@ -8,16 +8,17 @@ import type { ClientSide } from './client-side.ts'
 import { EarlyPings } from './early-pings.ts'
 import type { Call, Exchange } from './exchange.ts'
 import { beginExchange } from './exchange.ts'
-import type { CallOff, Forwarded, Forwarding } from './forward.ts'
-import { CalledOff, forward, resendRule, seekerOf, takeAccount } from './forward.ts'
+import type { CallOff, Departing, Forwarded, Forwarding } from './forward.ts'
+import { CalledOff, forward, resendRule, seekerOf, takeAccount, takeElsewhere } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { holdCredit, meterOf, needOf } from './hold.ts'
+import { holdAnew } from './hold-anew.ts'
 import { admitModels, inspectBody, namedModel } from './inspect-body.ts'
 import { joinRun } from './join.ts'
 import { cannotBegin } from './no-money.ts'
 import { isStreamed, type ReadyRequest } from './ready-request.ts'
 import { closeAfterFailure } from './refusals.ts'
-import { startRelay } from './relay.ts'
+import { type AnotherTry, type RelayContext, startRelay } from './relay.ts'
 import { withRepairs } from './repair.ts'
 import { earlyHead, relayedHead } from './reply-head.ts'
 import { nextRoundOf } from './rounds.ts'
@@ -64,33 +65,12 @@ export async function runInference(
     presence.of(exchange)
 
     // 4. hold: an account's slot, then what it may cost, durably, before anything leaves.
-    const { callOff } = presence
-    const found = await hold(gateway, exchange, callOff, early)
+    let departing: Departing | null = await hold(gateway, exchange, presence.callOff, early)
     early?.allow()
 
-    // 5. forward: one account after another, while nothing has reached the client.
-    const forwarding = forwardingOf(gateway, exchange)
-    const { forwarded, body: sent } = await withRepairs(
-      exchange,
-      await forward(gateway, forwarding, found, callOff),
-      async (body, { account }) => {
-        const first = gateway.pool.take(account.id, forwarding)
-        if (first === null) return null
-        return forward(gateway, { ...forwarding, body }, { ...found, first }, callOff)
-      },
-    )
-    exchange.accountId = forwarded.account.account.id
-
-    // 6. relay and 7. settle: the last byte waits for the settlement.
-    if (forwarded.kind === 'stream')
-      await relay(gateway, exchange, forwarded, { client, presence, sent, early })
-    else {
-      presence.ignore()
-      early?.end()
-      const { run } = presence
-      const { ownHeaders } = client
-      await giveWholeAnswer(gateway, exchange, forwarded, { run, ownHeaders })
-    }
+    // 5. to 7.; once more for an answer that broke off before its client got anything of it.
+    while (departing !== null)
+      departing = await serve(gateway, exchange, departing, { client, presence, early })
   } catch (thrown) {
     const isStopped = thrown instanceof CalledOff && presence.isStopped
     const error = isStopped ? new GatewayError('draining', { retryAfterMs: 3_000 }) : thrown
@@ -114,6 +94,57 @@ function earlyPingsOf(
   if (policy.earlyPingMs === null || !isStreamed(ready)) return null
   const head = () => earlyHead(call, [...ownHeaders(), ...(ready.format?.headers ?? [])])
   return new EarlyPings({ call, clock, everyMs: policy.earlyPingMs, head })
+}
+
+/** What an answer is given to. */
+interface Receiver {
+  readonly client: ClientSide
+  readonly presence: ClientPresence
+  readonly early: EarlyPings | null
+}
+
+/** Forwards, relays and settles; answers where to go with another try, where the client has got nothing. */
+async function serve(
+  gateway: Gateway,
+  exchange: Exchange,
+  departing: Departing,
+  receiver: Receiver,
+): Promise<Departing | null> {
+  const { client, presence, early } = receiver
+  const { callOff } = presence
+
+  // 5. forward: one account after another, while nothing has reached the client.
+  const forwarding = forwardingOf(gateway, exchange)
+  const { forwarded, body: sent } = await withRepairs(
+    exchange,
+    await forward(gateway, forwarding, departing, callOff),
+    async (body, { account }) => {
+      const first = gateway.pool.take(account.id, forwarding)
+      if (first === null) return null
+      return forward(gateway, { ...forwarding, body }, { ...departing, first }, callOff)
+    },
+  )
+  exchange.accountId = forwarded.account.account.id
+
+  // 6. relay and 7. settle: the last byte waits for the settlement.
+  if (forwarded.kind === 'stream') {
+    const mayGoElsewhere = departing.broke === undefined && !isStreamed(exchange)
+    const elsewhere = () => takeElsewhere(gateway, forwarding, departing.seeker)
+    const another = await relay(gateway, exchange, forwarded, {
+      ...receiver,
+      sent,
+      elsewhere: mayGoElsewhere ? elsewhere : null,
+    })
+    if (another === null) return null
+    presence.takeBack()
+    await holdAnew(gateway, exchange, another)
+    return { ...departing, ...another }
+  }
+  presence.ignore()
+  early?.end()
+  const { run } = presence
+  await giveWholeAnswer(gateway, exchange, forwarded, { run, ownHeaders: client.ownHeaders })
+  return null
 }
 
 /** Takes an account's slot and opens the hold. */
@@ -226,13 +257,10 @@ async function relay(
     presence,
     sent,
     early,
-  }: {
-    readonly client: ClientSide
-    readonly presence: ClientPresence
-    readonly sent: Uint8Array
-    readonly early: EarlyPings | null
-  },
-): Promise<void> {
+    sent,
+    elsewhere,
+  }: Receiver & { readonly sent: Uint8Array; readonly elsewhere: RelayContext['elsewhere'] },
+): Promise<AnotherTry | null> {
   const { call } = exchange
   exchange.upstreamRequestId = forwarded.stream.upstreamRequestId
   const running = startRelay({
@@ -247,6 +275,7 @@ async function relay(
       writeHead(head) {
         exchange.firstByteMs = gateway.clock.monotonicMs()
         early?.end()
+    elsewhere,
         if (call.response.headersSent) return
         const ours = [...client.ownHeaders(), ...(exchange.format?.headers ?? [])]
         call.response.writeHead(head.status, relayedHead(call, head, ours))
@@ -255,5 +284,5 @@ async function relay(
     },
   })
   presence.hand(running.adopt)
-  await running.done
+  return running.done
 }

@@ -23,7 +23,7 @@ export interface ClientFormat {
   readonly stream: boolean
   /** What the head of the answer tells of the translation, flat. */
   readonly headers: readonly string[]
-  /** Begins the answer, and lets go of the request: to be called once. */
+  /** Begins the answer. Of a stream it lets go of the request: to be called once. */
   readonly openAnswer: (about: AnswerContext) => AnswerTranslator
 }
 

@@ -1,6 +1,8 @@
+import type { AttemptOutcome } from '../core/attempt-outcome.ts'
 import { GatewayError } from '../core/errors.ts'
 import type { Usage } from '../core/usage.ts'
 import type { WireError } from '../dialects/dialect.ts'
+import type { Slot } from '../pool/pool.ts'
 import { Absence } from './absence.ts'
 import type { AnswerWriter } from './answer-writer.ts'
 import type { AttemptEnd, ChunkPart, LiveStream, StreamSink } from './attempt.ts'
@@ -17,7 +19,7 @@ import type { AbandonedRun, Joined } from './runs.ts'
 import type { Closed } from './settle.ts'
 import { StreamAttempt } from './stream-attempt.ts'
 import { StreamBrake } from './stream-brake.ts'
-import { settleCut, settleEnded } from './stream-end.ts'
+import { noteLost, settleCut, settleEnded } from './stream-end.ts'
 import { cutStreamUsage } from './stream-usage.ts'
 import { brokenOff, headOf, writerOf } from './writer-of.ts'
 
@@ -34,16 +36,27 @@ export interface RelayContext {
   readonly run: AbandonedRun | null
   /** An error as the dialects render it. */
   readonly describe: (error: GatewayError) => WireError
+  /**
+   * The slot for another try of an answer that breaks off before anything has reached its client; null where
+   * there is none, or may be none.
+   */
+  readonly elsewhere: (() => Slot | null) | null
   /** Goes on where upstream pauses; null: the client does. */
   readonly nextRound: NextRound | null
 }
 
 /** Passes a stream to its client and settles it. */
 export interface RunningRelay {
-  /** Resolves when both are done. */
-  readonly done: Promise<void>
+  /** Resolves when both are done; with something, when its client got nothing and it is to be tried once more. */
+  readonly done: Promise<AnotherTry | null>
   /** Gives the answer to a client that comes later; null when it cannot have all of it. */
   readonly adopt: (client: StreamClient) => Promise<Joined> | null
+}
+
+/** An answer that its relay has given up, for another one. */
+export interface AnotherTry {
+  readonly first: Slot
+  readonly broke: AttemptOutcome
 }
 
 export function startRelay(context: RelayContext): RunningRelay {
@@ -67,7 +80,8 @@ class Relay implements StreamSink, RunningExchange {
   readonly #growth: HoldGrowth | null
   readonly #rounds: Rounds
   readonly #startedMs: number
-  #done: () => void = () => {}
+  readonly #takeElsewhere: RelayContext['elsewhere']
+  #done: (another: AnotherTry | null) => void = () => {}
   #hasBegun = false
   #isClosing = false
   #hasUpstreamEnded = false
@@ -81,6 +95,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#exchange = exchange
     this.#stream = forwarded.stream
     this.#rounds = new Rounds(context.nextRound, (end) => this.#continued(end))
+    this.#takeElsewhere = context.elsewhere
     this.#brake = new StreamBrake(forwarded.stream)
     this.#attempt = new StreamAttempt(gateway, exchange, forwarded)
     this.#startedMs = gateway.clock.monotonicMs()
@@ -99,8 +114,8 @@ class Relay implements StreamSink, RunningExchange {
     this.#growth = this.#growthOf(exchange)
   }
 
-  run(): Promise<void> {
-    const done = new Promise<void>((resolve) => {
+  run(): Promise<AnotherTry | null> {
+    const done = new Promise<AnotherTry | null>((resolve) => {
       this.#done = resolve
     })
     this.#gateway.running.add(this)
@@ -148,8 +163,10 @@ class Relay implements StreamSink, RunningExchange {
       return
     }
     const error = this.#stream.tap.errorEvent
-    this.#attempt.failed(error, reason)
-    if (error !== null) this.#interrupt(error.type, null)
+    const broke = this.#attempt.failed(error, reason)
+    const first = this.#elsewhere()
+    if (first !== null) this.#giveUp({ first, broke })
+    else if (error !== null) this.#interrupt(error.type, null)
     else this.#interrupt('upstream_interrupted', () => brokenOff(this.#exchange, reason))
   }
 
@@ -176,6 +193,23 @@ class Relay implements StreamSink, RunningExchange {
     this.#writer.tick(nowMs)
     this.#growth?.check()
     this.#attempt.noteProgress()
+  }
+
+  /** Where it can be tried once more; null as soon as anybody had anything of it. */
+  #elsewhere(): Slot | null {
+    if (this.#takeElsewhere === null || this.#client.isGone) return null
+    return this.#growth === null || this.#growth.isQuiet ? this.#takeElsewhere() : null
+  }
+
+  /** Upstream's bill for it is ours; the hold stays open, for the other try. */
+  #giveUp(another: AnotherTry): void {
+    this.#close()
+    this.#isFinished = true
+    noteLost(this.#gateway, this.#exchange, this.#stream.tap)
+    this.#stream.abort()
+    this.#gateway.running.delete(this)
+    this.#client.letGo()
+    this.#done(another)
   }
 
   #clientOf({ gateway, exchange, forwarded, client }: RelayContext): ClientStream {
@@ -340,7 +374,7 @@ class Relay implements StreamSink, RunningExchange {
     const balanceMicro = this.#settled?.balanceMicro ?? null
     const isKept = body !== null && this.#isWhole && status === 200
     this.#absence.leave(isKept ? { status, headers, accountId, body, balanceMicro } : null)
-    this.#done()
+    this.#done(null)
   }
 
   #nowMs(): number {

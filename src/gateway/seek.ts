@@ -63,6 +63,15 @@ export async function seek(
   return waitInLine(gateway, seeker, decision, line.onWait)
 }
 
+/** The slot of an account that can serve at once, for a try that nobody waits in line for; null where none can. */
+export function seekNow(gateway: Gateway, seeker: Seeker): Slot | null {
+  const { room } = gateway.routing
+  const decision = decide(gateway, seeker)
+  if (room.size > 0 && room.isAhead(seeker.want.keyId, scopeOf(decision))) return null
+  const taken = take(gateway, seeker, decision)
+  return taken?.kind === 'slot' ? taken.slot : null
+}
+
 /** The last word on who could serve, for whoever is told that none did. */
 export function whoCouldServe(gateway: Gateway, seeker: Seeker): Choice {
   const decision = decide(gateway, { ...seeker, tried: new Set(), again: null })

@@ -1,4 +1,4 @@
-import type { OutcomeKind } from '../core/attempt-outcome.ts'
+import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
 import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
 import type { StreamError } from '../providers/anthropic/stream-tap.ts'
 import { attemptOf } from '../providers/provider.ts'
@@ -51,13 +51,13 @@ export class StreamAttempt {
   }
 
   /** An error event says whose business it is; a stream that only ends is upstream's. */
-  failed(error: StreamError | null, reason: string): void {
-    if (error === null) this.ended('server_error', `stream ${reason}`)
-    else this.ended(outcomeOfErrorEvent(error.type), `stream broke with ${error.type}`)
+  failed(error: StreamError | null, reason: string): AttemptOutcome {
+    if (error === null) return this.ended('server_error', `stream ${reason}`)
+    return this.ended(outcomeOfErrorEvent(error.type), `stream broke with ${error.type}`)
   }
 
   /** Health, the slot and the attempt's line in the receipt. */
-  ended(kind: OutcomeKind, reason: string): void {
+  ended(kind: OutcomeKind, reason: string): AttemptOutcome {
     const { account, slot, stream, sentAtMs, startedMs } = this.#forwarded
     const outcome = {
       kind,
@@ -72,7 +72,7 @@ export class StreamAttempt {
     this.#countTokens(kind)
     slot.release()
     // Its beginning has been told already.
-    if (kind === 'ok') return
+    if (kind === 'ok') return outcome
     const { id: keyId } = call.live.key
     const want = {
       requestId: call.requestId,
@@ -82,6 +82,7 @@ export class StreamAttempt {
       isFast: asksForFast(request.facts),
     }
     observe(this.#gateway, want, account, outcome, sentAtMs)
+    return outcome
   }
 
   /** What the stream took of the account's own tokens per minute, all its rounds together. */

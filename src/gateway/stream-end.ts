@@ -71,6 +71,11 @@ export async function settleCut(
   return { closed, usage }
 }
 
+/** Of a stream that broke off and that nobody gets anything of: its try says what upstream takes for it. */
+export function noteLost(gateway: Gateway, exchange: Exchange, tap: StreamTap): void {
+  noteLoss(exchange, cutStreamUsage(gateway, exchange, tap, gateway.clock.monotonicMs()))
+}
+
 /** What upstream takes for it all the same is written with the try. */
 function noteLoss(exchange: Exchange, usage: Usage): void {
   const { attempts } = exchange

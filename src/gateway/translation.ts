@@ -75,7 +75,8 @@ function translated(
       translator,
       stream: translation.stream,
       headers: noteHeaders(translation),
-      openAnswer: once(translation.openAnswer),
+      // An answer that comes whole may break off and be made once more.
+      openAnswer: translation.stream ? once(translation.openAnswer) : translation.openAnswer,
     },
   }
 }

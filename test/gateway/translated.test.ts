@@ -234,7 +234,7 @@ test('a whole answer that upstream breaks off is no answer, and costs nothing', 
     { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
   ]
   const unended = HELLO.slice(0, -1)
-  const { w } = await scripted(t, [cut, streams(said), streams(unended)])
+  const { w } = await scripted(t, [cut, streams(said), streams(unended)], { accounts: ['one'] })
   const statuses: number[] = []
   for (let i = 0; i < 3; i++) {
     const response = await postOpenAi(w, CHAT, chat())

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { assertClean } from '../support/bills.ts'
+import {
+  answerEvents,
+  eventText,
+  postOpenAi,
+  type ScriptedAnswer,
+  scriptedUpstream,
+  streams,
+  textBlock,
+} from '../support/openai.ts'
+import { type WorldOptions, world } from '../support/world.ts'
+
+const CHAT = '/v1/chat/completions'
+const MODEL = 'claude-sonnet-4-6'
+const BODY = { model: MODEL, messages: [{ role: 'user', content: 'Hello' }] }
+const WHOLE = answerEvents([textBlock('Hel', 'lo')], 'end_turn')
+const BEGUN = WHOLE.slice(0, 4)
+const OVERLOADED = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } }
+
+/** Breaks off in the middle. */
+const cut: ScriptedAnswer = (response) => {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write(eventText(BEGUN))
+  setTimeout(() => response.destroy(), 20)
+}
+const refused: ScriptedAnswer = (response) => response.writeHead(500).end()
+
+/** Accounts that are all this upstream. */
+async function scripted(t: TestContext, answers: readonly ScriptedAnswer[], options = {}) {
+  const upstream = await scriptedUpstream(t, answers)
+  const all: WorldOptions = { account: () => ({ baseUrl: upstream.url }), ...options }
+  return { w: await world(t, all), upstream }
+}
+
+test('a whole answer that breaks off is made by another account, and only that one is paid', async (t) => {
+  const left = streams(BEGUN)
+  const broke = streams([...BEGUN, OVERLOADED])
+  for (const first of [cut, left, broke, streams(WHOLE.slice(0, -1))]) {
+    const { w, upstream } = await scripted(t, [first, streams(WHOLE)])
+    for (const [path, body] of [
+      [CHAT, BODY],
+      ['/v1/responses', { model: MODEL, input: 'Hello' }],
+    ] as const) {
+      // The second request finds an upstream that is well.
+      const response = await postOpenAi(w, path, body)
+      assert.equal(response.status, 200, await response.clone().text())
+      assert.match(await response.text(), /Hello/)
+      const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+      assert.equal(response.headers.get('x-cc-cost-micro'), String(row.costMicro))
+      if (path !== CHAT) continue
+      assert.equal(upstream.requests.length, 2)
+      assert.deepEqual(upstream.requests[0].body, upstream.requests[1].body)
+      assert.deepEqual([row.status, row.httpStatus, row.source], ['complete', 200, 'exact'])
+      const [lost, made] = row.attempts
+      assert.equal(row.attempts.length, 2)
+      assert.notEqual(lost.accountId, made.accountId)
+      assert.equal(row.accountId, made.accountId)
+      assert.equal(response.headers.get('x-cc-account-id'), made.accountId)
+      assert.deepEqual([lost.httpStatus, made.outcome], [200, 'ok'])
+      assert.ok(lost.listCostMicro > 0, 'what upstream takes for it is the operator’s loss')
+      assert.equal((await w.wallet()).balanceMicro, 10_000_000 - row.costMicro)
+      const opened = row.holdSteps[0].amountMicro
+      const again = row.holdSteps.filter(({ amountMicro }) => amountMicro === opened)
+      assert.ok(again.length >= 2, 'the second try began with as much as the first')
+    }
+    await assertClean(w)
+  }
+})
+
+test('it is tried once more, not again and again, and never after another such failure', async (t) => {
+  const accounts = ['a', 'b', 'c']
+  for (const answers of [
+    [cut, cut],
+    [refused, cut],
+    [cut, refused],
+  ] as const) {
+    const { w, upstream } = await scripted(t, [...answers, streams(WHOLE)], { accounts })
+    const response = await postOpenAi(w, CHAT, BODY)
+    assert.equal(response.status, 502)
+    assert.notEqual(response.headers.get('x-should-retry'), 'false')
+    await response.text()
+    assert.equal(upstream.requests.length, 2)
+    const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+    assert.deepEqual([row.status, row.httpStatus, row.costMicro], ['rejected', 502, 0])
+    const cuts = row.attempts.filter(({ httpStatus }) => httpStatus === 200)
+    assert.ok(cuts.length > 0 && cuts.every(({ listCostMicro }) => listCostMicro > 0))
+    assert.deepEqual(await w.wallet(), { balanceMicro: 10_000_000, heldMicro: 0 })
+    await assertClean(w)
+  }
+})
+
+test('a stream that has reached its client is never begun anew', async (t) => {
+  const { w, upstream } = await scripted(t, [cut, streams(WHOLE)])
+  const response = await postOpenAi(w, CHAT, { ...BODY, stream: true })
+  assert.match(await response.text(), /"error"/)
+  assert.equal(upstream.requests.length, 1)
+  await assertClean(w)
+})
+
+test('who has no credit for a second try gets the error of the first', async (t) => {
+  const { w, upstream } = await scripted(t, [
+    (response, asked) => {
+      // Meanwhile the wallet is emptied by what else its user does.
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(eventText(BEGUN))
+      void takeAll().then(() => response.destroy())
+      assert.equal(asked.body.stream, true)
+    },
+    streams(WHOLE),
+  ])
+  const takeAll = async () => {
+    // The hold was given back as far as the prompt is exact by now: that part is spent elsewhere.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    const wallet = await w.store.getWallet(w.userId)
+    const amountMicro = -((wallet?.balanceMicro ?? 0) - (wallet?.heldMicro ?? 0))
+    const entry = { id: 'led_01jdq9jw0a0000000000000000', userId: w.userId, amountMicro }
+    await w.store.addCredit(
+      { ...entry, type: 'adjust', ref: null, note: null },
+      { actor: 'test', nowMs: Date.now() },
+    )
+  }
+  const response = await postOpenAi(w, CHAT, BODY)
+  assert.equal(response.status, 502)
+  await response.text()
+  assert.equal(upstream.requests.length, 1)
+  assert.equal((await w.wallet()).heldMicro, 0)
+  await assertClean(w)
+})
+
+test('a client that leaves during the second try leaves no hold behind', async (t) => {
+  const { w, upstream } = await scripted(t, [cut, () => {}])
+  const leaving = new AbortController()
+  const pending = postOpenAi(w, CHAT, BODY, {}, leaving.signal)
+  while (upstream.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  leaving.abort()
+  await assert.rejects(pending)
+  await assertClean(w)
+  assert.equal((await w.wallet()).balanceMicro, 10_000_000)
+  const [row] = (await w.store.listUsage({ limit: 1 })).rows
+  assert.deepEqual([row.httpStatus, row.costMicro, row.attempts.length], [499, 0, 2])
+})
+
+test('a stop ends the second try as it ends the first', async (t) => {
+  const { w, upstream } = await scripted(t, [cut, () => {}])
+  const pending = postOpenAi(w, CHAT, BODY)
+  while (upstream.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  const stopped = w.stop(50)
+  assert.equal((await pending).status, 503)
+  await stopped
+  await assertClean(w)
+})
