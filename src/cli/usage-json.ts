@@ -48,6 +48,7 @@ export function usageJson(row: UsageRow): Json {
         score: one.score,
       })),
       others: choice.others,
+      waited_ms: choice.waitedMs,
     })),
     list_cost_micro:
       row.receipt === null ? null : (row.receipt.listCostMicro ?? row.receipt.costMicro),

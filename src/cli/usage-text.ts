@@ -8,7 +8,7 @@ import type { UsageRow } from '../store/store.ts'
 import { formatCount, formatMs } from './format.ts'
 import { type Clock, labelled } from './labelled.ts'
 import { costText, priceTexts } from './receipt-text.ts'
-import { routingLines } from './routing-text.ts'
+import { isWorthTelling, routingLines } from './routing-text.ts'
 import { attemptText, endLines, shortOutcome } from './usage-end-text.ts'
 
 /** What people call the APIs that records name. */
@@ -46,7 +46,7 @@ function identityLines(row: UsageRow, { calendar, nowMs }: Clock): readonly stri
     ...(firstMs === null ? [] : [`first token ${formatMs(firstMs)}`]),
     `total ${formatMs(row.durationMs)}`,
     // A retry that joined waited for the other's answer: that is no time of the gateway.
-    ...(row.joinedRequestId === null ? [`gateway ${(row.gatewayUs / 1000).toFixed(1)} ms`] : []),
+    ...(row.joinedRequestId === null ? gatewayTexts(row) : []),
   ]
   return [
     `${row.requestId}    ${[status, ...(row.stream ? ['streamed'] : []), `${stamp}${seconds}`].join(' · ')}`,
@@ -56,6 +56,14 @@ function identityLines(row: UsageRow, { calendar, nowMs }: Clock): readonly stri
     ...labelled('Account', account === '' ? [] : [`${account}${upstream}`]),
     ...labelled('Time', [times.join(' · ')]),
   ]
+}
+
+/** The gateway's own time until the first try left, and what of it the request stood in line for an account. */
+function gatewayTexts({ gatewayUs, trail, attempts }: UsageRow): readonly string[] {
+  const waits = trail.map(({ waitedMs }) => waitedMs)
+  const lineMs = attempts.length === 0 ? waits.reduce((sum, ms) => sum + ms, 0) : (waits[0] ?? 0)
+  const own = `gateway ${Math.max(0, gatewayUs / 1000 - lineMs).toFixed(1)} ms`
+  return lineMs < 1 ? [own] : [`in line ${formatMs(lineMs)}`, own]
 }
 
 /** Tokens, the arithmetic of the cost, and what became of the hold and the balance. */
@@ -101,7 +109,7 @@ function attemptTexts(row: UsageRow): readonly string[] {
 
 /** Why it went where it went; one account that was there alone explains itself. */
 function routingTexts({ trail, accountNames }: UsageRow): readonly string[] {
-  if (trail.every(({ candidates, others }) => candidates.length + others < 2)) return []
+  if (!isWorthTelling(trail)) return []
   return routingLines(trail, (id) => accountNames[id] ?? id)
 }
 
@@ -114,13 +122,17 @@ function modelsText(row: UsageRow): string {
 /** `main, after spare answered 529`. */
 function accountText(row: UsageRow): string {
   const name = (id: string) => row.accountNames[id] ?? id
-  const earlier = row.attempts
+  const failures = row.attempts
     .slice(0, -1)
     .map(({ accountId, httpStatus, outcome }) =>
       httpStatus === null
         ? `${name(accountId)}: ${shortOutcome(outcome)}`
         : `${name(accountId)} answered ${httpStatus}`,
     )
+  const earlier = [...new Set(failures)].map((text) => {
+    const times = failures.filter((one) => one === text).length
+    return times === 1 ? text : `${text} ${times === 2 ? 'twice' : `${times} times`}`
+  })
   const last =
     row.accountName ??
     (row.attempts.length > 0 ? name(row.attempts[row.attempts.length - 1].accountId) : '')
