@@ -255,7 +255,6 @@ async function relay(
   {
     client,
     presence,
-    sent,
     early,
     sent,
     elsewhere,
@@ -269,13 +268,13 @@ async function relay(
     forwarded,
     run: presence.run,
     describe: client.describe,
+    elsewhere,
     nextRound: nextRoundOf(gateway, exchange, { body: sent, account: forwarded.account }),
     client: {
       response: call.response,
       writeHead(head) {
         exchange.firstByteMs = gateway.clock.monotonicMs()
         early?.end()
-    elsewhere,
         if (call.response.headersSent) return
         const ours = [...client.ownHeaders(), ...(exchange.format?.headers ?? [])]
         call.response.writeHead(head.status, relayedHead(call, head, ours))
