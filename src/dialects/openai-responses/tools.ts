@@ -11,7 +11,7 @@ import type { JsonObject } from '../openai/json.ts'
 import { isObject, textOf } from '../openai/json.ts'
 import { refuse } from '../openai/refusal.ts'
 import type { ToolDefinition, WantedChoice } from '../openai/tools.ts'
-import type { Block } from '../openai/upstream.ts'
+import type { Block, CacheControl } from '../openai/upstream.ts'
 
 /** A tool of a Responses request; `name` is the flat one, `<namespace>__<ownName>` where it has a namespace. */
 export type ResponsesTool = ToolDefinition & {
@@ -125,10 +125,17 @@ function clientTool(tool: JsonObject, field: string, namespace: string | null): 
   const cacheControl = readMarker(tool, field)
   const common = { name, ownName, namespace, description, field, cacheControl }
   if (isCustom) return { ...common, kind: 'custom', format: definition.format }
-  // A copy: markers over upstream's limit are taken off, and the answer repeats the request.
-  if (isNative) return { ...common, kind: 'native', block: { ...tool } as Block }
+  if (isNative) return { ...common, kind: 'native', block: nativeBlock(tool, name, cacheControl) }
   const strict = optionalBoolean(definition, 'strict', `${field}.`) === true
   return { ...common, kind: 'function', parameters: definition.parameters, strict }
+}
+
+/** A copy: markers over upstream's limit are taken off it, and the answer repeats the request as it came. */
+function nativeBlock(tool: JsonObject, name: string, marker: CacheControl | null): Block {
+  const { cache_control: _control, prompt_cache_breakpoint: _point, ...rest } = tool
+  const block = { ...rest, name } as Block // a tool of Anthropic's shape
+  if (marker !== null) block.cache_control = marker
+  return block
 }
 
 /** The name under which a tool of a namespace goes upstream (and is made to fit there, where it is too long). */

@@ -5,36 +5,37 @@ import { ownHeaders } from '../own-headers.ts'
 import { replyJson } from '../reply.ts'
 import {
   decodedId,
-  mappedModels,
   type NamedModel,
   namedModel,
   namedModels,
+  openAiModels,
 } from './named-models.ts'
 
 const DEFAULT_LIMIT = 20
 const MAX_LIMIT = 1_000
+const LIFECYCLES: readonly string[] = ['active', 'deprecated', 'retired']
 
 /** `GET /v1/models`: the models this key may use, in the shape of the caller's format. */
 export async function serveModels(incoming: Incoming): Promise<void> {
   await identify(incoming)
   if (incoming.dialect.name === 'openai') {
-    const models = [...namedModels(incoming), ...mappedModels(incoming)]
-    reply(incoming, { object: 'list', data: models.map(openAiModel) })
+    reply(incoming, { object: 'list', data: openAiModels(incoming).map(openAiModel) })
   } else reply(incoming, anthropicPage(incoming))
 }
 
 /** `GET /v1/models/{id}`: one of them. */
 export async function serveModel(incoming: Incoming, id: string): Promise<void> {
   await identify(incoming)
-  if (incoming.dialect.name === 'openai')
-    reply(incoming, openAiModel(namedModel(incoming, decodedId(id))))
-  else reply(incoming, anthropicModel(namedModel(incoming, id)))
+  const model = namedModel(incoming, decodedId(id))
+  const isOpenAi = incoming.dialect.name === 'openai'
+  reply(incoming, isOpenAi ? openAiModel(model) : anthropicModel(model))
 }
 
 function anthropicPage(incoming: Incoming) {
   const query = new URLSearchParams((incoming.request.url ?? '').slice(incoming.path.length + 1))
   const limit = limitOf(query.get('limit'))
-  const models = namedModels(incoming)
+  const lifecycles = lifecyclesOf(query)
+  const models = namedModels(incoming).filter(({ row }) => lifecycles.includes(row.status))
   const afterId = query.get('after_id')
   const beforeId = query.get('before_id')
   let start = 0
@@ -84,6 +85,19 @@ function openAiModel({ id, row }: NamedModel) {
     context_window: row.contextWindow,
     max_output_tokens: row.maxOutput,
   }
+}
+
+/** The stages of life that were asked for, each of them in a parameter of its own; all where none was. */
+function lifecyclesOf(query: URLSearchParams): readonly string[] {
+  const asked = [...query.getAll('lifecycle'), ...query.getAll('lifecycle[]')]
+  const unknown = asked.find((stage) => !LIFECYCLES.includes(stage))
+  if (unknown !== undefined) {
+    throw new GatewayError('invalid_request', {
+      facts: { field: 'lifecycle', problem: `must be one of ${LIFECYCLES.join(', ')}` },
+      field: 'lifecycle',
+    })
+  }
+  return asked.length === 0 ? LIFECYCLES : asked
 }
 
 function limitOf(text: string | null): number {

@@ -18,21 +18,27 @@ export interface NamedModel {
   readonly row: PriceRow
 }
 
-/** The models that the caller's key may use, our own aliases behind each. */
+/** The models that the caller's key may use and some account serves, our own aliases behind each. */
 export function namedModels(incoming: Incoming): readonly NamedModel[] {
   const { prices } = incoming.context.gateway
   const { arrivedAtMs: atMs } = incoming
   return servedModels(prices, atMs)
-    .filter((row) => isAllowed(incoming, row))
+    .filter((row) => isAllowed(incoming, row) && hasAccount(incoming, row))
     .flatMap((row) => [row.id, ...aliasesOf(prices, row, atMs)].map((id) => ({ id, row })))
 }
 
-/** The names that only clients of OpenAI's formats know, as far as they are names and no globs. */
-export function mappedModels(incoming: Incoming): readonly NamedModel[] {
+/**
+ * The same for clients of OpenAI's formats: with the names that only they know, as far as they are names and
+ * no globs. Where such a name is one of the others, too, it means what it means to them.
+ */
+export function openAiModels(incoming: Incoming): readonly NamedModel[] {
   const { modelMap } = incoming.context.gateway.policy.translation
-  return Object.keys(modelMap)
+  const mapped = Object.keys(modelMap)
     .filter((name) => !name.includes('*'))
     .flatMap((id) => findModel(incoming, id, modelMap[id]) ?? [])
+    .filter(({ row }) => hasAccount(incoming, row))
+  const own = namedModels(incoming).filter(({ id }) => mappedModel(modelMap, id) === id)
+  return [...own, ...mapped]
 }
 
 /** One of the models; aliases of upstream resolve, our own keep their name. Throws `model_not_found`. */
@@ -59,6 +65,11 @@ function findModel(incoming: Incoming, id: string, name: string): NamedModel | n
 function isAllowed({ context, live, arrivedAtMs }: Incoming, row: PriceRow): boolean {
   const patterns = live?.key.models ?? []
   return allowsModel(context.gateway.prices, patterns, row, arrivedAtMs)
+}
+
+/** Whether an account serves the model, though it may rest at the moment. */
+function hasAccount({ context }: Incoming, { id }: PriceRow): boolean {
+  return context.gateway.pool.candidates(id, id).some(({ servesModel }) => servesModel)
 }
 
 /** What stands behind `/v1/models/`, as clients write it; throws 404 where that is no name. */

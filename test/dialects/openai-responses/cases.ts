@@ -428,10 +428,25 @@ export const CASES: readonly Case[] = [
           input_schema: { type: 'object', properties: { city: { type: 'string' } } },
           cache_control: { type: 'ephemeral' },
         },
+        {
+          type: 'namespace',
+          name: 'maps',
+          tools: [
+            {
+              type: 'custom',
+              name: 'route',
+              input_schema: { type: 'object' },
+              prompt_cache_breakpoint: { mode: 'explicit', ttl: '30m' },
+            },
+          ],
+        },
       ],
     }),
     upstream: answerOf(
-      [{ call: 'toolu_1', name: 'get_weather', json: ['{"city":"Bern"}'] }],
+      [
+        { call: 'toolu_1', name: 'get_weather', json: ['{"city":"Bern"}'] },
+        { call: 'toolu_2', name: 'maps__route', json: ['{}'] },
+      ],
       'tool_use',
     ),
   },
