@@ -171,8 +171,11 @@ test('a bound request waits for its account, and is told when that cannot serve'
   const { container, account } = await runCode(w, false)
   const by = { actor: 'test', nowMs: Date.now() }
   await w.store.setCooldown(w.accountIds[account], Date.now() + 700, by)
-  assert.equal((await ask(w, { container })).status, 200)
+  const waited = await ask(w, { container })
+  assert.equal(waited.status, 200)
   assert.equal(w.sandbox.requests.at(-1)?.account, account)
+  const [choice] = (await w.usage(waited.id)).trail
+  assert.ok(choice.because === 'bound' && choice.waitedMs > 100, `${choice.waitedMs} ms in line`)
   await w.store.setCooldown(w.accountIds[account], Date.now() + 600_000, by)
   w.sandbox.forget()
   const { status, text, id } = await ask(w, { container })
@@ -181,7 +184,11 @@ test('a bound request waits for its account, and is told when that cannot serve'
   assert.equal(w.sandbox.requests.length, 0)
   // Rows of refusals are written before the next one that is waited for.
   assert.equal((await ask(w, {})).status, 200)
-  assert.equal((await w.usage(id)).errorCode, 'bound_account_unavailable')
+  const { errorCode, trail } = await w.usage(id)
+  assert.equal(errorCode, 'bound_account_unavailable')
+  assert.equal(trail.length, 1)
+  const states = trail[0].candidates.map(({ state }) => state)
+  assert.deepEqual([trail[0].because, ...states], ['none', 'resting', 'out_of_scope'])
 })
 
 test('a fallback credit token is redeemed where it was given, by whom it was given to', async (t) => {

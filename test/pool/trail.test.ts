@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Candidate } from '../../src/pool/candidate.ts'
+import { select } from '../../src/pool/select.ts'
+import type { Demand } from '../../src/pool/weigh.ts'
+
+function candidate(id: string): Candidate {
+  return {
+    id,
+    priority: 1,
+    weight: 1,
+    inFlight: 0,
+    concurrencyLimit: null,
+    rpmWaitMs: 0,
+    rest: null,
+    servesModel: true,
+    idleMs: 1_000,
+  }
+}
+
+const DEMAND: Demand = {
+  tried: new Set(),
+  again: null,
+  tags: null,
+  bound: null,
+  warm: [
+    { workspace: 'a', tokens: 9_000, at: 3 },
+    { workspace: 'b', tokens: 2_000, at: 1 },
+  ],
+  promptTokens: 10_000,
+  rewriteMicroPerMTok: 5_000_000,
+  waitedMs: 0,
+  longestWaitMs: 0,
+}
+
+test('a warm account that failed the request is told as the one that was left', () => {
+  const candidates = ['a', 'b', 'c'].map(candidate)
+  const leftBy = (...tried: string[]) =>
+    select(candidates, { ...DEMAND, tried: new Set(tried) }, () => 0).trail.left
+  assert.equal(leftBy(), null)
+  assert.deepEqual(leftBy('a'), { accountId: 'a', warmTokens: 9_000, because: 'tried' })
+  assert.deepEqual(leftBy('a', 'b'), { accountId: 'a', warmTokens: 9_000, because: 'tried' })
+  // What is chosen in its place is warmer.
+  assert.equal(leftBy('b'), null)
+  // Nobody was chosen, so nobody was left for another.
+  assert.equal(leftBy('a', 'b', 'c'), null)
+})
