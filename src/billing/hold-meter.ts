@@ -117,6 +117,11 @@ export class HoldMeter {
     return this.#isThin
   }
 
+  /** Upstream has counted the prompt. */
+  get isCounted(): boolean {
+    return this.#terms.input.countedInputTokens !== undefined
+  }
+
   /** Whether any count of the prompt could make the opening hold fit. */
   mayFit(availableMicro: Micro): boolean {
     const { input, models, options } = this.#terms

@@ -10,7 +10,7 @@ import { cannotBegin, limitWindow, type Need, type NoRoom, roomOf } from './no-m
 import { isStreamed } from './ready-request.ts'
 import type { Route } from './route.ts'
 import { continuesThread } from './scalars.ts'
-import { thinOffer } from './thin-offer.ts'
+import { thinElsewhere, thinOffer } from './thin-offer.ts'
 import { historyTokens } from './threads.ts'
 
 /** How large the hold of an exchange has to be: the whole bound, or the first step of an answer that streams. */
@@ -32,17 +32,18 @@ export async function meterOf(gateway: Gateway, exchange: Exchange): Promise<Hol
  * Reserves what the meter says before anything leaves: first by the cheap bound; where the body
  * does not tell its size, or the cheap bound does not fit but a counted one might, upstream's free count
  * is asked once, but not about a thread, of which it would see the news alone. Where the wallet has no room for
- * that either, a thin hold is tried. Throws `insufficient_credit` or `key_spend_limit` with what is needed, what
- * is there and what would fit.
+ * that either, a thin hold is tried; `elsewhere` when it may only be had where the prompt is warm, to which the route
+ * is bound then. Throws `insufficient_credit` or `key_spend_limit` with what is needed, what is there and what
+ * would fit.
  */
 export async function holdCredit(
   gateway: Gateway,
   exchange: Exchange,
   meter: HoldMeter,
   { account, route }: { readonly account: LiveAccount; readonly route: Route },
-): Promise<void> {
+): Promise<'held' | 'elsewhere'> {
   let sized = meter
-  let isCounted = continuesThread(exchange.request.facts)
+  let isCounted = meter.isCounted || continuesThread(exchange.request.facts)
   const count = async () => {
     isCounted = true
     const tokens = await countTokens(gateway, exchange, account)
@@ -54,9 +55,19 @@ export async function holdCredit(
   let refusal = await tryHold(gateway, exchange, sized, account)
   if (refusal !== null && !isCounted && meter.mayFit(roomOf(refusal)) && (await count()))
     refusal = await tryHold(gateway, exchange, sized, account)
-  if (refusal === null) return
-  const offered = { meter: sized, account, route }
-  if (refusal.kind === 'insufficient_credit' && (await holdThin(gateway, exchange, offered))) return
+  if (refusal === null) {
+    route.thin = null
+    return 'held'
+  }
+  if (refusal.kind === 'insufficient_credit') {
+    const offered = { meter: sized, account, route }
+    if (await holdThin(gateway, exchange, offered)) return 'held'
+    const bond = thinElsewhere(gateway, exchange, { meter: sized, route, refusal })
+    if (bond !== null) {
+      route.thin = bond
+      return 'elsewhere'
+    }
+  }
   throw cannotBegin(gateway, exchange, needOf(sized, roomOf(refusal)), refusal)
 }
 

@@ -159,20 +159,27 @@ async function hold(
   const meter = await meterOf(gateway, exchange)
   exchange.meter = meter
   const seeker = seekerOf(gateway, wantOf(exchange), route, call)
-  const first = await takeAccountOrSayWhatIsMissing(gateway, exchange, seeker, {
-    callOff,
-    inLine: () => early?.allow(),
-  })
-  early?.forbid()
-  reserve(gateway, exchange, first.live.account.id)
-  try {
-    await holdCredit(gateway, exchange, meter, { account: first.live, route })
-  } catch (error) {
-    first.cancel()
-    gateway.caps.release(call.requestId)
-    throw error
+  for (;;) {
+    const first = await takeAccountOrSayWhatIsMissing(gateway, exchange, seeker, {
+      callOff,
+      inLine: () => early?.allow(),
+    })
+    early?.forbid()
+    const account = first.live
+    reserve(gateway, exchange, account.account.id)
+    let held: 'held' | 'elsewhere' = 'elsewhere'
+    try {
+      held = await holdCredit(gateway, exchange, exchange.meter ?? meter, { account, route })
+    } finally {
+      if (held !== 'held') {
+        first.cancel()
+        gateway.caps.release(call.requestId)
+      }
+    }
+    if (held === 'held') return { seeker, first }
+    // Nothing went to this account, and where it can be paid for is chosen anew, once.
+    trail.pop()
   }
-  return { seeker, first }
 }
 
 /** Credit is asked before accounts: who could not pay anyway gets 402, not 503, and does not wait for it. */

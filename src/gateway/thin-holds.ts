@@ -8,6 +8,11 @@ export class ThinHolds {
   /** By user, the request that has the place. */
   readonly #holders = new Map<string, string>()
 
+  /** Whether the wallet has no thin hold open now. */
+  isFree({ live }: Call): boolean {
+    return !this.#holders.has(live.key.userId)
+  }
+
   /** Takes the wallet's place; false: another request has it. */
   take(call: Call): boolean {
     const { userId } = call.live.key

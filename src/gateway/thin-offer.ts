@@ -21,14 +21,25 @@ export function thinOffer(
   exchange: Exchange,
   { meter, account, route }: { meter: HoldMeter; account: LiveAccount; route: Route },
 ): ThinOffer | null {
-  if (exchange.call.live.key.spendLimit !== null) return null
   const workspace = workspaceOf(gateway, account.account.id)
-  const prefix = ownPrefix(gateway, route, workspace)
-  if (prefix === null) return null
-  const { sizes } = route.prompt
-  const bytesAfter = (sizes.at(-1) ?? 0) - sizes[prefix.at]
-  const thin = meter.thin({ tokens: prefix.tokens, bytesAfter })
-  return thin === null ? null : { meter: thin, bond: { workspace, at: prefix.at } }
+  return offerIn(gateway, exchange, { meter, route, workspace })
+}
+
+/**
+ * Where the wallet has room for a thin hold, when that is not at the account whose slot the request has: warm accounts
+ * are left when they are busy. null: nowhere, or the request comes from there.
+ */
+export function thinElsewhere(
+  gateway: Gateway,
+  exchange: Exchange,
+  so: { meter: HoldMeter; route: Route; refusal: { availableMicro: Micro } },
+): ThinBond | null {
+  if (so.route.thin !== null || !gateway.thinHolds.isFree(exchange.call)) return null
+  for (const { workspace } of so.route.warmth.warm) {
+    const offer = offerIn(gateway, exchange, { ...so, workspace })
+    if (offer !== null && offer.meter.openMicro <= so.refusal.availableMicro) return offer.bond
+  }
+  return null
 }
 
 /** Whether a thin hold may be had somewhere, with so much available, so that waiting for an account makes sense. */
@@ -41,4 +52,18 @@ export function mayBeThin(
   if (meter === null || call.live.key.spendLimit !== null) return false
   if (meter.growsInRounds || !meter.mayFit(availableMicro)) return false
   return route.warmth.warm.some(({ workspace }) => ownPrefix(gateway, route, workspace) !== null)
+}
+
+function offerIn(
+  gateway: Gateway,
+  { call }: Exchange,
+  { meter, route, workspace }: { meter: HoldMeter; route: Route; workspace: string },
+): ThinOffer | null {
+  if (call.live.key.spendLimit !== null) return null
+  const prefix = ownPrefix(gateway, route, workspace)
+  if (prefix === null) return null
+  const { sizes } = route.prompt
+  const bytesAfter = (sizes.at(-1) ?? 0) - sizes[prefix.at]
+  const thin = meter.thin({ tokens: prefix.tokens, bytesAfter })
+  return thin === null ? null : { meter: thin, bond: { workspace, at: prefix.at } }
 }

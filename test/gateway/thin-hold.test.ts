@@ -65,7 +65,11 @@ function asked(w: World): readonly (string | null)[] {
 }
 
 async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await new Promise((resolve) => setTimeout(resolve, 2))
+  const lastMs = Date.now() + 10_000
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < lastMs, 'it never came')
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
 }
 
 test('a cached conversation goes on until its small wallet is nearly empty, a restart between', async (t) => {
@@ -214,5 +218,35 @@ test('who has enough for a warm prompt alone waits in line for its account', asy
   await until(() => asked(w).length > 0)
   assert.equal((await talk()).status, 200)
   assert.equal((await slow).status, 200)
+  await assertClean(w)
+})
+
+test('who can pay where the prompt is warm alone goes there, however busy it is', async (t) => {
+  const w = await world(t, { accounts: ['one', 'two'], creditMicro: 1_000_000 })
+  const talk = await warmAndPoor(w)
+  await talk()
+  const [home] = asked(w)
+  const bob = await w.newKey('bob', 'k', { creditMicro: 100_000_000 })
+  const slow = Array.from({ length: 8 }, () =>
+    talk({ 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=600' }),
+  )
+  await until(() => asked(w).length === 9)
+  assert.deepEqual(new Set(asked(w)), new Set([home]))
+  const { status, id } = await talk()
+  assert.equal(status, 200)
+  assert.equal(asked(w).at(-1), home)
+  const { trail, holdSteps } = await w.usage(id)
+  assert.ok((holdSteps[0]?.thinRiskMicro ?? 0) > 0)
+  assert.deepEqual(
+    trail.map(({ bound }) => bound?.scope),
+    ['workspace'],
+  )
+  for (const { status } of await Promise.all(slow)) assert.equal(status, 200)
+
+  // Where that account rests for long, the client is told to come again, and not to pay.
+  w.sandbox.setFault(home ?? '', 'status=429,retry_after=40', { times: 1 })
+  assert.equal((await talk({ 'x-api-key': bob })).status, 200)
+  const later = await talk()
+  assert.deepEqual([later.status, later.code], [429, 'account_rpm_exceeded'])
   await assertClean(w)
 })
