@@ -30,11 +30,13 @@ export interface AccountNotices {
   readonly caps: readonly CapUse[]
   /** When its credential was last seen in use elsewhere, and how much; null: not within a day. */
   readonly foreignUse: Pick<AccountEvent, 'atMs' | 'message'> | null
+  /** How upstream contradicts its cache scope; absent or null: it does not. */
+  readonly cacheScope?: string | null
 }
 
 /** A line for status and monitor: what to see to, and the command that helps. */
 export interface NoticeLine {
-  readonly code: 'account_capped' | 'credential_used_elsewhere'
+  readonly code: 'account_capped' | 'credential_used_elsewhere' | 'cache_scope_differs'
   readonly message: string
   readonly command: string
 }
@@ -99,6 +101,13 @@ export function noticeLines(
       code: 'credential_used_elsewhere',
       message: `${name}: ${notices.foreignUse.message}`,
       command: `ccgate accounts rotate ${name}`,
+    })
+  }
+  if (notices.cacheScope != null) {
+    lines.push({
+      code: 'cache_scope_differs',
+      message: `${name} ${notices.cacheScope}`,
+      command: `ccgate accounts update ${name} --cache-scope …`,
     })
   }
   return lines

@@ -1,17 +1,26 @@
 import { NOTICE_KINDS } from '../core/account-notices.ts'
 import { fastPart, isCountPart } from '../core/account-state.ts'
+import { contradictionsOf, contradictionText, workspacesOf } from '../core/cache-scopes.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
+import type { AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
-import { RateWindow } from '../core/window.ts'
 import { WorkingHours } from '../core/working-hours.ts'
-import { contradictionsOf, type WorkspaceName, workspacesOf } from './cache-scopes.ts'
 import type { Candidate } from './candidate.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
 import { isHalfOpen, rests } from './cooldown.ts'
-import { FirstTokenTimes } from './first-token.ts'
 import { ForeignUseWatch } from './foreign-use.ts'
 import { type About, HealthBook, type HealthChanges } from './health-book.ts'
+import {
+  bucketOf,
+  countedBy,
+  type Entry,
+  type LiveAccount,
+  newEntry,
+  organizationOf,
+  ownWaitMs,
+  partsOf,
+  type Taker,
+} from './live-account.ts'
 import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
 import {
@@ -23,28 +32,9 @@ import {
   restUntilOpen,
 } from './rests.ts'
 import { SharedRefusals } from './shared-refusals.ts'
-import { TokenWindow } from './token-window.ts'
 import { type LimitName, type ToldLimit, UpstreamLimits } from './upstream-limits.ts'
 
-/** An account that may serve, with its secrets opened. */
-export interface LiveAccount {
-  readonly account: Account
-  readonly credential: string
-  /** The whole URL of its own outbound proxy; null: the server's. */
-  readonly proxy: string | null
-}
-
-/** Who takes a slot, and for what. */
-export interface Taker {
-  readonly keyId: string
-  readonly model: string
-  /** The part of an account's health that this concerns: the model class, for counts `countPart` of it. */
-  readonly modelClass: string
-  /** It asks for fast mode, which upstream limits apart. */
-  readonly isFast?: boolean
-  /** About how many tokens of it limits will count: without what is cached. */
-  readonly inputTokens?: number
-}
+export type { LiveAccount, Taker } from './live-account.ts'
 
 /** A place in an account that one attempt has. `release` or `cancel` it, once; more calls change nothing. */
 export interface Slot {
@@ -59,24 +49,6 @@ export interface Slot {
   ended(tokens: number): void
   /** The attempt never left: its part of the account's RPM goes back as well. */
   cancel(): void
-}
-
-interface Entry {
-  live: LiveAccount
-  readonly window: RateWindow
-  readonly tokens: TokenWindow
-  readonly firstToken: FirstTokenTimes
-  hours: WorkingHours | null
-  /** In whose prompt cache it reads and writes. */
-  workspace: WorkspaceName
-  /** The workspace that contradicts its cache scope, once people were told so. */
-  contradicts: string | null
-  inFlight: number
-  /** On the monotonic clock. */
-  lastUsedMs: number
-  /** Attempts that find out whether a part that rested is well again, by part. */
-  readonly trials: Map<string, number>
-  headroom: HeadroomRow | null
 }
 
 /** What a request asks of its account beside the model. */
@@ -374,17 +346,18 @@ export class Pool {
     this.#tellRoom()
   }
 
-  /** Accounts for people: `resting` where any part of one rests, the free count aside. */
+  /** Accounts for people: `resting` where any part of one rests, the free count aside, or it is closed. */
   counts(): { healthy: number; resting: number; disabled: number } {
     const nowMs = this.#book.nowMs()
     const counts = { healthy: 0, resting: 0, disabled: 0 }
-    for (const { live } of this.#entries.values()) {
+    for (const { live, hours } of this.#entries.values()) {
       const parts = this.#book.partsOf(live.account.id)
+      const isClosed = hours !== null && hours.opensInMs(nowMs) > 0
       const isResting = [...parts].some(
         ([part, health]) => !isCountPart(part) && rests(health, nowMs),
       )
       if (live.account.disabledAtMs !== null) counts.disabled++
-      else if (isResting || restByPerson(live.account, nowMs) !== null) counts.resting++
+      else if (isResting || isClosed || restByPerson(live.account, nowMs) !== null) counts.resting++
       else counts.healthy++
     }
     return counts
@@ -433,11 +406,12 @@ export class Pool {
       entry.workspace = now
       if (now.certainty > before.certainty) this.#onLearned('workspace', before.name, now.name)
     }
-    for (const { id, cacheScope, told, others } of contradictionsOf(members)) {
+    for (const contradiction of contradictionsOf(members)) {
+      const { id } = contradiction
       const entry = this.#entries.get(id)
-      if (entry === undefined || entry.contradicts === `${cacheScope} ${told}`) continue
-      entry.contradicts = `${cacheScope} ${told}`
-      const message = `is in workspace ${told}, others of cache scope ${cacheScope} are in ${others}`
+      const message = contradictionText(contradiction)
+      if (entry === undefined || entry.contradicts === message) continue
+      entry.contradicts = message
       this.note({ accountId: id, kind: NOTICE_KINDS.cacheScope, message, requestId: null })
     }
   }
@@ -463,52 +437,4 @@ export class Pool {
     for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 0) + 1)
     return trials
   }
-}
-
-function newEntry(live: LiveAccount): Entry {
-  return {
-    live,
-    window: new RateWindow(),
-    tokens: new TokenWindow(),
-    firstToken: new FirstTokenTimes(),
-    hours: null,
-    workspace: { name: live.account.id, certainty: 0 },
-    contradicts: null,
-    inFlight: 0,
-    lastUsedMs: Number.NEGATIVE_INFINITY,
-    trials: new Map(),
-    headroom: null,
-  }
-}
-
-/** The parts of an account's health that a request concerns. */
-function partsOf({ model, modelClass, isFast }: Omit<Taker, 'keyId'>): readonly string[] {
-  const parts = model === modelClass ? ['', model] : ['', modelClass, model]
-  return isFast === true ? [...parts, fastPart(modelClass)] : parts
-}
-
-/** Until its own limits per minute let one more through. */
-function ownWaitMs({ live: { account }, window, tokens }: Entry, nowMs: number): number {
-  const { rpmLimit, tpmLimit } = account
-  const rpmMs = rpmLimit === null ? 0 : window.waitMs(rpmLimit, nowMs)
-  return tpmLimit === null ? rpmMs : Math.max(rpmMs, tokens.waitMs(tpmLimit, nowMs))
-}
-
-/** Sets to how many tokens of the account's TPM one attempt comes; the last word counts. */
-function countedBy(window: TokenWindow, limit: number | null) {
-  let taken = 0
-  return (tokens: number, nowMs: number) => {
-    if (limit === null) return
-    window.take(tokens - taken, limit, nowMs)
-    taken = tokens
-  }
-}
-
-/** Accounts of one organisation share its limits; one that has not told which it is has its own. */
-function organizationOf({ live, headroom }: Entry): string {
-  return headroom?.organizationId ?? live.account.id
-}
-
-function bucketOf(entry: Entry, part: string): string {
-  return `${organizationOf(entry)} ${part}`
 }

@@ -1,7 +1,6 @@
 import type { Account } from '../core/model.ts'
 import type { Rest } from './candidate.ts'
-import { isHalfOpen, isSoft, rests } from './cooldown.ts'
-import type { HealthParts } from './health-book.ts'
+import { type Health, isHalfOpen, isSoft, rests } from './cooldown.ts'
 
 /** While one request finds out whether an account is well again, others look again after so long. */
 const TRIAL_MS = 1_000
@@ -11,7 +10,7 @@ const TRIAL_MS = 1_000
  * are the attempts that find out whether a part is well again.
  */
 export function restOfParts(
-  parts: HealthParts,
+  parts: ReadonlyMap<string, Health>,
   trials: ReadonlyMap<string, number>,
   wanted: readonly string[],
   nowMs: number,

@@ -136,14 +136,13 @@ function freest(options: readonly Option[]): Option | null {
   let best: Option | null = null
   for (const one of options) {
     if (best === null || one.score < best.score) best = one
-    else if (one.score === best.score && restedOf(one.candidate) > restedOf(best.candidate))
-      best = one
+    else if (one.score === best.score && restedOf(one) > restedOf(best)) best = one
   }
   return best
 }
 
-function restedOf({ idleMs, weight }: Candidate): number {
-  return idleMs * weight
+function restedOf({ candidate, slowness }: Option): number {
+  return (candidate.idleMs * candidate.weight) / slowness
 }
 
 function account(chosen: Option, reasons: Reasons): Decision {

@@ -70,6 +70,8 @@ export interface Option {
   /** Where its warm prefix ends; -1: it has none. */
   readonly warmAt: number
   readonly loadLimit: number
+  /** Its usual time until an answer begins, by that of all: 1 is as usual, at least 0.1. */
+  readonly slowness: number
   readonly score: number
 }
 
@@ -89,7 +91,7 @@ export function weigh(candidates: readonly Candidate[], demand: Demand): readonl
   }
   const usualMs = timed === 0 ? 1 : Math.max(1, firstTokenMs / timed)
   return candidates.map((candidate) => {
-    const speed = (candidate.firstTokenMs ?? usualMs) / usualMs
+    const slowness = Math.max(0.1, (candidate.firstTokenMs ?? usualMs) / usualMs)
     const workspace = scopeIdOf(candidate, 'workspace')
     const warm = demand.warm.find((one) => one.workspace === workspace)
     return {
@@ -99,7 +101,8 @@ export function weigh(candidates: readonly Candidate[], demand: Demand): readonl
       warmTokens: warm?.tokens ?? 0,
       warmAt: warm?.at ?? -1,
       loadLimit: Math.ceil((LOAD_FACTOR * inFlight * candidate.weight) / Math.max(1, weight)),
-      score: (candidate.inFlight / candidate.weight) * Math.max(0.1, speed),
+      slowness,
+      score: (candidate.inFlight / candidate.weight) * slowness,
     }
   })
 }

@@ -4,6 +4,7 @@ import {
   capWindows,
   NOTICE_KINDS,
 } from '../core/account-notices.ts'
+import { contradictionsOf, contradictionText } from '../core/cache-scopes.ts'
 import type { AccountEvent } from '../core/model.ts'
 import type { AccountSummary, Store } from '../store/store.ts'
 
@@ -46,13 +47,22 @@ export async function withNotices<T extends AccountSummary>(
   const costs = isCapped ? (await store.listCosts(windows)).map((list) => new Map(list)) : []
   const of = (events: readonly AccountEvent[], id: string) =>
     events.find(({ accountId }) => accountId === id) ?? null
+  const apart = contradictionsOf(
+    accounts.map(({ id, cacheScope, headroom }) => ({
+      id,
+      cacheScope,
+      told: headroom?.workspaceId ?? null,
+    })),
+  )
   return accounts.map((account) => {
     const { id } = account
+    const contradiction = apart.find((one) => one.id === id)
+    const cacheScope = contradiction === undefined ? null : contradictionText(contradiction)
     const caps = capUsesOf(account, {
       windows,
       costsMicro: windows.map((_, index) => costs[index]?.get(id) ?? 0),
       turnedAway: of(turnedAway, id),
     })
-    return { ...account, notices: { caps, foreignUse: of(foreign, id) } }
+    return { ...account, notices: { caps, foreignUse: of(foreign, id), cacheScope } }
   })
 }

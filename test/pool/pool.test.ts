@@ -24,6 +24,11 @@ function account(id: string, more: Partial<Account> = {}): Account {
     rpmLimit: null,
     concurrencyLimit: null,
     models: ['*'],
+    tpmLimit: null,
+    tags: [],
+    cacheScope: null,
+    hours: null,
+    proxy: null,
     dayCapMicro: null,
     monthCapMicro: null,
     note: null,
@@ -52,7 +57,7 @@ function world(accounts: readonly Account[], stored: readonly HealthRow[] = []) 
   })
   const load = (list: readonly Account[], rows: readonly HealthRow[] = []) =>
     pool.reload(
-      list.map((one) => ({ account: one, credential: `secret of ${one.id}` })),
+      list.map((one) => ({ account: one, credential: `secret of ${one.id}`, proxy: null })),
       rows,
     )
   load(accounts, stored)

@@ -125,3 +125,23 @@ test('nobody waits for more than one turn of every other key, and no slot stays 
     { numRuns: 200 },
   )
 })
+
+test('what somebody waits for may change: who then waits for something else stops nobody behind it', () => {
+  const room = new WaitingRoom({ maxPerKey: 32, maxLength: 32 })
+  const served: string[] = []
+  let scope = ''
+  room.join({
+    keyId: 'a',
+    get scope() {
+      return scope
+    },
+    attempt() {
+      scope = 'account warm'
+      return false
+    },
+  })
+  room.join({ keyId: 'a', scope: '', attempt: () => served.push('second') > 0 })
+  assert.equal(room.isAhead('a', ''), true)
+  room.serve()
+  assert.deepEqual([served, room.size, room.isAhead('a', '')], [['second'], 1, false])
+})
