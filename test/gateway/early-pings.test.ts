@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import { EventEmitter, once } from 'node:events'
+import {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http'
 import { describe, type TestContext, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
+import { DIALECTS } from '../../src/dialects/index.ts'
+import { EarlyPings } from '../../src/gateway/early-pings.ts'
 import type { UsageRow } from '../../src/store/store.ts'
 import { assertClean, codeOf, eventsOf } from '../support/bills.ts'
 import {
@@ -434,3 +441,39 @@ describe('early pings', { concurrency: 3 }, () => {
     await assertClean(w)
   })
 })
+
+test('who takes no bytes is sent no more of them until it does', async () => {
+  const { response, written } = heldUp()
+  const pings = new EarlyPings({
+    call: { arrivedMs: 0, dialect: DIALECTS['/v1/messages'], response },
+    clock: { nowMs: () => 0, monotonicMs: () => 0 },
+    everyMs: 1,
+    head: () => [],
+  })
+  pings.allow()
+  await until(() => written.length === 2, 'the head and one ping')
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(written, ['head 200', PING])
+  response.emit('drain')
+  await until(() => written.length === 3, 'another one')
+  pings.end()
+})
+
+/** A client that is full after each write until it is drained. */
+function heldUp() {
+  const written: string[] = []
+  const fake = Object.assign(new EventEmitter(), {
+    destroyed: false,
+    writableNeedDrain: false,
+    writeHead: (status: number) => written.push(`head ${status}`),
+    write(text: string) {
+      written.push(text)
+      fake.writableNeedDrain = true
+      return false
+    },
+  })
+  fake.on('drain', () => {
+    fake.writableNeedDrain = false
+  })
+  return { response: fake as unknown as ServerResponse, written } // what pings use of it
+}
