@@ -46,7 +46,7 @@ export async function seek(
   const { keyId } = seeker.want
   if (room.size > 0) room.serve()
   let decision = decide(gateway, seeker)
-  const isBehind = room.size > 0 && room.isAhead(keyId, scopeOf(decision))
+  const isBehind = room.size > 0 && room.isAhead(keyId, scopeOf(decision, seeker))
   if (!isBehind) {
     const taken = take(gateway, seeker, decision)
     if (taken !== null) return taken
@@ -67,7 +67,7 @@ export async function seek(
 export function seekNow(gateway: Gateway, seeker: Seeker): Slot | null {
   const { room } = gateway.routing
   const decision = decide(gateway, seeker)
-  if (room.size > 0 && room.isAhead(seeker.want.keyId, scopeOf(decision))) return null
+  if (room.size > 0 && room.isAhead(seeker.want.keyId, scopeOf(decision, seeker))) return null
   const taken = take(gateway, seeker, decision)
   return taken?.kind === 'slot' ? taken.slot : null
 }
@@ -112,7 +112,9 @@ function waitInLine(
     }
     const place = routing.room.join({
       keyId: seeker.want.keyId,
-      scope: scopeOf(first),
+      get scope() {
+        return scopeOf(decision, seeker)
+      },
       attempt,
     })
     const look = () => {
@@ -125,6 +127,8 @@ function waitInLine(
       timer = setTimeout(
         () => {
           routing.room.serve()
+          // Others wait for the same warm account: who is behind them looks around itself.
+          if (decision.kind === 'wait' && decision.trail.bound === null) attempt()
           look()
         },
         Math.min(leftMs, (waitOf(decision) ?? leftMs) + EARLY_MS),
@@ -141,7 +145,8 @@ function waitInLine(
 function decide(gateway: Gateway, seeker: Seeker): Decision {
   const { want, route, tried, again, waitedMs } = seeker
   const longest = waitedMs + longestWaitMs(gateway, seeker)
-  const demand = demandOf(gateway, route, { tried, again, waitedMs, longestWaitMs: longest })
+  const { tags } = want
+  const demand = demandOf(gateway, route, { tried, again, tags, waitedMs, longestWaitMs: longest })
   return select(candidatesOf(gateway, want), demand, gateway.routing.random)
 }
 
@@ -193,7 +198,9 @@ function noneOf(decision: Decision): Extract<Choice, { kind: 'none' }> {
   return { kind: 'none', because, retryAfterMs: waitOf(decision) }
 }
 
-/** What it waits for: requests for one and the same are served in their order. */
-function scopeOf({ trail }: Decision): string {
-  return trail.bound === null ? '' : `${trail.bound.scope} ${trail.bound.id}`
+/** What it waits for: requests for one and the same are served in their order, and stop nobody else. */
+function scopeOf({ trail, ...decision }: Decision, { tried }: Seeker): string {
+  if (trail.bound !== null) return `${trail.bound.scope} ${trail.bound.id}`
+  if (decision.kind === 'wait') return `account ${decision.id}`
+  return tried.size === 0 ? '' : `not ${[...tried]}`
 }

@@ -1,7 +1,10 @@
 /** One request that waits for an account. */
 export interface Waiter {
   readonly keyId: string
-  /** Requests of one key and one scope are served in the order of their arrival; '' is no bound. */
+  /**
+   * What it waits for: requests of one key and one scope are served in the order of their arrival; '' is any
+   * account. May change from one attempt to the next.
+   */
   readonly scope: string
   /** Tries to get an account now; true when it got one. Called in turn, never from within itself. */
   readonly attempt: () => boolean
@@ -102,8 +105,9 @@ function firstServed(line: ReadonlySet<Waiter>): Waiter | null {
   const asked = new Set<string>()
   for (const waiter of [...line]) {
     if (asked.has(waiter.scope)) continue
-    asked.add(waiter.scope)
     if (waiter.attempt()) return waiter
+    // As it is now: what it waits for may have become another account.
+    asked.add(waiter.scope)
   }
   return null
 }

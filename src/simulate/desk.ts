@@ -19,7 +19,8 @@ export interface Caller {
 /** Where the next attempt goes, or when to ask again; null: no end is known. */
 export type Pick =
   | { readonly kind: 'account'; readonly id: string; readonly inputTokens?: number }
-  | { readonly kind: 'wait'; readonly forMs: number | null }
+  /** `at`: it waits for that account and no other. */
+  | { readonly kind: 'wait'; readonly forMs: number | null; readonly at?: string }
 
 /** When a choice is made, and what of the caller's patience is used up by then. */
 export interface Moment {
@@ -69,7 +70,7 @@ export class Desk<C extends Caller> {
     const room = this.#room
     if (room.size > 0) room.serve()
     const { pick, candidates } = this.#pick(caller, 0)
-    const isBehind = room.size > 0 && room.isAhead(caller.keyId, caller.scope)
+    const isBehind = room.size > 0 && room.isAhead(caller.keyId, scopeOf(caller, pick))
     if (!isBehind && this.#take(caller, { pick, candidates }, outcome)) return
     const longestMs = this.#options.longestWaitMs - caller.waitedMs
     const neededMs = isBehind ? 0 : (waitOf(pick) ?? Number.POSITIVE_INFINITY)
@@ -100,7 +101,14 @@ export class Desk<C extends Caller> {
       end()
       return this.#take(caller, found, outcome)
     }
-    const place = this.#room.join({ keyId: caller.keyId, scope: caller.scope, attempt })
+    const { keyId } = caller
+    const place = this.#room.join({
+      keyId,
+      get scope() {
+        return scopeOf(caller, pick)
+      },
+      attempt,
+    })
     const look = () => {
       if (isOver) return
       const leftMs = untilMs - agenda.nowMs
@@ -112,6 +120,8 @@ export class Desk<C extends Caller> {
       agenda.add(agenda.nowMs + Math.min(leftMs, (waitOf(pick) ?? leftMs) + EARLY_MS), () => {
         if (isOver) return
         this.#room.serve()
+        // Others wait for the same warm account: who is behind them looks around itself.
+        if (!isOver && pick.kind === 'wait' && pick.at !== undefined) attempt()
         look()
       })
     }
@@ -148,4 +158,11 @@ export class Desk<C extends Caller> {
 
 function waitOf(pick: Pick): number | null {
   return pick.kind === 'wait' ? pick.forMs : 0
+}
+
+/** What it waits for: requests for one and the same are served in their order. */
+function scopeOf({ scope, tried }: Caller, pick: Pick): string {
+  if (scope !== '') return scope
+  if (pick.kind === 'wait' && pick.at !== undefined) return `account ${pick.at}`
+  return tried.size === 0 ? '' : `not ${[...tried]}`
 }

@@ -123,8 +123,9 @@ export function ours(options: OursOptions): Strategy {
       const demand = { tried, again, ...facts, rewriteMicroPerMTok, waitedMs, longestWaitMs }
       const decision = select(candidates, demand, random)
       if (decision.kind === 'account') return { kind: 'account', id: decision.id }
-      const forMs = decision.kind === 'wait' ? decision.forMs : decision.retryAfterMs
-      return { kind: 'wait', forMs }
+      return decision.kind === 'wait'
+        ? { kind: 'wait', forMs: decision.forMs, at: decision.id }
+        : { kind: 'wait', forMs: decision.retryAfterMs }
     },
     sent(candidate, prompting, sentAtMs) {
       const sent: SentPrompt = {

@@ -88,6 +88,53 @@ test('a wait that would be too long is not begun; one for requests per minute en
   assert.deepEqual(told, ['x served 0', 'y away 1'])
 })
 
+test('who waits for the account that knows its prompt does not stop others of its key', async () => {
+  const agenda = new Agenda(START_MS)
+  const pool = new Pool({ clock: agenda.clock, random: () => 0.5, policy: POLICY })
+  const accounts = ['a', 'b'].map((name) => accountOf({ ...PLAN, name }, START_MS))
+  pool.reload(
+    accounts.map((account) => ({ account, credential: '', proxy: null })),
+    [],
+  )
+  const seen: string[] = []
+  // Everybody wants `a`, the first and the third so much that they wait for it.
+  const desk = new Desk<Caller & { readonly name: string }>({
+    agenda,
+    pool,
+    model: 'm',
+    modelClass: 'm',
+    longestWaitMs: 10_000,
+    line: { maxPerKey: 32, maxLength: 64 },
+    pick(candidates, { name }) {
+      const [a, b] = candidates.map(({ inFlight }) => inFlight === 0)
+      if (a) return { kind: 'account', id: 'a' }
+      if (b && name === 'other') return { kind: 'account', id: 'b' }
+      return { kind: 'wait', forMs: 1_000, ...(name === 'other' ? {} : { at: 'a' }) }
+    },
+  })
+  for (const [k, name] of ['warm-1', 'warm-2', 'other', 'warm-3'].entries()) {
+    agenda.add(START_MS + k, () => {
+      const caller = {
+        name,
+        keyId: 'x',
+        scope: '',
+        tried: new Set<string>(),
+        again: null,
+        waitedMs: 0,
+      }
+      desk.seek(caller, {
+        served(slot, { id }) {
+          seen.push(`${name} ${id} ${agenda.nowMs - START_MS}`)
+          agenda.add(agenda.nowMs + 3_000, () => slot.release())
+        },
+        turnedAway: () => seen.push(`${name} away`),
+      })
+    })
+  }
+  await agenda.run()
+  assert.deepEqual(seen, ['warm-1 a 0', 'other b 2', 'warm-2 a 3000', 'warm-3 a 6000'])
+})
+
 test('events happen in the order of their time, and equal ones in the order of their coming', async () => {
   const agenda = new Agenda(START_MS)
   const seen: number[] = []
