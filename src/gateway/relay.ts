@@ -206,6 +206,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#close()
     this.#isFinished = true
     noteLost(this.#gateway, this.#exchange, this.#stream.tap)
+    this.#attempt.noteLost()
     this.#stream.abort()
     this.#gateway.running.delete(this)
     this.#client.letGo()

@@ -1,4 +1,5 @@
 import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
+import { NO_TOKENS, type Usage } from '../core/usage.ts'
 import { outcomeOfErrorEvent } from '../providers/anthropic/classify.ts'
 import type { StreamError } from '../providers/anthropic/stream-tap.ts'
 import { attemptOf } from '../providers/provider.ts'
@@ -35,10 +36,20 @@ export class StreamAttempt {
     if (!stream.tap.started) return
     const nowMs = this.#gateway.clock.monotonicMs()
     const usage = cutStreamUsage(this.#gateway, this.#exchange, stream.tap, nowMs)
-    const { burn, call } = this.#exchange
+    const { burn } = this.#exchange
     if (burn !== null) burn.spent(receiptOf(this.#exchange, usage).costMicro, nowMs)
+    this.#tell(usage)
+  }
+
+  /** Nothing of it will reach anybody: a crash from now on bills nothing of it. */
+  noteLost(): void {
+    this.#tell({ ...this.#forwarded.stream.tap.usage(), tokens: NO_TOKENS })
+  }
+
+  #tell(usage: Usage): void {
+    const { stream } = this.#forwarded
     this.#gateway.store.noteProgress({
-      requestId: call.requestId,
+      requestId: this.#exchange.call.requestId,
       accountId: this.accountId,
       progress: {
         responseModel: usage.model,
@@ -91,7 +102,8 @@ export class StreamAttempt {
     if (account.account.tpmLimit === null) return
     const { tap } = stream
     const nowMs = this.#gateway.clock.monotonicMs()
-    const usage = kind === 'ok' ? tap.usage() : cutStreamUsage(this.#gateway, this.#exchange, tap, nowMs)
+    const usage =
+      kind === 'ok' ? tap.usage() : cutStreamUsage(this.#gateway, this.#exchange, tap, nowMs)
     slot.ended(takenOf(usage.tokens))
   }
 }

@@ -134,6 +134,8 @@ test('a client that leaves during the second try leaves no hold behind', async (
   const leaving = new AbortController()
   const pending = postOpenAi(w, CHAT, BODY, {}, leaving.signal)
   while (upstream.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  const [hold] = await w.store.listOpenHolds()
+  assert.equal(hold.progress?.tokens.input, 0, 'after a crash nothing of the first would be billed')
   leaving.abort()
   await assert.rejects(pending)
   await assertClean(w)
