@@ -14,7 +14,7 @@ import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { createDatabase, openDaemonStore, openStore } from '../../src/store/open.ts'
 import type { NewAccount, NewKey, Store, UsageRow } from '../../src/store/store.ts'
 import { credentialFingerprint, initInstall } from '../../src/vault/install.ts'
-import { credentialPlace, keyDigest } from '../../src/vault/vault.ts'
+import { credentialPlace, keyDigest, proxyPlace } from '../../src/vault/vault.ts'
 
 /** What a test wants of its world; everything has a default that works. */
 export interface WorldOptions {
@@ -24,6 +24,8 @@ export interface WorldOptions {
   readonly accountLimits?: { readonly rpmLimit?: number; readonly concurrencyLimit?: number }
   /** What is special about single accounts. */
   readonly account?: (name: string) => Partial<NewAccount>
+  /** Outbound proxies of accounts by name, as whole URLs. */
+  readonly proxies?: Readonly<Record<string, string>>
   readonly creditMicro?: number
   readonly key?: Partial<NewKey>
   readonly config?: (config: Config) => Config
@@ -91,6 +93,7 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
     const id = makeId('account')
     accountIds[name] = id
     const credential = sandbox.account(name).key
+    const proxy = options.proxies?.[name]
     await store.addAccount(
       {
         id,
@@ -112,7 +115,10 @@ export async function world(t: TestContext, options: WorldOptions = {}): Promise
         tags: [],
         cacheScope: null,
         hours: null,
-        proxy: null,
+        proxy:
+          proxy === undefined
+            ? null
+            : { sealed: install.vault.seal(proxy, proxyPlace(id)), text: 'a proxy' },
         dayCapMicro: null,
         monthCapMicro: null,
         note: null,

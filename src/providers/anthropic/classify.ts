@@ -112,6 +112,16 @@ export function classify(answer: UpstreamAnswer): AttemptOutcome {
   return outcome('client_fault', reason)
 }
 
+/** The buckets that refuse when they are empty; those of a Priority Tier do not. */
+const LIMITING = [
+  'ratelimit-requests',
+  'ratelimit-input-tokens',
+  'ratelimit-output-tokens',
+  'ratelimit-tokens',
+  'fast-input-tokens',
+  'fast-output-tokens',
+]
+
 /**
  * `retry-after-ms`, `retry-after` (seconds or a date), else the reset of whichever bucket is empty; null
  * when nothing usable was said. Never negative, never NaN; the pool caps it.
@@ -125,9 +135,9 @@ export function retryAfterMs(headers: UpstreamAnswer['headers'], nowMs: number):
   const dated = untilDate(text, nowMs)
   if (dated !== null) return dated
   let restMs: number | null = null
-  for (const bucket of ['requests', 'input-tokens', 'output-tokens', 'tokens']) {
-    if (firstHeader(headers, `anthropic-ratelimit-${bucket}-remaining`) !== '0') continue
-    const reset = firstHeader(headers, `anthropic-ratelimit-${bucket}-reset`)
+  for (const bucket of LIMITING) {
+    if (firstHeader(headers, `anthropic-${bucket}-remaining`) !== '0') continue
+    const reset = firstHeader(headers, `anthropic-${bucket}-reset`)
     const untilMs = untilDate(reset, nowMs)
     if (untilMs !== null) restMs = Math.max(restMs ?? 0, untilMs)
   }
