@@ -83,12 +83,14 @@ function limitOf(gateway: Gateway, call: Call, reached: KeyLimitReached): Reache
   }
 }
 
+// What single requests cost has all six decimals, as on receipts; a balance as many as it needs.
+
 /** The 402 of a wallet that cannot pay for what a request may cost. */
 function insufficientCredit(need: Need, availableMicro: Micro) {
   const { requiredMicro, fits } = need
   return new GatewayError('insufficient_credit', {
     facts: {
-      available: formatUsdExact(availableMicro),
+      available: formatUsdFull(availableMicro),
       required: requiredText(need),
       fits: fits === null ? '' : `It would fit with max_tokens ${fits}. `,
     },
@@ -106,7 +108,7 @@ function keySpendLimit(need: Need, limit: ReachedLimit): GatewayError {
   return new GatewayError('key_spend_limit', {
     facts: {
       limit: limitText(limit),
-      available: formatUsdExact(leftMicro),
+      available: formatUsdFull(leftMicro),
       required: requiredText(need),
       opens: opensText(limit),
     },

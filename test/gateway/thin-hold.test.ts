@@ -164,7 +164,10 @@ test('what others wrote into the cache lets nobody overdraw', async (t) => {
   const w = await world(t, { accounts: ['one'], creditMicro: 1_000_000 })
   const talk = await warmAndPoor(w)
   const bob = await w.newKey('bob', 'k', { creditMicro: SMALL_MICRO })
-  assert.equal((await talk({ 'x-api-key': bob })).status, 402)
+  const refused = await talk({ 'x-api-key': bob })
+  assert.equal(refused.status, 402)
+  // A balance has the decimals that it needs, the cost of a single request has six.
+  assert.match(refused.answer, /: \$0\.30 available, this request may cost up to \$0\.\d{6}\. Top/)
   assert.equal(asked(w).length, 0)
   // A second key of the same wallet may go on with it.
   const phone = await w.newKey('alice', 'phone')
