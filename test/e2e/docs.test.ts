@@ -109,10 +109,13 @@ test('links between documents lead somewhere', () => {
 })
 
 test('curl and SDK samples of the documents work against a gateway', async (t) => {
-  const w = await world(t)
+  const metricsListen = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const
+  const w = await world(t, { config: (config) => ({ ...config, metricsListen }) })
   const env = { ...cleanEnvironment(temporaryFolder(t)), CCGATE_KEY: w.key }
   const here = (text: string) =>
-    text.replaceAll(/https:\/\/api\.example\.com|http:\/\/127\.0\.0\.1:8787/g, w.url)
+    text
+      .replaceAll(/https:\/\/api\.example\.com|http:\/\/127\.0\.0\.1:8787/g, w.url)
+      .replaceAll('127.0.0.1:9464', w.daemon.metricsAddress ?? '')
   const curls = blocksOf('sh').filter((block) => block.text.startsWith('curl '))
   assert.ok(curls.length >= 3)
   const hasCurl = process.env.PATH?.split(':').some((folder) => existsSync(join(folder, 'curl')))
@@ -121,7 +124,8 @@ test('curl and SDK samples of the documents work against a gateway', async (t) =
     const shell = here(text).replaceAll(/^curl /gm, 'curl -sS --fail-with-body ')
     const { code, out, err } = await start(t, 'sh', ['-c', shell], { env }).ended
     assert.equal(code, 0, `${file}: ${err}${out}`)
-    assert.equal((JSON.parse(out) as { type: string }).type, 'message', file)
+    if (file.endsWith('metrics.md')) assert.match(out, /^ccgate_requests_running 0$/m)
+    else assert.equal((JSON.parse(out) as { type: string }).type, 'message', file)
   }
   const samples = blocksOf('ts')
   assert.ok(samples.length >= 2)
