@@ -75,7 +75,7 @@ test('usage show tells the whole story of a request, and --raw the stored record
       ...priced(4),
       holdMicro: 90_000,
       holdSteps: [
-        { kind: 'opened', amountMicro: 60_000, afterMs: 3 },
+        { kind: 'opened', amountMicro: 60_000, afterMs: 3, thinRiskMicro: 1_660_000 },
         { kind: 'extended', amountMicro: 90_000, afterMs: 2_900 },
       ],
       attempts: [
@@ -92,7 +92,7 @@ test('usage show tells the whole story of a request, and --raw the stored record
     /Account {4}main, after spare answered 529/,
     /Prices {5}2026-\d\d-\d\d, per million tokens\n {11}claude-opus-4-6: /,
     /× 6\/5 = \$0\.\d{3,6}\n/,
-    /Hold {7}opened with \$0\.06 at 3 ms\n {11}extended to \$0\.09 at 2\.90 s\n/,
+    /Hold {7}opened with \$0\.06 at 3 ms, thin: \$1\.66 more was possible if the cache had been cold\n {11}extended to \$0\.09 at 2\.90 s\n/,
     /Attempts {3}spare answered 529 \(overloaded\) in 210 ms · our list cost \$0\.00/,
     /Left {7}the client left; the answer was read on for as long as it came\n/,
     /Figures {4}partial/,
