@@ -5,6 +5,9 @@ const IMAGE_TYPES = new Set(['image/jpeg', 'image/png', 'image/gif', 'image/webp
 const TEXT_TYPES = /^(?:text\/|application\/(?:json|csv|markdown|x-ndjson|xml|yaml|x-yaml)$)/
 const TEXT_NAMES = /\.(?:txt|md|markdown|csv|tsv|json|ndjson|log|xml|ya?ml)$/i
 
+/** How long a data URL may be before its data. */
+const MAX_DATA_HEAD = 1_000
+
 /** A data URL, its base64 cleaned: no blanks, the standard alphabet. */
 interface DataUrl {
   /** Lower case, without parameters. */
@@ -102,7 +105,7 @@ function titled(title: string | null): { title?: string } {
 
 /** Reads `data:<mime>[;parameter…];base64,<data>`; other data URLs are percent-encoded text. */
 function readDataUrl(url: string, field: string): DataUrl {
-  const comma = url.indexOf(',')
+  const comma = url.slice(0, MAX_DATA_HEAD).indexOf(',')
   if (comma === -1) refuse('invalid_value', field, `'${field}' is not a complete data URL.`)
   const [type = '', ...parameters] = url.slice('data:'.length, comma).toLowerCase().split(';')
   const mime = type.trim() === 'image/jpg' ? 'image/jpeg' : type.trim()
@@ -123,10 +126,20 @@ function percentDecoded(text: string, field: string): string {
   }
 }
 
-/** Blanks removed, the URL-safe alphabet converted. Looks first: copying megabytes for nothing is slow. */
+/**
+ * Blanks removed, the URL-safe alphabet converted. Looks first: copying megabytes for nothing is slow. Byte by
+ * byte: replacing millions of matches in a string takes seconds.
+ */
 function cleanBase64(data: string): string {
-  const dense = /\s/.test(data) ? data.replace(/\s+/g, '') : data
-  return /[-_]/.test(dense) ? dense.replaceAll('-', '+').replaceAll('_', '/') : dense
+  if (!/[\s_-]/.test(data)) return data
+  const bytes = Buffer.from(data, 'latin1')
+  let end = 0
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === 0x20 || (byte >= 0x09 && byte <= 0x0d) || byte === 0xa0) continue
+    bytes[end++] = byte === 0x2d ? 0x2b : byte === 0x5f ? 0x2f : byte
+  }
+  return bytes.toString('latin1', 0, end)
 }
 
 /** The type that an image's first bytes tell; null where they are none that we know. */

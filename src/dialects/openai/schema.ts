@@ -185,7 +185,9 @@ function merged(parameters: JsonObject): InputSchema {
   const properties = new Map(isObject(rest.properties) ? Object.entries(rest.properties) : [])
   let required = stringsOf(rest.required)
   for (const name of combined) {
-    const branches = (parameters[name] as readonly unknown[]).map((it) => resolved(it, parameters))
+    const all = (parameters[name] as readonly unknown[]).map((it) => resolved(it, parameters))
+    // Thousands of branches may point to one definition.
+    const branches = [...new Set(all)]
     for (const branch of branches) {
       if (!isObject(branch.properties)) continue
       for (const [key, member] of Object.entries(branch.properties))

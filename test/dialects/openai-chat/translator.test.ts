@@ -255,6 +255,50 @@ test('a request is not changed by its translation', () => {
   assert.deepEqual(request, before)
 })
 
+test('megabytes of what must be looked at do not hold the loop', () => {
+  const size = 4_000_000
+  const image = (url: string) => ({
+    messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
+  })
+  const call = (id: string, text: string) => ({
+    messages: [
+      ...HI,
+      { role: 'assistant', tool_calls: [{ id, function: { name: 'f', arguments: text } }] },
+      { role: 'tool', tool_call_id: id, content: 'ok' },
+    ],
+  })
+  const many = Array.from({ length: 18_000 }, (_, i) => `p${i}`)
+  const wide = { properties: Object.fromEntries(many.map((name) => [name, {}])), required: many }
+  const requests: readonly object[] = [
+    image(`data:image/png;base64,iVBORw0KGgo${'-_'.repeat(size / 2)}`),
+    image(`data:image/png;base64,iVBORw0KGgo${'A '.repeat(size / 2)}`),
+    image(`data:image/png${';'.repeat(size)}base64,AAAA`),
+    call(':'.repeat(size), '{}'),
+    call('c1', '['.repeat(size)),
+    call('c1', `{"a":${'['.repeat(size / 2)}${']'.repeat(size / 2)}}`),
+    call('c1', `{"a":[${'1,'.repeat(size / 2)}1]}`),
+    { tools: [{ type: 'function', function: { name: ':'.repeat(size) } }] },
+    {
+      tools: [
+        {
+          type: 'function',
+          function: {
+            name: 'f',
+            parameters: { anyOf: many.map(() => ({ $ref: '#/$defs/a' })), $defs: { a: wide } },
+          },
+        },
+      ],
+    },
+  ]
+  for (const [i, request] of requests.entries()) {
+    const start = process.cpuUsage()
+    translate({ model: MODEL, messages: HI, ...request })
+    const { user } = process.cpuUsage(start)
+    // Far above what it takes; before each of these was looked at so, they took seconds to hours.
+    assert.ok(user < 500_000, `request ${i} took ${user} µs`)
+  }
+})
+
 test('20,000 tools, calls of one id and wide schemas do not hold the loop', () => {
   const many = Array.from({ length: 20_000 }, (_, i) => i)
   const start = process.cpuUsage()

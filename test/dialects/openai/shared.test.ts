@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { capabilitiesOf, fitEffort } from '../../../src/dialects/openai/capabilities.ts'
 import { CustomInputReader, customText } from '../../../src/dialects/openai/custom-input.ts'
 import { upstreamCallId, upstreamToolName } from '../../../src/dialects/openai/ids.ts'
+import { parseJson } from '../../../src/dialects/openai/json.ts'
 import { fileBlock, imageBlock } from '../../../src/dialects/openai/media.ts'
 import { catchRefusal } from '../../../src/dialects/openai/refusal.ts'
 import { inputSchema, sanitizeSchema } from '../../../src/dialects/openai/schema.ts'
@@ -116,6 +117,21 @@ test('what is no medium is refused by its place', () => {
   assert.deepEqual(problem(file('http://e.com/a.pdf', null)), ['invalid_value', 'at'])
   assert.deepEqual(problem(file('data:text/plain;base64,ICAg', null)), ['invalid_value', 'at'])
   assert.equal(problem(file('IyBUaXRsZQ==', 'README.md')), 'passed')
+})
+
+test('text inside a body is parsed unless it is too complex; strings may hold anything', () => {
+  const long = 'x'.repeat(1_000)
+  const odd = JSON.stringify({
+    long,
+    odd: `${'['.repeat(200)}\\"${'{'.repeat(200)}"`,
+    list: [1, 2],
+  })
+  assert.deepEqual(parseJson(odd), JSON.parse(odd))
+  const nested = (levels: number) => `["${long}",${'['.repeat(levels)}${']'.repeat(levels)}]`
+  assert.notEqual(parseJson(nested(127)), undefined)
+  assert.equal(parseJson(nested(128)), undefined)
+  assert.equal(parseJson(`[${'1,'.repeat(500_000)}1]`), undefined)
+  assert.equal(parseJson(`${long}"`), undefined)
 })
 
 test('a schema keeps what upstream knows, and says the rest in words', () => {
