@@ -29,7 +29,7 @@ export function boundInputOf(request: InferenceRequest, historyTokens: number | 
         maxUses: wholeOf(tool.maxUses),
       })),
     mcp: facts.mcpServers > 0,
-    compaction: facts.topLevel.has('compaction') || facts.topLevel.has('context_management'),
+    compaction: facts.mayCompact,
     fast: textOf(facts.speed) === 'fast',
     geo: geo === 'us' || geo === 'global' ? geo : 'unknown',
   }

@@ -106,6 +106,8 @@ export interface BodyFacts {
   /** Whether `fallback_credit_token` is there and not null. */
   readonly hasFallbackCreditToken: boolean
   readonly fallbacks: Fallbacks
+  /** It lets upstream shorten the context with a model, or in a way that is not known here. */
+  readonly mayCompact: boolean
   readonly mcpServers: number
   readonly clientTools: number
   readonly serverTools: readonly ServerTool[]

@@ -17,6 +17,9 @@ const QUOTE = 0x22
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b
 
+/** Edits of the context that only leave something out: they ask no model. */
+const CLEARS_ONLY = /^clear_(tool_uses|thinking)_\d{8}$/
+
 type Members<Name extends string> = Record<Name, Scalar>
 
 /** Reads the object before which `scan` stands as the body of a Messages request. */
@@ -40,6 +43,7 @@ class BodyReader {
   #hasFallbackCreditToken = false
   #fallbacks: Fallbacks = { kind: 'none' }
   #mcpServers = 0
+  #mayCompact = false
   #toolChoice = ABSENT
   #effort = ABSENT
   #hasOutputFormat = false
@@ -128,6 +132,9 @@ class BodyReader {
         break
       case 'cache_control':
         this.#blocks.cacheControl()
+        break
+      case 'context_management':
+        this.#readContextManagement()
         break
       case 'fallbacks':
         this.#readFallbacks()
@@ -269,6 +276,28 @@ class BodyReader {
     this.#fallbacks = malformed ? { kind: 'malformed' } : { kind: 'list', entries }
   }
 
+  #readContextManagement(): void {
+    const scan = this.#scan
+    if (scan.peek() !== OPEN_BRACE) {
+      this.#mayCompact ||= typeAt(scan) !== 'null'
+      scan.value()
+      return
+    }
+    scan.enterObject()
+    for (let key = scan.nextKey(); key !== null; key = scan.nextKey()) {
+      if (key !== 'edits' || scan.peek() !== OPEN_BRACKET) {
+        this.#mayCompact ||= key === 'edits' && typeAt(scan) !== 'null'
+        scan.value()
+        continue
+      }
+      scan.enterArray()
+      while (scan.nextElement()) {
+        const { type } = this.#members(['type'])
+        this.#mayCompact ||= type.type !== 'string' || !CLEARS_ONLY.test(type.value)
+      }
+    }
+  }
+
   #readMcpServers(): void {
     const scan = this.#scan
     if (scan.peek() !== OPEN_BRACKET) {
@@ -299,6 +328,7 @@ class BodyReader {
       hasFallbackCreditToken: this.#hasFallbackCreditToken,
       fallbacks: this.#fallbacks,
       mcpServers: this.#mcpServers,
+      mayCompact: this.#mayCompact || this.#topLevel.has('compaction'),
       clientTools: this.#clientTools,
       serverTools: this.#serverTools,
       toolChoice: this.#toolChoice,

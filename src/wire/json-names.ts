@@ -11,6 +11,7 @@ const NAMES = [
   ...['description', 'input_schema', 'strict', 'temperature', 'top_p', 'top_k', 'stop_sequences'],
   ...[
     'context_management',
+    'edits',
     'citations',
     'title',
     'context',

@@ -88,6 +88,7 @@ test('an agent turn yields all that admission and the bound ask for', () => {
     diagnosticsMessageId: ABSENT,
     hasFallbackCreditToken: false,
     fallbacks: { kind: 'none' },
+    mayCompact: false,
     mcpServers: 0,
     clientTools: 2,
     serverTools: [
@@ -360,6 +361,24 @@ test('what ties a request to one account is found', () => {
   assert.equal(facts({ output_format: {} }).hasOutputFormat, true)
   const changes = content({ type: 'tool_addition', tool: { name: 'x' } })
   assert.equal(changes.hasToolChanges, true)
+})
+
+test('what clears the context is told apart from what may ask a model to shorten it', () => {
+  const mayCompact = (context_management: unknown) => facts({ context_management }).mayCompact
+  const clears = [
+    { type: 'clear_thinking_20251015', keep: 'all' },
+    { type: 'clear_tool_uses_20250919', trigger: { type: 'input_tokens', value: 9 } },
+  ]
+  for (const none of [null, {}, { edits: [] }, { edits: null }, { edits: clears }])
+    assert.equal(mayCompact(none), false, JSON.stringify(none))
+  const compact = { type: 'compact_20260112' }
+  const unknown = [{}, 1, 'compact', { type: 'clear_everything_20270101' }, { type: null }]
+  for (const edit of [compact, ...unknown])
+    assert.equal(mayCompact({ edits: [...clears, edit] }), true, JSON.stringify(edit))
+  for (const odd of [1, 'x', [], true, { edits: {} }, { edits: 'compact' }])
+    assert.equal(mayCompact(odd), true, JSON.stringify(odd))
+  assert.equal(facts({ compaction: {} }).mayCompact, true)
+  assert.equal(facts({}).mayCompact, false)
 })
 
 test('fallbacks are none, the default, a list, or malformed', () => {
