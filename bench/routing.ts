@@ -1,58 +1,88 @@
 /**
  * What routing costs: simulated conversations through the real choice, against the sandbox's prompt cache.
  * `npm run bench:routing`, or with `-- --seed 7 --prompt 20000 --only 529 --json`; `-- --seeds 20` plays ours
- * alone under many seeds and tells the best, the middle and the worst of them.
+ * alone under many seeds and tells the best, the middle and the worst of them; `-- --daemon` plays the scenarios
+ * without trouble through a real gateway as well, in a minute each (`--seconds 60`).
  */
 
 import { parseArgs } from 'node:util'
 import { measureChoice } from './routing/cost-of-choice.ts'
 import { choiceText, manySeedsText, scenarioText } from './routing/report.ts'
-import { playOurs, playScenario, SCENARIOS } from './routing/scenarios.ts'
+import { type Play, playOurs, playScenario, SCENARIOS, type Scenario } from './routing/scenarios.ts'
+import { agrees, playSideBySide, sideBySideText } from './routing/side-by-side.ts'
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: '1' },
-    seeds: { type: 'string', default: '0' },
-    prompt: { type: 'string', multiple: true, default: ['2000', '20000'] },
-    only: { type: 'string', default: '' },
-    json: { type: 'boolean', default: false },
-  },
-})
+const { values } = readArguments()
 const seed = wholeNumber('seed', values.seed)
 const seeds = wholeNumber('seeds', values.seeds)
+const seconds = wholeNumber('seconds', values.seconds)
 const prompts = values.prompt.map((text) => wholeNumber('prompt', text))
-const scenarios = SCENARIOS.filter(({ name }) => name.includes(values.only))
+const scenarios = SCENARIOS.filter(
+  ({ name, trouble }) => name.includes(values.only) && (!values.daemon || trouble === 'none'),
+)
+if (seconds === 0) fail('--seconds takes a whole number from 1')
+if (prompts.some((tokens) => tokens < 100)) fail('--prompt takes at least 100 tokens')
 if (scenarios.length === 0) {
   fail(
     `No scenario has "${values.only}" in its name: ${SCENARIOS.map(({ name }) => name).join('; ')}`,
   )
 }
 
-const choice = measureChoice()
-process.stdout.write(values.json ? `${JSON.stringify(choice)}\n` : `${choiceText(choice)}\n`)
-
+if (!values.daemon) {
+  const choice = measureChoice()
+  show(choice, () => choiceText(choice))
+}
 let missed = 0
 for (const scenario of scenarios) {
   for (const promptTokens of prompts) {
-    if (seeds > 0) {
-      const runs: { readonly ratio: number }[] = []
-      for (let k = 0; k < seeds; k++) {
-        runs.push(await playOurs(scenario, { promptTokens, seed: seed + k }))
-      }
-      if (runs.some(({ ratio }) => ratio > scenario.goal)) missed++
-      const many = { scenario, promptTokens, seed, ratios: runs.map(({ ratio }) => ratio) }
-      process.stdout.write(values.json ? `${JSON.stringify(many)}\n` : `${manySeedsText(many)}\n`)
-      continue
-    }
-    const figures = await playScenario(scenario, { promptTokens, seed })
-    const own = figures.runs.at(-1)
-    if (own === undefined || own.costMicro > figures.yardstick.costMicro * scenario.goal) missed++
-    process.stdout.write(
-      values.json ? `${JSON.stringify(figures)}\n` : `${scenarioText(figures)}\n`,
-    )
+    const isMet = await play(scenario, { promptTokens, seed })
+    if (!isMet) missed++
   }
 }
 process.exitCode = missed === 0 ? 0 : 1
+
+/** Plays and prints one scenario; answers whether its goal was met. */
+async function play(scenario: Scenario, how: Play): Promise<boolean> {
+  if (values.daemon) {
+    const both = await playSideBySide(scenario, how, seconds)
+    show(both, () => sideBySideText(both))
+    return agrees(both)
+  }
+  if (seeds > 0) {
+    const ratios: number[] = []
+    for (let k = 0; k < seeds; k++) {
+      ratios.push((await playOurs(scenario, { ...how, seed: seed + k })).ratio)
+    }
+    const many = { scenario, ...how, ratios }
+    show(many, () => manySeedsText(many))
+    return ratios.every((ratio) => ratio <= scenario.goal)
+  }
+  const figures = await playScenario(scenario, how)
+  show(figures, () => scenarioText(figures))
+  const own = figures.runs.at(-1)
+  return own !== undefined && own.costMicro <= figures.yardstick.costMicro * scenario.goal
+}
+
+function show(figures: unknown, text: () => string): void {
+  process.stdout.write(`${values.json ? JSON.stringify(figures) : text()}\n`)
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        seed: { type: 'string', default: '1' },
+        seeds: { type: 'string', default: '0' },
+        prompt: { type: 'string', multiple: true, default: ['2000', '20000'] },
+        only: { type: 'string', default: '' },
+        json: { type: 'boolean', default: false },
+        daemon: { type: 'boolean', default: false },
+        seconds: { type: 'string', default: '60' },
+      },
+    })
+  } catch (error) {
+    return fail((error as Error).message)
+  }
+}
 
 function wholeNumber(name: string, text: string): number {
   if (!/^\d{1,9}$/.test(text)) fail(`--${name} takes a whole number, not "${text}"`)
