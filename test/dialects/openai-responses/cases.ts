@@ -405,6 +405,87 @@ export const CASES: readonly Case[] = [
     },
   },
   {
+    name: 'ids-left-out-of-some-items',
+    body: ask({
+      input: [
+        user('Hi'),
+        { type: 'reasoning', id: 'rs_01a_0', summary: [], encrypted_content: CARRIED },
+        { role: 'assistant', content: 'One.', cache_control: { type: 'ephemeral' } },
+        { type: 'function_call', id: 'fc_01a_2', call_id: 'c1', name: 'f', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'c1', output: 'It broke.', is_error: true },
+        { role: 'assistant', content: 'Two.' },
+        { type: 'local_shell_call', id: 'lsh_1', call_id: 'c2', action: {} },
+        { type: 'local_shell_call_output', id: 'c2', output: '{}' },
+        { type: 'function_call', call_id: 'c3', name: 'f', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'c3', output: 'ok' },
+      ],
+    }),
+  },
+  {
+    name: 'C05-input-that-comes-with-the-start-of-its-call',
+    body: ask({ tools: [EXEC, PATCH] }),
+    upstream: [
+      ...opening([]),
+      {
+        type: 'content_block_start',
+        index: 0,
+        content_block: { type: 'tool_use', id: 't1', name: 'exec_command', input: { cmd: 'ls' } },
+      },
+      { type: 'content_block_stop', index: 0 },
+      {
+        type: 'content_block_start',
+        index: 1,
+        content_block: { type: 'tool_use', id: 't2', name: 'apply_patch', input: { input: 'é' } },
+      },
+      { type: 'content_block_stop', index: 1 },
+      {
+        type: 'content_block_start',
+        index: 2,
+        content_block: { type: 'tool_use', id: 't3', name: 'apply_patch', input: {} },
+      },
+      {
+        type: 'content_block_delta',
+        index: 2,
+        delta: { type: 'input_json_delta', partial_json: '{"patch": "not as asked"}' },
+      },
+      { type: 'content_block_stop', index: 2 },
+      { type: 'message_delta', delta: { stop_reason: 'tool_use' }, usage: { output_tokens: 9 } },
+      { type: 'message_stop' },
+    ],
+  },
+  {
+    name: 'forced-choice-of-one-of-two-namespaces',
+    body: {
+      model: 'claude-opus-5',
+      input: 'Hi',
+      tools: [AGENTS, { ...AGENTS, name: 'multi_agent_v2' }],
+      tool_choice: { type: 'function', name: 'close_agent', namespace: 'multi_agent_v2' },
+    },
+  },
+  {
+    name: 'web-search-that-must-not-leave-the-house',
+    settings: { webSearch: true },
+    body: ask({ tools: [{ type: 'web_search', external_web_access: false }, EXEC] }),
+  },
+  {
+    name: 'web-search-twice',
+    settings: { webSearch: true },
+    body: ask({ tools: [{ type: 'web_search' }, { type: 'web_search_preview' }] }),
+  },
+  {
+    name: 'a-clients-own-web-search',
+    settings: { webSearch: true },
+    body: ask({ tools: [{ ...EXEC, name: 'web_search' }, { type: 'web_search' }] }),
+  },
+  {
+    name: 'summary-by-its-old-name',
+    body: ask({
+      reasoning: { generate_summary: 'concise' },
+      text: { format: null, verbosity: 'low' },
+    }),
+    upstream: answerOf([THOUGHT, { text: ['hi'] }]),
+  },
+  {
     name: 'what-only-its-maker-reads-is-left-out',
     body: ask({
       input: [

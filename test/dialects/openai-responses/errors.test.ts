@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { WireError } from '../../../src/dialects/dialect.ts'
 import { openaiResponses } from '../../../src/dialects/openai-responses/index.ts'
 import { eventsOf, playLifecycle } from './lifecycle.ts'
-import { openAnswer, opening, REQUEST_ID, sse, translated } from './world.ts'
+import { answerOf, openAnswer, opening, REQUEST_ID, sse, translated } from './world.ts'
 
 function ours(code: string, openai: string): WireError {
   const types = { anthropic: 'api_error', openai }
@@ -105,4 +105,41 @@ test('an answer may pause and end there', () => {
   const response = playLifecycle(eventsOf(`${begun}${answer.finishPaused()}`))
   assert.equal(response.status, 'completed')
   assert.equal(answer.pausedContent, null)
+})
+
+test('an answer tells what it costs, a failed one does not: it may still change', () => {
+  const usageOf = (events: Parameters<typeof sse>[0]) => {
+    const request = translated({ model: 'claude-opus-5-5', input: 'x', stream: true })
+    const about = { requestId: REQUEST_ID, createdS: 7, costMicro: () => 1_234 }
+    const written = request.openAnswer(about).push(sse(events)).toString()
+    const { response } = eventsOf(written).at(-1) as unknown as { response: { usage: object } }
+    return response.usage
+  }
+  assert.equal(Object(usageOf(answerOf([{ text: ['Hi'] }]))).cost_micro, 1_234)
+  const error = { type: 'error', error: { type: 'overloaded_error', message: 'm' } }
+  assert.ok(!('cost_micro' in usageOf([...opening([{ text: ['Hi'] }]), error])))
+})
+
+test('what one event may be long has an end, and a stop of no block ends none', () => {
+  const request = translated({ model: 'claude-opus-5-5', input: 'x', stream: true })
+  const answer = openAnswer(request)
+  const begun = answer.push(sse(opening([{ thinking: ['Hm'], signature: 's' }]).slice(0, -2)))
+  const stray = answer.push(sse([{ type: 'content_block_stop', index: 9 }]))
+  assert.doesNotMatch(`${begun}${stray}`, /output_item\.done/)
+  const long = { type: 'ping', filler: 'x'.repeat(20 * 1024 * 1024) }
+  const end = answer.push(sse([long])).toString()
+  assert.equal(answer.state, 'failed')
+  assert.match(end, /"code":"server_error"/)
+})
+
+test('a failure that is the client’s is not to be tried again, one of ours is', () => {
+  for (const [status, isRetryable] of [
+    [402, false],
+    [429, true],
+    [502, true],
+  ] as const) {
+    const answer = openAnswer(translated({ model: 'claude-opus-5-5', input: 'x' }))
+    answer.fail?.({ ...ours('upstream_error', 'server_error'), status })
+    assert.equal(answer.failure?.isRetryable, isRetryable)
+  }
 })
