@@ -766,6 +766,7 @@ export const CASES: readonly Case[] = [
             { type: 'input_text', text: 'Read.', prompt_cache_breakpoint: { mode: 'explicit' } },
             { type: 'input_file', file_url: 'https://example.com/a.pdf', filename: 'a.pdf' },
             { type: 'input_image', image_url: 'https://example.com/a.png' },
+            { type: 'input_image', image_url: { url: PNG } },
             { type: 'input_text', text: ' ', cache_control: { type: 'ephemeral', ttl: '1h' } },
           ],
         },
