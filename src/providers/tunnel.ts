@@ -39,6 +39,7 @@ async function openTunnel(
   target: buildConnector.Options,
   { reach, secure, connectMs }: Means,
 ): Promise<Socket> {
+  const beganMs = performance.now()
   const socket = await connected(reach, {
     hostname: proxy.host,
     host: proxy.host,
@@ -51,22 +52,35 @@ async function openTunnel(
   const isSecure = target.protocol === 'https:'
   const port = Number(target.port) || (isSecure ? 443 : 80)
   const place = { host: target.hostname.replace(/^\[|\]$/g, ''), port }
-  // A proxy that says nothing must not hold the connection's place for good.
+  // Whoever says nothing must not hold the connection's place for good.
+  let isLate = false
   const overdue = setTimeout(
-    () => socket.destroy(new ProxyError('proxy did not answer in time')),
-    connectMs,
+    () => {
+      isLate = true
+      socket.destroy(new ProxyError('proxy did not answer in time'))
+    },
+    Math.max(1, connectMs - (performance.now() - beganMs)),
   )
+  let isOpen = false
   try {
     await (proxy.scheme === 'socks5'
       ? askSocks(socket, proxy.login, place)
       : askConnect(socket, proxy.login, place))
+    isOpen = true
+    return isSecure ? await connected(secure, { ...target, httpSocket: socket }) : socket
   } catch (error) {
     socket.destroy()
-    throw error instanceof ProxyError ? error : new ProxyError(`proxy broke off${codeOf(error)}`)
+    if (isOpen && isLate) throw tooLate()
+    if (isOpen || error instanceof ProxyError) throw error
+    throw new ProxyError(`proxy broke off${codeOf(error)}`)
   } finally {
     clearTimeout(overdue)
   }
-  return isSecure ? connected(secure, { ...target, httpSocket: socket }) : socket
+}
+
+/** The tunnel stood, and TLS inside it took too long: as undici says it without a proxy. */
+function tooLate(): NodeJS.ErrnoException {
+  return Object.assign(new Error('no TLS in time'), { code: 'UND_ERR_CONNECT_TIMEOUT' })
 }
 
 function connected(

@@ -139,6 +139,19 @@ test('TLS with the target is made inside the tunnel, under its name', async (t) 
   }
 })
 
+test('a target that is silent behind its proxy is waited for no longer than any other', async (t) => {
+  const ways = { http: await httpProxy(t), socks5: await socksProxy(t) }
+  for (const [scheme, proxy] of Object.entries(ways)) {
+    const { port } = await target(t, () => {})
+    const to = {
+      baseUrl: `https://upstream.test:${port}`,
+      proxy: `${scheme}://127.0.0.1:${proxy.port}`,
+    }
+    const ended = await attempt(connections(t), to)
+    assert.equal(ended, 'unreachable: no connection (UND_ERR_CONNECT_TIMEOUT)', scheme)
+  }
+})
+
 test('an https proxy is spoken to in TLS, under its own name', async (t) => {
   const { port, seen } = await target(t, (socket) => socket.end())
   const to = { baseUrl: 'http://upstream.test', proxy: `https://localhost:${port}` }
