@@ -47,6 +47,19 @@ test('a model that no account serves is not listed, and neither are its names', 
   assert.deepEqual(idsOf({ data }), listed.slice(0, -1))
 })
 
+test('a key that is confined to tags sees what their accounts serve', async (t) => {
+  const w = await world(t, {
+    account: (name) =>
+      name === 'one'
+        ? { models: ['claude-haiku-4-5*'], tags: ['eu'] }
+        : { models: ['claude-opus-5'], tags: [] },
+  })
+  const confined = await w.newKey('bob', 'eu', { accountTags: ['eu'], creditMicro: 1_000_000 })
+  assert.deepEqual(idsOf(await models(w)), ['claude-opus-5', 'claude-haiku-4-5-20251001'])
+  const seen = await models(w, '', 'openai', confined)
+  assert.deepEqual(idsOf(seen), ['claude-haiku-4-5-20251001'])
+})
+
 test('every name is listed once; what it means to clients of OpenAI’s formats goes first', async (t) => {
   const w = await world(t, {
     config: withNames(

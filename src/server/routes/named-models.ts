@@ -67,9 +67,13 @@ function isAllowed({ context, live, arrivedAtMs }: Incoming, row: PriceRow): boo
   return allowsModel(context.gateway.prices, patterns, row, arrivedAtMs)
 }
 
-/** Whether an account serves the model, though it may rest at the moment. */
-function hasAccount({ context }: Incoming, { id }: PriceRow): boolean {
-  return context.gateway.pool.candidates(id, id).some(({ servesModel }) => servesModel)
+/** Whether an account that the key may use serves the model, though it may rest at the moment. */
+function hasAccount({ context, live }: Incoming, { id }: PriceRow): boolean {
+  const tags = live?.key.accountTags ?? null
+  const candidates = context.gateway.pool.candidates(id, id, { tags })
+  return candidates.some(
+    (one) => one.servesModel && (tags === null || tags.some((tag) => one.tags?.includes(tag))),
+  )
 }
 
 /** What stands behind `/v1/models/`, as clients write it; throws 404 where that is no name. */
