@@ -35,6 +35,8 @@ interface Buckets {
   readonly byName: Map<LimitName, Bucket>
   /** Requests whose answers have not begun. */
   waiting: number
+  /** Some of them were on their way at the same time since the last that was alone: answers tell out of order. */
+  isOverlapping: boolean
 }
 
 const REFILL_MS = 60_000
@@ -63,17 +65,20 @@ export class UpstreamLimits {
     figures: Readonly<Partial<Record<LimitName, ToldLimit>>>,
     nowMs: number,
   ): void {
-    const buckets = this.#groups.get(group) ?? { byName: new Map(), waiting: 0 }
+    const buckets = this.#groups.get(group) ?? {
+      byName: new Map(),
+      waiting: 0,
+      isOverlapping: true,
+    }
     this.#groups.set(group, buckets)
     for (const name of NAMES) {
       const figure = figures[name]
       if (figure === undefined) continue
       const known = buckets.byName.get(name)
-      // What others have sent meanwhile may not have counted yet when this answer began.
+      // What others have sent meanwhile may not have counted yet: a higher figure is news from one that was alone.
+      const isNews = buckets.waiting === 0 && !buckets.isOverlapping
       const ours =
-        known === undefined || buckets.waiting === 0
-          ? Number.POSITIVE_INFINITY
-          : remainingOf(known, nowMs)
+        known === undefined || isNews ? Number.POSITIVE_INFINITY : remainingOf(known, nowMs)
       const remaining = Math.min(figure.remaining, figure.limit, ours)
       buckets.byName.set(name, { limit: figure.limit, remaining, atMs: nowMs })
     }
@@ -83,6 +88,7 @@ export class UpstreamLimits {
   reserve(group: string, inputTokens: number, nowMs: number): Reservation {
     const buckets = this.#groups.get(group)
     if (buckets === undefined) return NOTHING
+    buckets.isOverlapping = buckets.waiting > 0
     buckets.waiting++
     add(buckets, { requests: -1, ...ofInput(-inputTokens) }, nowMs)
     let isOpen = true

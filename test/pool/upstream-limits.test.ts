@@ -44,6 +44,22 @@ test('a figure that is higher than ours counts only when nothing of ours is on i
   assert.equal(limits.share('g', T0), 0.5)
 })
 
+test('answers of a burst tell out of order: only one that was alone may say that more is left', () => {
+  const limits = new UpstreamLimits()
+  const told = (remaining: number, atMs = T0) =>
+    limits.told('g', { requests: { limit: 20, remaining } }, atMs)
+  told(20)
+  const burst = Array.from({ length: 18 }, () => limits.reserve('g', 0, T0))
+  for (const one of burst) one.began(0)
+  told(2)
+  told(15)
+  assert.equal(limits.share('g', T0), 0.1)
+  const alone = limits.reserve('g', 0, T0)
+  alone.began(0)
+  told(12)
+  assert.equal(limits.share('g', T0), 0.6)
+})
+
 test('whatever is told and sent, shares are shares, waits end within a minute, and it all comes back', () => {
   const figure = fc.record({
     limit: fc.integer({ min: 1, max: 10_000 }),
