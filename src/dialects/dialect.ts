@@ -5,6 +5,7 @@ import type { TranslatedError } from './openai/error-shape.ts'
 import type { Digest } from './openai/ids.ts'
 import type { Refusal } from './openai/refusal.ts'
 import type { Repair } from './openai/repair.ts'
+import type { Bill } from './openai/usage.ts'
 
 export type { TranslatedError } from './openai/error-shape.ts'
 
@@ -156,8 +157,8 @@ export interface AnswerContext {
   readonly createdS: number
   /** Unix seconds at the end, for formats that say when an answer was complete. */
   readonly nowS?: () => number
-  /** What the answer costs its user, in µ$; asked when its usage is written. */
-  readonly costMicro?: () => number
+  /** What its user pays for it; asked when its usage is written. */
+  readonly bill?: () => Bill
 }
 
 /** One answer: upstream's events in, the client's bytes out. Not reusable. */

@@ -75,8 +75,8 @@ export async function settle(
   return { costMicro, balanceMicro, receipt }
 }
 
-/** Upstream's figures without those that no answer to this request can have. */
-function believed(exchange: Exchange, told: Usage): Usage {
+/** Upstream's figures without those that no answer to this request can have: what is billed. */
+export function believed(exchange: Exchange, told: Usage): Usage {
   const { meter, request } = exchange
   if (meter === null) return told
   return believableUsage(told, {

@@ -136,5 +136,5 @@ export function translatedHead(
 /** Whether and when a refused client may come again. */
 export function failureHeaders({ status, isRetryable }: TranslatedError): IncomingHttpHeaders {
   if (!isRetryable) return { 'x-should-retry': 'false' }
-  return status === 429 || status === 503 ? { 'retry-after': RETRY_AFTER_S } : {}
+  return status === 429 || status >= 502 ? { 'retry-after': RETRY_AFTER_S } : {}
 }

@@ -6,7 +6,7 @@ import type { Exchange } from './exchange.ts'
 import type { Forwarded } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { isStreamed } from './ready-request.ts'
-import { receiptOf } from './settle.ts'
+import { believed, receiptOf } from './settle.ts'
 import { endedUsage } from './stream-end.ts'
 import { TranslatedStream, translatedHead } from './translated-stream.ts'
 
@@ -45,7 +45,10 @@ export function writerOf(
     requestId: call.requestId,
     createdS: seconds(call.arrivedAtMs),
     nowS: () => seconds(gateway.clock.nowMs()),
-    costMicro: () => receiptOf(exchange, endedUsage(gateway, exchange, stream.tap)).costMicro,
+    bill() {
+      const usage = believed(exchange, endedUsage(gateway, exchange, stream.tap))
+      return { costMicro: receiptOf(exchange, usage).costMicro, tokens: usage.tokens }
+    },
   })
   return new TranslatedStream({
     client,

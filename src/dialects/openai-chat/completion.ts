@@ -54,7 +54,7 @@ export function chatCompletion(
         message: messageOf(answer, wish),
       },
     ],
-    usage: chatUsage(answer.usage, about.costMicro?.()),
+    usage: chatUsage(answer.usage, about.bill?.()),
     ...(tier === null ? {} : { service_tier: tier }),
     ...(wish.metadata === null ? {} : { metadata: wish.metadata }),
   })

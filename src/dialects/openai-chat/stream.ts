@@ -129,7 +129,7 @@ export class ChatStream {
     const reason = finishReason(answer, this.#wish.isLegacy)
     this.#sink.text(writer.finish(reason, answer.stopReason ?? reason))
     if (this.#wish.includesUsage) {
-      const usage = chatUsage(answer.usage, this.#about.costMicro?.())
+      const usage = chatUsage(answer.usage, this.#about.bill?.())
       this.#sink.text(writer.usage(usage))
     }
     this.#sink.text(DONE)

@@ -3,7 +3,7 @@ import { AnswerAssembler } from '../openai/assemble.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isObject, textOf } from '../openai/json.ts'
 import type { Block } from '../openai/upstream.ts'
-import { responsesUsage, serviceTierOf } from '../openai/usage.ts'
+import { type Bill, responsesUsage, serviceTierOf } from '../openai/usage.ts'
 import type { CalledTool } from './call-item.ts'
 import { CallItem } from './call-item.ts'
 import { EventWriter } from './event-writer.ts'
@@ -22,8 +22,8 @@ export interface AnswerHead {
   readonly createdS: number
   /** Unix seconds, now; null where nobody says. */
   readonly nowS: (() => number) | null
-  /** What the answer costs, in µ$; null where nobody says. */
-  readonly costMicro: (() => number) | null
+  /** What its receipt says; null where nobody says. */
+  readonly bill: (() => Bill) | null
   /** The client's tool behind a name that upstream calls. */
   readonly toolNamed: (upstreamName: string) => CalledTool
   /** The members that echo the request, as JSON without braces. */
@@ -128,7 +128,7 @@ export class Answer {
     const { usage, model } = this.#assembler
     const isOver = this.#status !== 'in_progress'
     const isPaid = isOver && this.#status !== 'failed'
-    const costMicro = isPaid ? this.#head.costMicro?.() : undefined
+    const bill = isPaid ? this.#head.bill?.() : undefined
     const reason = this.#status === 'incomplete' ? INCOMPLETE[this.stopReason ?? ''] : null
     const head = JSON.stringify({
       id: this.#head.id,
@@ -143,7 +143,7 @@ export class Answer {
     })
     const tail = JSON.stringify({
       service_tier: serviceTierOf(usage),
-      usage: isOver ? responsesUsage(usage, costMicro) : null,
+      usage: isOver ? responsesUsage(usage, bill) : null,
     })
     const output = this.#done.join(',')
     return `${head.slice(0, -1)},"output":[${output}],${this.#head.echo},${tail.slice(1)}`

@@ -66,7 +66,7 @@ class ResponsesAnswer implements AnswerTranslator {
       itemTag: about.requestId.replace(/^.*_/, ''),
       createdS: about.createdS,
       nowS: about.nowS ?? null,
-      costMicro: about.costMicro ?? null,
+      bill: about.bill ?? null,
       toolNamed: (name) => calledTool(byUpstreamName.get(name), name),
       echo: echoOf(request.body),
       dropsFence: request.format.isLooseJson && !request.stream,

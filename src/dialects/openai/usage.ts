@@ -1,3 +1,5 @@
+import type { Micro } from '../../core/money.ts'
+import type { TokenCounts } from '../../core/usage.ts'
 import type { JsonObject } from './json.ts'
 import { isObject } from './json.ts'
 
@@ -14,6 +16,12 @@ export interface AnswerUsage {
   readonly thinking: number
   /** `standard`, `priority`, `batch`; null when upstream did not say. */
   readonly serviceTier: string | null
+}
+
+/** What the receipt of an answer says: other figures than upstream's where those cannot be meant. */
+export interface Bill {
+  readonly costMicro: Micro
+  readonly tokens: TokenCounts
 }
 
 export const NO_USAGE: AnswerUsage = {
@@ -55,10 +63,11 @@ export function addUsage(a: AnswerUsage, b: AnswerUsage): AnswerUsage {
 }
 
 /**
- * `usage` as chat completions spell it: the prompt includes what was cached. `costMicro`: what the user pays,
- * where that is known.
+ * `usage` as chat completions spell it: the prompt includes what was cached. `bill`: what the receipt says,
+ * where there is one; then these are its numbers.
  */
-export function chatUsage(usage: AnswerUsage, costMicro?: number) {
+export function chatUsage(told: AnswerUsage, bill?: Bill) {
+  const usage = billed(told, bill)
   const prompt = usage.input + usage.cacheRead + usage.cacheWrite
   return {
     prompt_tokens: prompt,
@@ -75,12 +84,13 @@ export function chatUsage(usage: AnswerUsage, costMicro?: number) {
       accepted_prediction_tokens: 0,
       rejected_prediction_tokens: 0,
     },
-    ...costOf(costMicro),
+    ...costOf(bill),
   }
 }
 
-/** `usage` as the Responses API spells it; `costMicro` as in `chatUsage`. */
-export function responsesUsage(usage: AnswerUsage, costMicro?: number) {
+/** `usage` as the Responses API spells it; `bill` as in `chatUsage`. */
+export function responsesUsage(told: AnswerUsage, bill?: Bill) {
+  const usage = billed(told, bill)
   const input = usage.input + usage.cacheRead + usage.cacheWrite
   return {
     input_tokens: input,
@@ -91,12 +101,26 @@ export function responsesUsage(usage: AnswerUsage, costMicro?: number) {
     output_tokens: usage.output,
     output_tokens_details: { reasoning_tokens: usage.thinking },
     total_tokens: input + usage.output,
-    ...costOf(costMicro),
+    ...costOf(bill),
   }
 }
 
-function costOf(costMicro: number | undefined) {
-  return costMicro === undefined ? {} : { cost_micro: costMicro }
+function billed(usage: AnswerUsage, bill: Bill | undefined): AnswerUsage {
+  if (bill === undefined) return usage
+  const { input, output, cacheRead, cacheWrite5m, cacheWrite1h } = bill.tokens
+  const cacheWrite = cacheWrite5m + cacheWrite1h
+  return {
+    ...usage,
+    input,
+    output,
+    cacheRead,
+    cacheWrite,
+    thinking: Math.min(usage.thinking, output),
+  }
+}
+
+function costOf(bill: Bill | undefined) {
+  return bill === undefined ? {} : { cost_micro: bill.costMicro }
 }
 
 /** OpenAI's word for upstream's service tier; null where it has none. */

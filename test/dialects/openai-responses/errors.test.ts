@@ -107,15 +107,23 @@ test('an answer may pause and end there', () => {
   assert.equal(answer.pausedContent, null)
 })
 
-test('an answer tells what it costs, a failed one does not: it may still change', () => {
+const BILL = {
+  costMicro: 1_234,
+  tokens: { input: 5, output: 6, cacheRead: 7, cacheWrite5m: 8, cacheWrite1h: 9 },
+}
+
+test('an answer tells what its receipt says, a failed one does not: it may still change', () => {
   const usageOf = (events: Parameters<typeof sse>[0]) => {
     const request = translated({ model: 'claude-opus-5-5', input: 'x', stream: true })
-    const about = { requestId: REQUEST_ID, createdS: 7, costMicro: () => 1_234 }
+    const about = { requestId: REQUEST_ID, createdS: 7, bill: () => BILL }
     const written = request.openAnswer(about).push(sse(events)).toString()
     const { response } = eventsOf(written).at(-1) as unknown as { response: { usage: object } }
     return response.usage
   }
-  assert.equal(Object(usageOf(answerOf([{ text: ['Hi'] }]))).cost_micro, 1_234)
+  const usage = Object(usageOf(answerOf([{ text: ['Hi'] }])))
+  assert.equal(usage.cost_micro, 1_234)
+  assert.deepEqual([usage.input_tokens, usage.output_tokens], [29, 6])
+  assert.deepEqual(usage.input_tokens_details, { cached_tokens: 7, cache_write_tokens: 17 })
   const error = { type: 'error', error: { type: 'overloaded_error', message: 'm' } }
   assert.ok(!('cost_micro' in usageOf([...opening([{ text: ['Hi'] }]), error])))
 })
