@@ -117,9 +117,13 @@ function writeUsage(
   how: Joined,
   told: { readonly accountId: string | null; readonly firstByteMs: number | null },
 ): void {
+  const { response } = call
+  // Of an answer that comes whole nothing went out before, so where it fails there is an error instead.
+  const isRefused =
+    how.status === 'interrupted' && response.headersSent && response.statusCode >= 400
   const end: Pick<UsageRecord, 'status' | 'httpStatus' | 'errorCode' | 'source'> = {
-    status: how.status === 'complete' ? 'complete' : 'interrupted',
-    httpStatus: how.status === 'left' ? 499 : 200,
+    status: how.status === 'complete' ? 'complete' : isRefused ? 'rejected' : 'interrupted',
+    httpStatus: how.status === 'left' ? 499 : isRefused ? response.statusCode : 200,
     errorCode: how.errorCode,
     source: 'none',
   }

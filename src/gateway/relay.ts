@@ -195,9 +195,9 @@ class Relay implements StreamSink, RunningExchange {
     this.#attempt.noteProgress()
   }
 
-  /** Where it can be tried once more; null as soon as anybody had anything of it. */
+  /** Where it can be tried once more; null as soon as its client has left, whoever has taken that place. */
   #elsewhere(): Slot | null {
-    if (this.#takeElsewhere === null || this.#client.isGone) return null
+    if (this.#takeElsewhere === null || this.#exchange.clientGone) return null
     return this.#growth === null || this.#growth.isQuiet ? this.#takeElsewhere() : null
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { Config } from '../../src/config/config.ts'
 import { assertClean } from '../support/bills.ts'
 import {
   answerEvents,
@@ -151,5 +152,36 @@ test('a stop ends the second try as it ends the first', async (t) => {
   const stopped = w.stop(50)
   assert.equal((await pending).status, 503)
   await stopped
+  await assertClean(w)
+})
+
+test('who has joined the answer of its own first try is told when that breaks off', async (t) => {
+  let breakOff = () => {}
+  const begins: ScriptedAnswer = (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(eventText(BEGUN))
+    breakOff = () => response.destroy()
+  }
+  const { w, upstream } = await scripted(t, [begins, streams(WHOLE)], {
+    config: (c: Config) => ({ ...c, billing: { ...c.billing, onDisconnect: { kind: 'finish' } } }),
+  })
+  const leaving = new AbortController()
+  const first = postOpenAi(w, CHAT, BODY, {}, leaving.signal)
+  const begun = async () => (await w.store.listOpenHolds())[0]?.progress != null
+  while (!(await begun())) await new Promise((resolve) => setTimeout(resolve, 10))
+  leaving.abort()
+  await assert.rejects(first)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  const retry = postOpenAi(w, CHAT, BODY, { 'x-stainless-retry-count': '1' })
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(upstream.requests.length, 1, 'it has joined')
+  breakOff()
+  const joined = await retry
+  assert.equal(joined.status, 502)
+  await joined.text()
+  assert.equal((await postOpenAi(w, CHAT, BODY)).status, 200)
+  const row = await w.usage(joined.headers.get('x-cc-request-id') ?? '')
+  assert.deepEqual([row.status, row.httpStatus, row.costMicro], ['rejected', 502, 0])
+  assert.ok(row.joinedRequestId !== null)
   await assertClean(w)
 })
