@@ -125,7 +125,8 @@ class BodyReader {
         break
       case 'fallback_credit_token':
         this.#hasFallbackCreditToken = typeAt(scan) !== 'null'
-        scan.value()
+        // Its value is read later; a second `token` could be the one that upstream goes by.
+        this.#members(['token'])
         break
       case 'metadata':
         this.#readMetadata()

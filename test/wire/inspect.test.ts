@@ -262,6 +262,11 @@ test('duplicate keys are refused where we check or price, however they are spell
     ['{"output_config":{"effort":"low","effort":"max"}}', 'output_config.effort'],
     ['{"thread":{"type":"create","type":"continue"}}', 'thread.type'],
     ['{"container":{"id":"a","id":"b"}}', 'container.id'],
+    [
+      '{"diagnostics":{"previous_message_id":"a","previous_message_id":"b"}}',
+      'diagnostics.previous_message_id',
+    ],
+    ['{"fallback_credit_token":{"token":"a","tok\\u0065n":"b"}}', 'fallback_credit_token.token'],
     ['{"fallbacks":[{"model":"a","model":"b"}]}', 'fallbacks[0].model'],
     ['{"mcp_servers":[{"url":"a","url":"b"}]}', 'mcp_servers[0].url'],
     ['{"messages":[{},{"role":"user","role":"x"}]}', 'messages[1].role'],
