@@ -227,7 +227,9 @@ class HistoryBuilder {
           segment.after.content = trimmedEnd(segment.after.content)
         messages.push({ role: 'assistant', content: segment.after.content })
       }
-      const isPrefill = isLast && prefill && isUntouched(segment)
+      // Upstream goes on with text alone: nothing else may stand last.
+      const endsInText = segment.after?.content.at(-1)?.type === 'text'
+      const isPrefill = isLast && prefill && isUntouched(segment) && endsInText
       const isStart = segment.after === null && !isLast && segment.blocks.length === 0
       const content: Block[] = segment.results.map(({ result }) => result as Block)
       if (isStart || (needsContinue(segment) && !isPrefill)) content.push(continueBlock())

@@ -32,7 +32,11 @@ export function brokenRule(upstream: Upstream, model: string): string | null {
     const calls = content.filter(({ type }) => type === 'tool_use')
     if (calls.length > 0 && after !== 'user') return 'calls without results'
   }
-  if (!capabilities.prefill && messages.at(-1)?.role === 'assistant') return 'a prefill'
+  const last = messages.at(-1)
+  if (last?.role === 'assistant') {
+    if (!capabilities.prefill) return 'a prefill'
+    if (last.content.at(-1)?.type !== 'text') return 'an answer to go on with that ends in no text'
+  }
   return markerProblem(upstream)
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encodeThinking } from '../../../src/dialects/openai/thinking-carrier.ts'
 import { translator } from '../../../src/dialects/openai-responses/translator.ts'
 import { answerOf, contextWith, openAnswer, sse, translated } from './world.ts'
 
@@ -59,6 +60,20 @@ test('a name that two namespaces have stays as it is where no namespace is told'
     .filter(({ role }: { role: string }) => role === 'assistant')
     .map(({ content }: { content: { name: string }[] }) => content[0].name)
   assert.deepEqual(names, ['f', 'c__g', 'b__f'])
+})
+
+test('thinking alone is nothing to go on with, an answer’s text is', () => {
+  const lastRole = (...items: object[]) => {
+    const { body } = translated({ model: 'claude-haiku-4-5', input: [HI, ...items] })
+    return JSON.parse(body).messages.at(-1).role
+  }
+  const thinking = { type: 'thinking', thinking: 'Hm.', signature: 'sig' }
+  const encrypted_content = encodeThinking(thinking, 'claude-haiku-4-5')
+  const reasoning = { type: 'reasoning', summary: [], encrypted_content }
+  const text = { role: 'assistant', content: 'It is' }
+  assert.equal(lastRole(reasoning), 'user')
+  assert.equal(lastRole(reasoning, text), 'assistant')
+  assert.equal(lastRole(text), 'assistant')
 })
 
 test('20,000 tools, items, calls and agents’ messages do not hold the loop', () => {
