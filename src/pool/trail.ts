@@ -71,15 +71,3 @@ function triedOf(accountId: string | null, options: readonly Option[]): Decision
   const { candidate, warmTokens } = warmest
   return { accountId: candidate.id, warmTokens, because: 'tried' }
 }
-
-/**
- * Micro-dollars that a choice costs because the warmest account was not taken: its prefix has to be written
- * again, as far as the chosen one does not hold it. 0 where nothing was left.
- */
-export function lostToRouting(trail: DecisionTrail, rewriteMicroPerMTok: number): number {
-  const { left, candidates, accountId } = trail
-  if (left === null || accountId === null) return 0
-  const chosen = candidates.find((one) => one.accountId === accountId)
-  const tokens = Math.max(0, left.warmTokens - (chosen?.warmTokens ?? 0))
-  return Math.ceil((tokens * rewriteMicroPerMTok) / 1_000_000)
-}

@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type Candidate, waitOf } from '../../src/pool/candidate.ts'
 import { type Decision, select } from '../../src/pool/select.ts'
-import { lostToRouting } from '../../src/pool/trail.ts'
 import { type Bound, type Demand, scopeIdOf, thinkingBond } from '../../src/pool/weigh.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
 
@@ -182,15 +181,6 @@ test('a shared beginning holds less than a conversation of its own', () => {
   assert.equal(picked(pool({ a: { inFlight: 2 } }), { warm }), 'a')
   assert.notEqual(picked(pool({ a: { inFlight: 3 } }), { warm }), 'a')
   assert.equal(picked(pool({ a: { inFlight: 3 } }), { warm, promptTokens: 10_000 }), 'a')
-})
-
-test('what leaving a warm account costs is the part of its prefix that the chosen one does not hold', () => {
-  const warm = [warmAt('a', 20_000), warmAt('b', 5_000)]
-  const { trail } = pick(pool({ a: { inFlight: 9 }, b: { inFlight: 1 } }), { warm })
-  assert.equal(trail.left?.accountId, 'a')
-  const held = trail.candidates[0].warmTokens
-  assert.equal(lostToRouting(trail, 4_800_000), ((20_000 - held) * 48) / 10)
-  assert.equal(lostToRouting(pick(pool(), { warm }).trail, 4_800_000), 0)
 })
 
 test('no account is left for a fuller one', () => {
