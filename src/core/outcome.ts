@@ -29,15 +29,14 @@ const OUT_OF_MONEY: ReadonlySet<string> = new Set(['insufficient_credit', 'key_s
 
 /** True when the request was open as its gateway died, and another one closed it. */
 export function wasKilled({
+  httpStatus,
   status,
   errorCode,
   source,
-}: Pick<UsageRecord, 'status' | 'errorCode' | 'source'>): boolean {
-  return (
-    status === 'interrupted' &&
-    errorCode === 'internal_error' &&
-    (source === 'recovered' || source === 'none')
-  )
+}: Pick<UsageRecord, 'httpStatus' | 'status' | 'errorCode' | 'source'>): boolean {
+  if (status !== 'interrupted' || errorCode !== 'internal_error') return false
+  // A stream that ended with a fault of ours among its early pings has its 200; what died before it began has none.
+  return source === 'recovered' || (source === 'none' && httpStatus !== 200)
 }
 
 /** `200`, `200 cut` for an answer that broke off, `200 killed` where the gateway died under it. */

@@ -194,10 +194,10 @@ export async function forward(
     const isAgain = tried.has(id)
     tried.add(id)
     seeker.again = null
-    want.onAttempt(id)
     const sentAtMs = gateway.clock.nowMs()
     let running: RunningAttempt
     try {
+      want.onAttempt(id)
       running = send(gateway, want, account, Math.max(1, withinMs))
     } catch (error) {
       slot.cancel()
@@ -270,8 +270,10 @@ export async function forward(
       isSpent = true
       break
     }
-    // Overload passes within seconds, and the prompt is warm here: once more, before it is written elsewhere.
-    if (outcome.kind === 'overloaded' && seeker.isWarm && !isAgain) seeker.again = id
+    // Overload passes within seconds: once more where the prompt is warm, before it is written elsewhere, and where
+    // something is that the request goes on with, for it would fail elsewhere.
+    const belongsHere = seeker.isWarm || route.state !== null
+    if (outcome.kind === 'overloaded' && belongsHere && !isAgain) seeker.again = id
     const sought = await seek(gateway, seeker, { onWait: waitWith(callOff) })
     if (sought.kind === 'called_off') throw new CalledOff()
     slot = sought.kind === 'slot' ? sought.slot : null

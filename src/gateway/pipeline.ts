@@ -72,6 +72,8 @@ export async function runInference(
     while (departing !== null)
       departing = await serve(gateway, exchange, departing, { client, presence, early })
   } catch (thrown) {
+    // What is recorded now is what the client is told: as a status, or in the stream that has begun.
+    early?.end()
     const isStopped = thrown instanceof CalledOff && presence.isStopped
     const error = isStopped ? new GatewayError('draining', { retryAfterMs: 3_000 }) : thrown
     await closeAfterFailure(gateway, call, { exchange, model }, error)

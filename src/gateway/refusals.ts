@@ -7,6 +7,7 @@ import { tellEnded } from './exchange-log.ts'
 import { CalledOff } from './forward.ts'
 import type { Gateway } from './gateway.ts'
 import { voidHold } from './settle.ts'
+import { storeFailure } from './store-failure.ts'
 
 /** Whatever went wrong before an answer: the hold is closed, and the owner can see what happened. */
 export async function closeAfterFailure(
@@ -16,8 +17,7 @@ export async function closeAfterFailure(
   error: unknown,
 ): Promise<void> {
   const gone = error instanceof CalledOff || call.response.destroyed
-  const code = error instanceof GatewayError ? error.code : gone ? null : 'internal_error'
-  const end = endOf(call, gone, code)
+  const end = endOf(call, gone, codeOf(call, error))
   if (exchange?.holdOpen) {
     // A store that cannot take the void now takes it later; the client's answer does not change.
     await voidHold(gateway, exchange, end).catch(() => {})
@@ -31,6 +31,13 @@ export async function closeAfterFailure(
   const record = usageRecord(exchange, gateway.clock.monotonicMs(), end)
   writeRefusal(gateway, record)
   tellEnded(gateway, record)
+}
+
+/** What the client is told; null where it went away itself. */
+function codeOf({ response }: Call, error: unknown): ErrorCode | null {
+  if (error instanceof GatewayError) return error.code
+  if (error instanceof CalledOff || response.destroyed) return null
+  return error instanceof StoreError ? storeFailure(error).code : 'internal_error'
 }
 
 /** How the client saw it end. */
@@ -66,11 +73,10 @@ function writeRefusal(gateway: Gateway, record: UsageRecord): void {
  * `model` is what its body named; '' while the body was not read.
  */
 export function noteRefusal(gateway: Gateway, call: Call, error: unknown, model = ''): void {
-  const code = error instanceof GatewayError ? error.code : null
   const record = usageRecord(
     neverBegun(call, { model, stream: false }),
     gateway.clock.monotonicMs(),
-    endOf(call, false, code),
+    endOf(call, false, codeOf(call, error)),
   )
   writeRefusal(gateway, record)
   tellEnded(gateway, record)

@@ -45,7 +45,10 @@ export function readyRequest(
   if (translator !== undefined) return translated(gateway, call, translator, body)
   const request = withRealModel(gateway, call, readInference(call, body, facts))
   const { target, rawHeaders } = call
-  return { request, up: { target, rawHeaders }, identity: request.body, format: null }
+  // These bytes are changed on their way where the message that they name is not the client's own.
+  const mayChange = request.facts.diagnosticsMessageId.type === 'string'
+  const identity = mayChange ? sha256(request.body) : request.body
+  return { request, up: { target, rawHeaders }, identity, format: null }
 }
 
 function translated(
@@ -70,7 +73,7 @@ function translated(
   return {
     request: cached === null ? request : read(cached),
     up: { target: '/v1/messages', rawHeaders: headersUp(call.rawHeaders, translation.betas) },
-    identity: createHash('sha256').update(body).digest(),
+    identity: sha256(body),
     format: {
       translator,
       stream: translation.stream,
@@ -79,6 +82,10 @@ function translated(
       openAnswer: translation.stream ? once(translation.openAnswer) : translation.openAnswer,
     },
   }
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest()
 }
 
 function contextOf(gateway: Gateway, call: Call): TranslationContext {

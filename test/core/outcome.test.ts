@@ -38,6 +38,8 @@ test('a status says whether the answer broke off, and whether the gateway died u
   assert.equal(statusText({ ...KILLED, httpStatus: 500, source: 'none' }), '500 killed')
   assert.equal(wasKilled({ ...KILLED, source: 'partial' }), false)
   assert.equal(wasKilled({ ...KILLED, status: 'rejected', source: 'none' }), false)
+  // Our own fault among early pings: the gateway lived on.
+  assert.equal(wasKilled({ ...KILLED, source: 'none' }), false)
 })
 
 test('the model is the one that answered, else the one asked for, else a dash', () => {

@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import { describe, type TestContext, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
+import { wasKilled } from '../../src/core/outcome.ts'
 import { DIALECTS } from '../../src/dialects/index.ts'
 import { EarlyPings } from '../../src/gateway/early-pings.ts'
 import type { UsageRow } from '../../src/store/store.ts'
@@ -211,6 +212,33 @@ describe('early pings', { concurrency: 3 }, () => {
       ['interrupted', 200, 'upstream_error', 0],
     )
     assert.equal((await w.wallet()).balanceMicro, 10_000_000)
+    await assertClean(w)
+  })
+
+  test('a fault of ours among them is told as such, and is no death of the gateway', async (t) => {
+    const w = await pinging(t, {
+      accounts: ['bad', 'good'],
+      daemonStore: (store) => ({
+        ...store,
+        noteProgress(note) {
+          if (note.progress === null) throw new TypeError('a second try cannot be noted')
+          store.noteProgress(note)
+        },
+      }),
+    })
+    w.sandbox.setFault('bad', 'first_byte_ms=120,status=500', { times: 1 })
+    const { status, headers, text } = await client(w).whole()
+    const { pings, rest } = withoutPings(text)
+    assert.ok(status === 200 && pings >= 1)
+    assert.equal(codeOf(eventsOf(rest)[0].data), 'internal_error')
+    await w.settled()
+    const row = await rowOf(w, headers)
+    assert.deepEqual(
+      [row.status, row.httpStatus, row.errorCode],
+      ['interrupted', 200, 'internal_error'],
+    )
+    assert.equal(wasKilled(row), false)
+    assert.equal(w.daemon.inFlight(), 0)
     await assertClean(w)
   })
 

@@ -327,3 +327,14 @@ test('a key with one slot gets a second try where its abandoned run comes to not
   assert.equal(status, 200, text)
   await assertClean(w)
 })
+
+test('a request whose foreign message id made way for another one is joined by its retry all the same', async (t) => {
+  const w = await onDisconnect(t, { kind: 'cancel' })
+  const body = { diagnostics: { previous_message_id: 'msg_of_somebody_else' } }
+  await leave(w, body, 'first_byte_ms=500', () => w.sandbox.counters.inFlight === 1)
+  const { status, id } = await retry(w, body)
+  assert.equal(status, 200)
+  assert.ok(!w.sandbox.requests[0].body.includes('msg_of_somebody_else'))
+  assert.equal(w.sandbox.requests.length, 1)
+  await assertOneBill(w, id)
+})

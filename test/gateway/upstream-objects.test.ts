@@ -191,6 +191,28 @@ test('a bound request waits for its account, and is told when that cannot serve'
   assert.deepEqual([trail[0].because, ...states], ['none', 'resting', 'out_of_scope'])
 })
 
+test('an overloaded account is asked once more by who cannot go elsewhere', async (t) => {
+  const w = await world(t, { accounts: ['one', 'two'], ...RICH })
+  const { container, file, account } = await runCode(w, false)
+  const id = w.accountIds[account]
+  for (const body of [{ container }, { messages: upload(file) }]) {
+    w.sandbox.setFault(account, 'status=529', { times: 1 })
+    const answer = await ask(w, body)
+    assert.equal(answer.status, 200, answer.text)
+    const { attempts } = await w.usage(answer.id)
+    const tries = attempts.map(({ accountId, outcome }) => [accountId, outcome])
+    assert.deepEqual(tries, [
+      [id, 'overloaded'],
+      [id, 'ok'],
+    ])
+  }
+  w.sandbox.setFault(account, 'status=529')
+  const answer = await ask(w, { container })
+  assert.equal(answer.status, 502, answer.text)
+  assert.equal((await w.usage(answer.id)).attempts.length, 2, 'not again and again')
+  await assertClean(w)
+})
+
 test('a fallback credit token is redeemed where it was given, by whom it was given to', async (t) => {
   const w = await world(t, { accounts: NAMES, ...RICH })
   const mallory = { 'x-api-key': await w.newKey('mallory', 'k', RICH) }
