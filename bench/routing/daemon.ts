@@ -12,7 +12,7 @@ import { runCli } from '../../src/cli/run.ts'
 import { NO_TOKENS } from '../../src/core/usage.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/sandbox.ts'
 import type { LineUp } from '../../src/simulate/compare.ts'
-import { listCost } from '../../src/simulate/run.ts'
+import { listCost } from '../../src/simulate/tally.ts'
 import { BYTES_PER_TOKEN, type Conversation, type Turn } from '../../src/simulate/workload.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))

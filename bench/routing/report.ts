@@ -1,7 +1,7 @@
 // Tables and charts for people, on stdout.
 
 import { bar } from '../../src/core/spark.ts'
-import type { RunFigures } from '../../src/simulate/run.ts'
+import type { RunFigures } from '../../src/simulate/tally.ts'
 import type { ChoiceCost } from './cost-of-choice.ts'
 import type { Scenario, ScenarioFigures } from './scenarios.ts'
 

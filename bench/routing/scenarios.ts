@@ -9,7 +9,8 @@ import {
   STRATEGY_NAMES,
   USUAL_PACE,
 } from '../../src/simulate/compare.ts'
-import type { RunFigures, Trouble } from '../../src/simulate/run.ts'
+import type { Trouble } from '../../src/simulate/run.ts'
+import type { RunFigures } from '../../src/simulate/tally.ts'
 import { makeWorkload } from '../../src/simulate/workload.ts'
 
 /** The model that all ask for: opus, whose cache reads cost a twentieth of its input. */

@@ -1,6 +1,6 @@
 import { formatUsd } from '../core/money.ts'
 import { bar, sparkline } from '../core/spark.ts'
-import type { RunFigures } from '../simulate/run.ts'
+import type { RunFigures } from '../simulate/tally.ts'
 import { formatCount, formatMs, formatSpan } from './format.ts'
 import type { Column, Printer } from './print.ts'
 import type { SimulateOptions } from './simulate-options.ts'

@@ -1,3 +1,5 @@
+/** When simulated clocks start: a midnight, so that hours can be told. */
+export const START_MS = Date.UTC(2026, 10, 22)
 /** How many events are played before timers and signals of the real world get a turn. */
 const EVENTS_PER_TURN = 5_000
 

@@ -2,8 +2,10 @@
 
 import { findPrice, type PriceTable } from '../billing/price-table.ts'
 import type { AccountPlan } from './account.ts'
-import { type Pace, type RunFigures, START_MS, simulate, type Trouble } from './run.ts'
+import { START_MS } from './agenda.ts'
+import { type Pace, simulate, type Trouble } from './run.ts'
 import { leastBusy, ours, roundRobin, type Strategy, stickyByKey } from './strategies.ts'
+import type { RunFigures } from './tally.ts'
 import type { Conversation } from './workload.ts'
 
 /** Who asks for what, and who serves it. */

@@ -1,9 +1,7 @@
 // A pool, its clients and upstream's cache on a clock of their own: a day takes seconds.
 
-import { costOf } from '../billing/cost.ts'
 import type { PriceTable } from '../billing/price-table.ts'
 import type { Account } from '../core/model.ts'
-import { NO_TOKENS } from '../core/usage.ts'
 import type { Candidate } from '../pool/candidate.ts'
 import type { CooldownPolicy, Evidence } from '../pool/cooldown.ts'
 import { Pool, type Slot } from '../pool/pool.ts'
@@ -12,15 +10,13 @@ import { createPromptCache } from '../sandbox/cache.ts'
 import { createRandom } from '../sandbox/random.ts'
 import { promptTokens } from '../sandbox/tokens.ts'
 import { type AccountPlan, accountOf } from './account.ts'
-import { Agenda } from './agenda.ts'
+import { Agenda, START_MS } from './agenda.ts'
 import { Desk } from './desk.ts'
 import { printOf } from './prints.ts'
 import type { Prompting, Strategy } from './strategies.ts'
+import { type RunFigures, Tally } from './tally.ts'
 import type { Conversation, Turn } from './workload.ts'
 
-/** When the simulated clock starts: a midnight, so that hours can be told. */
-export const START_MS = Date.UTC(2026, 10, 22)
-const HOUR_MS = 3_600_000
 const REFUSAL_MS = 200
 const NO_CONNECTION_MS = 5
 const MOST_ATTEMPTS = 3
@@ -49,34 +45,6 @@ export interface Trouble {
 export interface Pace {
   readonly firstTokenMs: number
   readonly answerMs: number
-}
-
-/** What a run came to. */
-export interface RunFigures {
-  readonly strategy: string
-  readonly requests: number
-  readonly costMicro: number
-  /** Without the output, which costs the same everywhere. */
-  readonly promptMicro: number
-  /** By hour of the simulated day. */
-  readonly hourlyMicro: readonly number[]
-  /** Cache reads by all prompt tokens. */
-  readonly readShare: number
-  /** Requests answered, by account in the order of the plan. */
-  readonly shares: readonly number[]
-  readonly largestShare: number
-  readonly p99WaitMs: number
-  readonly longestWaitMs: number
-  /** Requests answered elsewhere than the one before of the same conversation. */
-  readonly moved: number
-  /** Attempts after the first of a request. */
-  readonly retries: number
-  /** Those of them that went to another account. */
-  readonly reroutes: number
-  readonly clientErrors: number
-  /** Answers whose cache reads were not as foretold. */
-  readonly mistaken: number
-  readonly lastedMs: number
 }
 
 /** What is simulated. */
@@ -115,12 +83,7 @@ class Run {
   readonly #pool: Pool
   readonly #desk: Desk<Job>
   readonly #retryBudget = new RetryBudget(RETRY)
-  readonly #answered: Map<string, number>
-  readonly #lastPlace = new Map<string, string>()
-  readonly #waitsMs: number[] = []
-  readonly #hourlyMicro: number[] = []
-  readonly #sums = { cost: 0, prompt: 0, read: 0, tokens: 0 }
-  readonly #counts = { moved: 0, retries: 0, reroutes: 0, clientErrors: 0 }
+  readonly #tally: Tally
   #failing: string | null = null
 
   constructor(options: RunOptions) {
@@ -129,7 +92,10 @@ class Run {
     this.#random = createRandom(seed ^ 0x5eed)
     const agenda = this.#agenda
     this.#accounts = options.accounts.map((plan) => accountOf(plan, START_MS))
-    this.#answered = new Map(this.#accounts.map(({ id }) => [id, 0]))
+    this.#tally = new Tally(
+      this.#accounts.map(({ id }) => id),
+      options,
+    )
     this.#pool = new Pool({ clock: agenda.clock, random: this.#random, policy: POLICY })
     const live = this.#accounts.map((account) => ({ account, credential: '', proxy: null }))
     this.#pool.reload(live, [])
@@ -147,27 +113,9 @@ class Run {
   async play(): Promise<RunFigures> {
     for (const one of this.#options.workload) this.#begin(one, START_MS + one.startMs)
     await this.#agenda.run()
-    const requests = this.#waitsMs.length
-    const waits = this.#waitsMs.toSorted((a, b) => a - b)
-    const shares = [...this.#answered.values()].map((count) => count / Math.max(1, requests))
-    const { cost, prompt, read, tokens } = this.#sums
-    return {
-      ...this.#counts,
-      strategy: this.#options.strategy.name,
-      requests,
-      costMicro: cost,
-      promptMicro: prompt,
-      hourlyMicro: Array.from({ length: this.#hourlyMicro.length }, (_, hour) =>
-        Math.round(this.#hourlyMicro[hour] ?? 0),
-      ),
-      readShare: read / Math.max(1, tokens),
-      shares,
-      largestShare: Math.max(...shares),
-      p99WaitMs: waits[Math.ceil(0.99 * requests) - 1] ?? 0,
-      longestWaitMs: waits.at(-1) ?? 0,
-      mistaken: this.#options.strategy.mistaken(),
-      lastedMs: this.#agenda.nowMs - START_MS,
-    }
+    const { strategy } = this.#options
+    const lastedMs = this.#agenda.nowMs - START_MS
+    return this.#tally.figures({ name: strategy.name, mistaken: strategy.mistaken(), lastedMs })
   }
 
   #begin(conversation: Conversation, atMs: number): void {
@@ -205,10 +153,7 @@ class Run {
   #send(job: Job, slot: Slot, candidate: Candidate): void {
     const { id } = candidate
     if (job.attempts++ === 0) this.#retryBudget.noteRequest(this.#agenda.clock.monotonicMs())
-    else {
-      this.#counts.retries++
-      if (id !== job.lastAccount) this.#counts.reroutes++
-    }
+    else this.#tally.retried(id !== job.lastAccount)
     job.lastAccount = id
     job.again = null
     if (this.#isDown(id)) {
@@ -234,12 +179,9 @@ class Run {
     if (result.kind === 'refused') throw new Error('a simulated body is one that upstream refuses')
     const { use } = result
     const written = use.write5mTokens + use.write1hTokens
-    this.#waitsMs.push(sentAtMs - job.arrivedMs)
-    this.#book(turn, use)
-    const before = this.#lastPlace.get(conversation.id)
-    if (before !== undefined && before !== id) this.#counts.moved++
-    this.#lastPlace.set(conversation.id, id)
-    this.#answered.set(id, (this.#answered.get(id) ?? 0) + 1)
+    const atMs = sentAtMs - START_MS
+    this.#tally.answered({ turn, use, atMs, waitedMs: sentAtMs - job.arrivedMs })
+    this.#tally.placed(conversation.id, id)
     this.#agenda.add(sentAtMs + pace.firstTokenMs, () => {
       this.#observe(job, slot, { kind: 'ok', status: 200, sentAtMs })
       slot.began(promptTokens(turn.parts) - use.readTokens)
@@ -278,7 +220,7 @@ class Run {
   }
 
   #fail(job: Job): void {
-    this.#counts.clientErrors++
+    this.#tally.failed()
     this.#agenda.add(this.#agenda.nowMs + CLIENT_RETRY_MS, () => {
       job.tried.clear()
       job.again = null
@@ -307,50 +249,7 @@ class Run {
     if (outage === null) return false
     const sinceMs = this.#agenda.nowMs - START_MS
     if (sinceMs < outage.fromMs || sinceMs >= outage.fromMs + outage.forMs) return false
-    this.#failing ??= [...this.#answered].reduce((a, b) => (b[1] > a[1] ? b : a))[0]
+    this.#failing ??= this.#tally.busiest()
     return id === this.#failing
   }
-
-  #book(
-    turn: Turn,
-    use: { readTokens: number; write5mTokens: number; write1hTokens: number },
-  ): void {
-    const prompt = promptTokens(turn.parts)
-    const tokens = {
-      ...NO_TOKENS,
-      input: prompt - use.readTokens - use.write5mTokens - use.write1hTokens,
-      cacheRead: use.readTokens,
-      cacheWrite5m: use.write5mTokens,
-      cacheWrite1h: use.write1hTokens,
-    }
-    const costMicro = this.#priceOf({ ...tokens, output: turn.outputTokens })
-    const hour = Math.floor((this.#agenda.nowMs - START_MS) / HOUR_MS)
-    this.#hourlyMicro[hour] = (this.#hourlyMicro[hour] ?? 0) + costMicro
-    this.#sums.read += use.readTokens
-    this.#sums.tokens += prompt
-    this.#sums.prompt += this.#priceOf(tokens)
-    this.#sums.cost += costMicro
-  }
-
-  #priceOf(tokens: typeof NO_TOKENS): number {
-    const { model, prices } = this.#options
-    return listCost(model, tokens, prices)
-  }
-}
-
-/** What an answer of these tokens costs by the list. */
-export function listCost(model: string, tokens: typeof NO_TOKENS, prices: PriceTable): number {
-  const usage = {
-    model,
-    tokens,
-    iterations: [],
-    webSearchRequests: 0,
-    speed: null,
-    inferenceGeo: null,
-    serviceTier: null,
-    stopReason: 'end_turn',
-    hasContent: true,
-    anomalies: 0,
-  }
-  return costOf(usage, prices, { atMs: START_MS }).costMicro
 }

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
 import { accountOf } from '../../src/simulate/account.ts'
+import { START_MS } from '../../src/simulate/agenda.ts'
 import { playStrategy, playYardstick, USUAL_PACE } from '../../src/simulate/compare.ts'
 import { makeDay } from '../../src/simulate/day.ts'
-import { START_MS } from '../../src/simulate/run.ts'
 
 const MODEL = 'claude-opus-5-5'
 const DAY = { seed: 3, model: MODEL, conversations: 30, promptTokens: [1_000, 3_000] }

@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import type { Slot } from '../../src/pool/pool.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { type AccountPlan, accountOf } from '../../src/simulate/account.ts'
-import { Agenda } from '../../src/simulate/agenda.ts'
+import { Agenda, START_MS } from '../../src/simulate/agenda.ts'
 import { type Caller, Desk } from '../../src/simulate/desk.ts'
 import { leastBusyOf } from '../../src/simulate/least-busy.ts'
-import { POLICY, START_MS } from '../../src/simulate/run.ts'
+import { POLICY } from '../../src/simulate/run.ts'
 
 const PLAN: AccountPlan = { name: 'a', weight: 1, priority: 1, concurrencyLimit: 1, rpmLimit: null }
 

@@ -7,12 +7,12 @@ import { Pool, type Slot } from '../../src/pool/pool.ts'
 import { select } from '../../src/pool/select.ts'
 import type { Bound, Demand } from '../../src/pool/weigh.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
-import { type AccountPlan, accountOf } from '../../src/simulate/account.ts'
-import { Agenda } from '../../src/simulate/agenda.ts'
+import { accountOf } from '../../src/simulate/account.ts'
+import { Agenda, START_MS } from '../../src/simulate/agenda.ts'
 import { type Caller, Desk, type Moment, type Pick as Picked } from '../../src/simulate/desk.ts'
-import { LONGEST_WAIT_MS, POLICY, START_MS } from '../../src/simulate/run.ts'
+import { LONGEST_WAIT_MS, POLICY } from '../../src/simulate/run.ts'
 import { madePrint } from './made-prompts.ts'
-import { MinuteCounter } from './minute-counter.ts'
+import { newPlace, outcomeOf, overLimit, type Place, TROUBLES } from './pool-place.ts'
 
 const MODEL = 'claude-sonnet-5'
 const CLASS = 'sonnet'
@@ -29,15 +29,6 @@ const MOST_ATTEMPTS = 3
 const LATE_MS = 1
 const CHECK_EVERY_MS = 60_000
 
-/** Troubles of an account, and what its answers are meanwhile. */
-const TROUBLES: readonly OutcomeKind[] = [
-  'overloaded',
-  'server_error',
-  'unreachable',
-  'rate_limited',
-  'unauthorized',
-  'out_of_credit',
-]
 /** What a day came to. */
 export interface DayFigures {
   readonly sent: number
@@ -58,25 +49,6 @@ interface Request extends Caller {
   /** It would rather wait than be served elsewhere: it looks around at the end of that wait only. */
   isWaitingForWarm: boolean
   isOver: boolean
-}
-
-interface Place {
-  readonly plan: AccountPlan
-  /** Our own count of what its RPM, and upstream's limit, would have let through. */
-  readonly rpm: MinuteCounter | null
-  readonly upstream: MinuteCounter | null
-  inFlight: number
-  /** Answers told of upstream's limit since then; those that had left before may come on top. */
-  toldSinceMs: number
-  /** One of them had left after that. */
-  isKnown: boolean
-  /** On their way, though upstream had no room for them. */
-  tooMany: number
-  trouble: { readonly kind: OutcomeKind; readonly untilMs: number } | null
-  wellSinceMs: number
-  lastOpenMs: number
-  lastUsedMs: number
-  begunAtLastUse: number
 }
 
 /**
@@ -105,7 +77,10 @@ class PoolDay {
     this.#random = createRandom(seed)
     const { clock } = this.#agenda
     this.#pool = new Pool({ clock, random: this.#random, policy: POLICY })
-    for (let k = 0; k < accounts; k++) this.#addPlace(k)
+    for (let k = 0; k < accounts; k++) {
+      const place = newPlace(k, this.#random, START_MS)
+      this.#places.set(place.plan.name, place)
+    }
     const live = [...this.#places.values()].map(({ plan }) => ({
       account: accountOf(plan, START_MS),
       credential: '',
@@ -147,33 +122,6 @@ class PoolDay {
       if (candidate.inFlight !== 0) throw new Error(`${candidate.id} keeps ${candidate.inFlight}`)
     }
     return this.#sums
-  }
-
-  #addPlace(k: number): void {
-    const chance = (share: number) => this.#random() < share
-    const rpmLimit = chance(0.4) ? this.#between(5, 40) : null
-    const plan: AccountPlan = {
-      name: `acct_${k}`,
-      weight: this.#between(1, 3),
-      // The first one always serves what all may use.
-      priority: k > 0 && chance(0.2) ? 2 : 1,
-      concurrencyLimit: chance(0.85) ? this.#between(1, 6) : null,
-      rpmLimit,
-    }
-    this.#places.set(plan.name, {
-      plan,
-      rpm: rpmLimit === null ? null : new MinuteCounter(rpmLimit, START_MS),
-      upstream: chance(0.3) ? new MinuteCounter(this.#between(10, 60), START_MS) : null,
-      inFlight: 0,
-      toldSinceMs: Number.POSITIVE_INFINITY,
-      isKnown: false,
-      tooMany: 0,
-      trouble: null,
-      wellSinceMs: START_MS,
-      lastOpenMs: START_MS,
-      lastUsedMs: START_MS,
-      begunAtLastUse: 0,
-    })
   }
 
   /** Conversations come one by one, now and then a dozen at once. */
@@ -311,31 +259,17 @@ class PoolDay {
     place.inFlight++
     place.lastUsedMs = nowMs
     place.begunAtLastUse = this.#conversations
-    this.#checkLimits(place, nowMs)
-    const fits = place.upstream?.take(nowMs) ?? true
+    const wrong = overLimit(place, nowMs)
+    if (wrong !== null) this.#blame(wrong)
+    const kind = outcomeOf(place, { nowMs, isPoison: request.isPoison, random: this.#random })
+    // Upstream counts what it serves, and nothing that fails before.
+    const fits = kind !== 'ok' || (place.upstream?.take(nowMs) ?? true)
     if (!fits && place.isKnown && ++place.tooMany > 1) {
       this.#blame(`${id} has two requests on their way that upstream had no room for`)
     }
-    const kind = this.#kindOf(request, place, !fits)
-    if (kind === 'ok') this.#answer(request, { slot, place, sentAtMs: nowMs }, ended)
-    else this.#refuse(request, { slot, place, sentAtMs: nowMs, kind, fits }, ended)
-  }
-
-  #checkLimits(place: Place, nowMs: number): void {
-    const { plan, rpm } = place
-    if (place.inFlight > (plan.concurrencyLimit ?? Number.POSITIVE_INFINITY)) {
-      this.#blame(`${plan.name} has ${place.inFlight} in flight of ${plan.concurrencyLimit}`)
-    }
-    if (rpm?.take(nowMs) === false) {
-      this.#blame(`${plan.name} gets more than ${plan.rpmLimit} requests a minute`)
-    }
-  }
-
-  #kindOf(request: Request, { trouble }: Place, isOverUpstream: boolean): OutcomeKind {
-    if (trouble !== null && trouble.untilMs > this.#agenda.nowMs) return trouble.kind
-    if (isOverUpstream) return 'rate_limited'
-    if (request.isPoison) return 'server_error'
-    return this.#random() < 0.01 ? 'overloaded' : 'ok'
+    const sent = { slot, place, sentAtMs: nowMs }
+    if (kind === 'ok' && fits) this.#answer(request, sent, ended)
+    else this.#refuse(request, { ...sent, kind: fits ? kind : 'rate_limited', fits }, ended)
   }
 
   #answer(

@@ -1,6 +1,6 @@
 import { playStrategy, playYardstick, STRATEGY_NAMES, USUAL_PACE } from '../../simulate/compare.ts'
 import { makeDay } from '../../simulate/day.ts'
-import type { RunFigures } from '../../simulate/run.ts'
+import type { RunFigures } from '../../simulate/tally.ts'
 import type { Context } from '../context.ts'
 import { EXIT } from '../errors.ts'
 import { formatCount } from '../format.ts'
