@@ -20,7 +20,7 @@ import { type World, world } from '../support/world.ts'
 const AT_ONCE = 24
 /** Only a cell that hangs waits so long. */
 const HANGS_MS = 15_000
-const SILENCE_MS = 500
+const SILENCE_MS = 1_000
 /** The HTTP client looks at the time of connecting once a second or so. */
 const OVER_CONNECT_MS = 4_000
 const MAX_TOKENS = 200
