@@ -23,6 +23,7 @@ export async function holdAnew(
     if (result?.kind !== 'resized') throw brokenOff(exchange, broke.reason)
     exchange.meter = meter
     exchange.heldMicro = result.amountMicro
+    gateway.thinHolds.release(exchange.call)
     const { call, holdSteps } = exchange
     const afterMs = Math.round(gateway.clock.monotonicMs() - call.arrivedMs)
     holdSteps.push({ kind: 'corrected', amountMicro: result.amountMicro, afterMs })

@@ -97,7 +97,8 @@ async function forgetForeignMessage(
   { facts, body }: InferenceRequest,
 ): Promise<void> {
   const id = textOf(facts.diagnosticsMessageId)
-  if (id === null) return
+  // An empty one names nothing, and stands before every byte.
+  if (id === null || id === '') return
   const [message] = await gateway.store.getObjects([{ kind: 'message', id }])
   if (message?.userId === call.live.key.userId) return
   const [start, end] = facts.topLevel.get('diagnostics') ?? [0, 0]
@@ -105,9 +106,9 @@ async function forgetForeignMessage(
   const length = Buffer.byteLength(id)
   for (let at = json.indexOf(`"${id}"`); at >= 0; at = json.indexOf(`"${id}"`, at + length))
     json.fill('0', at + 1, at + 1 + length, 'latin1')
-  // Spelled with escapes: nothing that a client of good will sends.
+  // Spelled with escapes, or longer than any id: nothing that a client of good will sends.
   const left: { readonly previous_message_id?: unknown } = JSON.parse(json.toString('utf8'))
-  if (left.previous_message_id === id) throw notFound({ kind: 'message', id })
+  if (left.previous_message_id !== '0'.repeat(length)) throw notFound({ kind: 'message', id })
 }
 
 /** Every account that is not disabled, whatever it may serve. */

@@ -264,6 +264,16 @@ test("diagnostics compare with one's own messages alone; upstream never hears of
   const odd = await fetch(`${w.url}/v1/messages`, { method: 'POST', headers: mallory, body })
   assert.equal(odd.status, 404)
   assert.equal(w.sandbox.requests.length, 1)
+  // What can be no id: upstream says what it thinks of none, and what is cut here is not sent on.
+  for (const [id, status] of [
+    ['', 200],
+    ['previous_message_id', 404],
+    ['mésg', 200],
+    ['x'.repeat(3_000), 404],
+  ] as const) {
+    const none = await ask(w, { diagnostics: { more: ['', id], previous_message_id: id } }, mallory)
+    assert.equal(none.status, status, none.text)
+  }
 })
 
 test('a stream that its client leaves has made what it told of', async (t) => {
