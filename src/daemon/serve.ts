@@ -106,6 +106,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     pool,
     queue: config.queue,
     retry: config.retry,
+    clock: systemClock,
   })
   await restoreAffinity(store, routing.affinity)
   let metrics: MetricsEndpoint | null = null

@@ -1,9 +1,11 @@
+import type { Clock } from '../core/clock.ts'
 import { Affinity } from '../pool/affinity.ts'
 import type { Pool } from '../pool/pool.ts'
 import { RetryBudget, type RetryPolicy } from '../pool/retry-budget.ts'
 import { SeenPrompts } from '../pool/seen-prompts.ts'
 import { type RoomLimits, WaitingRoom } from '../pool/waiting-room.ts'
 import { type HashKey, hashKey } from '../wire/keyed-hash.ts'
+import { LookAround } from './look-around.ts'
 
 /** What the choice of accounts remembers between requests. */
 export interface Routing {
@@ -13,6 +15,8 @@ export interface Routing {
   /** Of the fingerprints: the same after a restart, or nothing would be warm. */
   readonly hashKey: HashKey
   readonly room: WaitingRoom
+  /** Serves the room. */
+  readonly lookAround: LookAround
   readonly retries: RetryBudget
   /** Numbers in [0, 1). */
   readonly random: () => number
@@ -32,16 +36,19 @@ export function createRouting(options: {
   readonly pool: Pool
   readonly queue: QueuePolicy
   readonly retry: RetryPolicy
+  readonly clock: Clock
 }): Routing {
   const room = new WaitingRoom(options.queue)
+  const lookAround = new LookAround(room, options.clock)
   const affinity = new Affinity()
-  options.pool.whenRoom(() => room.serve())
+  options.pool.whenRoom(() => lookAround.serve())
   options.pool.whenLearned((scope, before, now) => affinity.learned(scope, before, now))
   return {
     affinity,
     seen: new SeenPrompts(),
     hashKey: hashKey(options.hashSecret),
     room,
+    lookAround,
     retries: new RetryBudget(options.retry),
     random: options.random,
     maxWaitMs: options.queue.maxWaitMs,

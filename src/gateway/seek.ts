@@ -1,7 +1,7 @@
 import type { Choice } from '../pool/candidate.ts'
 import type { Slot } from '../pool/pool.ts'
 import { type Decision, select } from '../pool/select.ts'
-import { candidatesOf, type WantedAccount } from './candidates.ts'
+import { candidatesOf, isAnyFree, type WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
 import { demandOf, promptTokensOf, type Route } from './route.ts'
 
@@ -29,6 +29,8 @@ export type Sought =
 
 /** A timer that is due a little early would look in vain. */
 const EARLY_MS = 1
+/** Who could be served and stands behind one of its own key that cannot looks around again after so long. */
+const BEHIND_MS = 100
 
 /**
  * Looks for the account of the next attempt and takes its slot. Where one is worth waiting for, it waits in line,
@@ -42,11 +44,9 @@ export async function seek(
     readonly beforeWaiting?: () => Promise<void>
   },
 ): Promise<Sought> {
-  const { room } = gateway.routing
-  const { keyId } = seeker.want
-  if (room.size > 0) room.serve()
+  gateway.routing.lookAround.serve()
   let decision = decide(gateway, seeker)
-  const isBehind = room.size > 0 && room.isAhead(keyId, scopeOf(decision, seeker))
+  const isBehind = standsBehind(gateway, seeker, decision)
   if (!isBehind) {
     const taken = take(gateway, seeker, decision)
     if (taken !== null) return taken
@@ -65,9 +65,8 @@ export async function seek(
 
 /** The slot of an account that can serve at once, for a try that nobody waits in line for; null where none can. */
 export function seekNow(gateway: Gateway, seeker: Seeker): Slot | null {
-  const { room } = gateway.routing
   const decision = decide(gateway, seeker)
-  if (room.size > 0 && room.isAhead(seeker.want.keyId, scopeOf(decision, seeker))) return null
+  if (standsBehind(gateway, seeker, decision)) return null
   const taken = take(gateway, seeker, decision)
   return taken?.kind === 'slot' ? taken.slot : null
 }
@@ -100,38 +99,45 @@ function waitInLine(
       onWait(() => {})
       resolve(sought)
     }
+    const waitedNowMs = () => seeker.waitedMs + clock.monotonicMs() - beganMs
+    // What it has waited so far counts when the worth of waiting on is weighed.
+    const decideNow = () => decide(gateway, { ...seeker, waitedMs: waitedNowMs() })
     const attempt = (): boolean => {
       if (isOver) return false
-      // What it has waited so far counts when the worth of waiting on is weighed.
-      const waitedMs = seeker.waitedMs + clock.monotonicMs() - beganMs
-      decision = decide(gateway, { ...seeker, waitedMs })
-      const taken = take(gateway, seeker, decision, waitedMs)
+      decision = decideNow()
+      const taken = take(gateway, seeker, decision, waitedNowMs())
       if (taken === null) return false
       end(taken)
       return true
     }
+    const { want } = seeker
     const place = routing.room.join({
-      keyId: seeker.want.keyId,
+      keyId: want.keyId,
       get scope() {
         return scopeOf(decision, seeker)
+      },
+      hope: {
+        kind: `${kindOf(want)} ${JSON.stringify(want.tags)}`,
+        isAnyFree: () => isAnyFree(gateway, want),
       },
       attempt,
     })
     const look = () => {
       if (isOver) return
       const leftMs = untilMs - clock.monotonicMs()
-      if (leftMs <= 0) {
-        end(inVain(seeker, decision, seeker.waitedMs + clock.monotonicMs() - beganMs))
-        return
-      }
       timer = setTimeout(
         () => {
-          routing.room.serve()
-          // Others wait for the same warm account: who is behind them looks around itself.
-          if (decision.kind === 'wait' && decision.trail.bound === null) attempt()
-          look()
+          routing.lookAround.serve()
+          if (isOver) return
+          const isLast = untilMs - clock.monotonicMs() <= 0
+          // Others wait for the same warm account: who is behind them looks around itself. So does who has no more time.
+          const looksItself = decision.kind === 'wait' && decision.trail.bound === null
+          if (looksItself || isLast) attempt()
+          else decision = decideNow()
+          if (!isLast) look()
+          else end(inVain(seeker, decision, waitedNowMs()))
         },
-        Math.min(leftMs, (waitOf(decision) ?? leftMs) + EARLY_MS),
+        Math.max(0, Math.min(leftMs, (waitOf(decision) ?? leftMs) + EARLY_MS)),
       )
     }
     if (place === null) end(inVain(seeker, decision))
@@ -188,7 +194,7 @@ function longestWaitMs({ routing, clock }: Gateway, { waitedMs, deadlineMs }: Se
 /** Until it is worth looking again; null: no wait will help. */
 function waitOf(decision: Decision): number | null {
   if (decision.kind === 'wait') return decision.forMs
-  return decision.kind === 'none' ? decision.retryAfterMs : 0
+  return decision.kind === 'none' ? decision.retryAfterMs : BEHIND_MS
 }
 
 function noneOf(decision: Decision): Extract<Choice, { kind: 'none' }> {
@@ -198,9 +204,22 @@ function noneOf(decision: Decision): Extract<Choice, { kind: 'none' }> {
   return { kind: 'none', because, retryAfterMs: waitOf(decision) }
 }
 
+/** Others of its key came first, or nobody has looked yet whom of all that wait an account that got free may serve. */
+function standsBehind({ routing }: Gateway, seeker: Seeker, decision: Decision): boolean {
+  const { room, lookAround } = routing
+  if (room.size === 0) return false
+  return lookAround.isDue || room.isAhead(seeker.want.keyId, scopeOf(decision, seeker))
+}
+
 /** What it waits for: requests for one and the same are served in their order, and stop nobody else. */
-function scopeOf({ trail, ...decision }: Decision, { tried }: Seeker): string {
-  if (trail.bound !== null) return `${trail.bound.scope} ${trail.bound.id}`
-  if (decision.kind === 'wait') return `account ${decision.id}`
-  return tried.size === 0 ? '' : `not ${[...tried]}`
+function scopeOf({ trail, ...decision }: Decision, { tried, want }: Seeker): string {
+  const kind = kindOf(want)
+  if (trail.bound !== null) return `${kind} ${trail.bound.scope} ${trail.bound.id}`
+  if (decision.kind === 'wait') return `${kind} account ${decision.id}`
+  return tried.size === 0 ? kind : `${kind} not ${[...tried]}`
+}
+
+/** An account that is full or resting for one model may be free for another. */
+function kindOf({ model, modelClass, isFast }: WantedAccount): string {
+  return `${model} ${modelClass} ${isFast === true ? 'fast' : ''}`
 }

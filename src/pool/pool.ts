@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts'
 import type { AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
 import { WorkingHours } from '../core/working-hours.ts'
-import type { Candidate } from './candidate.ts'
+import type { Candidate, Rest } from './candidate.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
 import { isHalfOpen, rests } from './cooldown.ts'
 import { ForeignUseWatch } from './foreign-use.ts'
@@ -56,6 +56,8 @@ export interface Wishes {
   /** Tags of which it must carry one; null: any account. */
   readonly tags?: readonly string[] | null
   readonly isFast?: boolean
+  /** What keeps this request away from an account beside all that the pool knows; null: nothing. */
+  readonly alsoRests?: (live: LiveAccount) => Rest | null
 }
 
 /** Hears that what stood in for a workspace or an organisation is now known under a surer name. */
@@ -160,7 +162,7 @@ export class Pool {
   candidates(
     model: string,
     modelClass: string,
-    { tags = null, isFast = false }: Wishes = {},
+    { tags = null, isFast = false, alsoRests }: Wishes = {},
   ): readonly Candidate[] {
     const nowMs = this.#book.nowMs()
     const monotonicMs = this.#clock.monotonicMs()
@@ -183,6 +185,7 @@ export class Pool {
       rest = longerOf(rest, restByPerson(account, nowMs))
       if (entry.hours !== null) rest = longerOf(rest, restUntilOpen(entry.hours.opensInMs(nowMs)))
       rest = longerOf(longerOf(rest, restByLimits(fullMs)), restOfAll)
+      if (alsoRests !== undefined) rest = longerOf(rest, alsoRests(entry.live))
       list.push({
         id: account.id,
         priority: account.priority,

@@ -8,6 +8,16 @@ export interface Waiter {
   readonly scope: string
   /** Tries to get an account now; true when it got one. Called in turn, never from within itself. */
   readonly attempt: () => boolean
+  /** Absent: it is always asked. */
+  readonly hope?: Hope
+}
+
+/** Spares those of one kind their attempts while none of them can succeed: asked once for all of them. */
+export interface Hope {
+  /** Waiters of one kind may be served by the same accounts. */
+  readonly kind: string
+  /** Whether any account is free for this kind now. */
+  readonly isAnyFree: () => boolean
 }
 
 /** Its place in the line. */
@@ -79,10 +89,13 @@ export class WaitingRoom {
   /** One turn of every key; false when nobody could be served. */
   #serveRound(): boolean {
     let isAnyServed = false
+    /** Which kinds have an account that is free, since the last one was served. */
+    let free = new Map<string, boolean>()
     for (const [keyId, line] of [...this.#lines]) {
-      const served = firstServed(line)
+      const served = firstServed(line, free)
       if (served === null) continue
       isAnyServed = true
+      free = new Map()
       this.#remove(served)
       // Its next turn comes after those of all others.
       const rest = this.#lines.get(keyId)
@@ -101,13 +114,22 @@ export class WaitingRoom {
   }
 }
 
-function firstServed(line: ReadonlySet<Waiter>): Waiter | null {
+function firstServed(line: ReadonlySet<Waiter>, free: Map<string, boolean>): Waiter | null {
   const asked = new Set<string>()
   for (const waiter of [...line]) {
-    if (asked.has(waiter.scope)) continue
+    if (asked.has(waiter.scope) || !mayHope(waiter, free)) continue
     if (waiter.attempt()) return waiter
     // As it is now: what it waits for may have become another account.
     asked.add(waiter.scope)
   }
   return null
+}
+
+function mayHope({ hope }: Waiter, free: Map<string, boolean>): boolean {
+  if (hope === undefined) return true
+  const known = free.get(hope.kind)
+  if (known !== undefined) return known
+  const isFree = hope.isAnyFree()
+  free.set(hope.kind, isFree)
+  return isFree
 }

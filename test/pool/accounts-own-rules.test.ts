@@ -314,3 +314,17 @@ test('the time until answers begin is learned from streams', () => {
   w.take('b', 10).began(10)
   assert.equal(w.of('b').firstTokenMs, null, 'an answer that does not stream tells nothing of it')
 })
+
+test('an account that this request may not use is not the one that is asked out of need', () => {
+  const w = world([account('a'), account('b')])
+  w.see('b', 'overloaded')
+  assert.deepEqual([w.of('a').rest, w.of('b').rest?.forMs], [null, 1_500])
+  const capped = { kind: 'capped', forMs: 60_000 } as const
+  const candidates = w.pool.candidates(MODEL, CLASS, {
+    alsoRests: ({ account: { id } }) => (id === 'a' ? capped : null),
+  })
+  assert.deepEqual(
+    candidates.map(({ rest }) => rest),
+    [{ ...capped, isSoft: false }, null],
+  )
+})

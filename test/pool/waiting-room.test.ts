@@ -145,3 +145,29 @@ test('what somebody waits for may change: who then waits for something else stop
   room.serve()
   assert.deepEqual([served, room.size, room.isAhead('a', '')], [['second'], 1, false])
 })
+
+test('those of one kind are not asked while no account is free for it, and again after somebody was served', () => {
+  const room = new WaitingRoom({ maxPerKey: 32, maxLength: 1_024 })
+  const free = new Set<string>(['b'])
+  const log: string[] = []
+  for (const [keyId, kind] of ['a', 'b', 'a', 'b', 'c'].entries()) {
+    room.join({
+      keyId: `key_${keyId}`,
+      scope: '',
+      attempt() {
+        log.push(`${kind} tries`)
+        return free.delete(kind)
+      },
+      hope: {
+        kind,
+        isAnyFree() {
+          log.push(`${kind}?`)
+          return free.has(kind)
+        },
+      },
+    })
+  }
+  room.serve()
+  assert.deepEqual(log, ['a?', 'b?', 'b tries', 'a?', 'b?', 'c?', 'a?', 'b?', 'c?'])
+  assert.equal(room.size, 4)
+})

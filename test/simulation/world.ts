@@ -271,7 +271,7 @@ export class SimulatedWorld {
     return {
       store: this.disk.over(this.store),
       pool,
-      routing: createRouting({ hashSecret, random: this.#random, pool, queue, retry }),
+      routing: createRouting({ hashSecret, random: this.#random, pool, queue, retry, clock }),
       thinHolds: new ThinHolds(),
       caps: new AccountCaps({ timeZone: 'UTC', nowMs: clock.nowMs() }),
       connections: this.upstream.connections,

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Gateway } from '../../src/gateway/gateway.ts'
+import { plainRoute } from '../../src/gateway/route.ts'
+import { createRouting } from '../../src/gateway/routing.ts'
+import { type Seeker, type Sought, seek } from '../../src/gateway/seek.ts'
+import { Pool } from '../../src/pool/pool.ts'
+import { accountOf } from '../../src/simulate/account.ts'
+import { POLICY } from '../../src/simulate/run.ts'
+
+const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
+
+/** Accounts of one slot each; those of `models` serve these alone. */
+function world(t: TestContext, accounts: readonly { id: string; models: readonly string[] }[]) {
+  const pool = new Pool({ clock, random: Math.random, policy: POLICY })
+  const plan = { name: 'a', weight: 1, priority: 1, concurrencyLimit: 1, rpmLimit: null }
+  const plain = accountOf(plan, Date.now())
+  pool.reload(
+    accounts.map((own) => ({ account: { ...plain, ...own }, credential: '', proxy: null })),
+    [],
+  )
+  const routing = createRouting({
+    hashSecret: new Uint8Array(16),
+    random: Math.random,
+    pool,
+    queue: { maxPerKey: 32, maxLength: 1_024, maxWaitMs: 60_000 },
+    retry: { budgetPercent: 20 },
+    clock,
+  })
+  // What `seek` asks of a gateway.
+  const gateway = { pool, routing, clock, caps: { check: () => null } } as unknown as Gateway
+  const leave: (() => void)[] = []
+  t.after(() => {
+    for (const go of leave) go()
+  })
+  const ask = (keyId: string, model: string, isFast = false): Promise<Sought> => {
+    const want = { requestId: 'r', keyId, model, modelClass: model, isFast, listMicro: 0 }
+    const seeker: Seeker = {
+      want: { ...want, tags: null },
+      route: plainRoute(),
+      tried: new Set(),
+      again: null,
+      isWarm: false,
+      waitedMs: 0,
+      deadlineMs: performance.now() + 60_000,
+    }
+    return seek(gateway, seeker, { onWait: (go) => leave.push(go) })
+  }
+  return { pool, routing, ask }
+}
+
+test('who waits for one model stops no request of the same key for another', async (t) => {
+  const { ask, routing } = world(t, [
+    { id: 'acct_1', models: ['opus'] },
+    { id: 'acct_2', models: ['haiku'] },
+  ])
+  assert.equal((await ask('key_1', 'opus')).kind, 'slot')
+  void ask('key_1', 'opus')
+  assert.equal(routing.room.size, 1)
+  assert.equal((await ask('key_1', 'haiku')).kind, 'slot')
+})
+
+test('a full pool is looked at once for everybody who waits, and each slot that gets free is given on', async (t) => {
+  const { ask, pool, routing } = world(t, [{ id: 'acct_1', models: ['*'] }])
+  const first = await ask('key_0', 'opus')
+  const waiting = Array.from({ length: 200 }, (_, i) => ask(`key_${i + 1}`, 'opus'))
+  assert.equal(routing.room.size, 200)
+  let asked = 0
+  const candidates = pool.candidates.bind(pool)
+  pool.candidates = (...how) => {
+    asked++
+    return candidates(...how)
+  }
+  routing.room.serve()
+  assert.equal(asked, 1)
+  assert.ok(first.kind === 'slot')
+  first.slot.release()
+  for (const next of waiting) {
+    const sought = await next
+    assert.ok(sought.kind === 'slot')
+    sought.slot.release()
+  }
+})
