@@ -325,6 +325,6 @@ test('an account that this request may not use is not the one that is asked out 
   })
   assert.deepEqual(
     candidates.map(({ rest }) => rest),
-    [{ ...capped, isSoft: false }, null],
+    [capped, null],
   )
 })
