@@ -2,12 +2,14 @@
  * What routing costs: simulated conversations through the real choice, against the sandbox's prompt cache.
  * `npm run bench:routing`, or with `-- --seed 7 --prompt 20000 --only 529 --json`; `-- --seeds 20` plays ours
  * alone under many seeds and tells the best, the middle and the worst of them; `-- --daemon` plays the scenarios
- * without trouble through a real gateway as well, in a minute each (`--seconds 60`).
+ * without trouble through a real gateway as well, in a minute each (`--seconds 60`); `-- --reroute` measures what
+ * cold requests lose to an account that cannot serve.
  */
 
 import { parseArgs } from 'node:util'
 import { measureChoice } from './routing/cost-of-choice.ts'
 import { choiceText, manySeedsText, scenarioText } from './routing/report.ts'
+import { isRerouteMet, measureReroutes, rerouteText } from './routing/reroute.ts'
 import { type Play, playOurs, playScenario, SCENARIOS, type Scenario } from './routing/scenarios.ts'
 import { agrees, playSideBySide, sideBySideText } from './routing/side-by-side.ts'
 
@@ -27,12 +29,16 @@ if (scenarios.length === 0) {
   )
 }
 
-if (!values.daemon) {
+let missed = 0
+if (values.reroute) {
+  const reroutes = await measureReroutes()
+  show(reroutes, () => rerouteText(reroutes))
+  if (!isRerouteMet(reroutes)) missed++
+} else if (!values.daemon) {
   const choice = measureChoice()
   show(choice, () => choiceText(choice))
 }
-let missed = 0
-for (const scenario of scenarios) {
+for (const scenario of values.reroute ? [] : scenarios) {
   for (const promptTokens of prompts) {
     const isMet = await play(scenario, { promptTokens, seed })
     if (!isMet) missed++
@@ -77,6 +83,7 @@ function readArguments() {
         json: { type: 'boolean', default: false },
         daemon: { type: 'boolean', default: false },
         seconds: { type: 'string', default: '60' },
+        reroute: { type: 'boolean', default: false },
       },
     })
   } catch (error) {
