@@ -75,16 +75,6 @@ export function ownWaitMs({ live: { account }, window, tokens }: Entry, nowMs: n
   return tpmLimit === null ? rpmMs : Math.max(rpmMs, tokens.waitMs(tpmLimit, nowMs))
 }
 
-/** Sets to how many tokens of the account's TPM one attempt comes; the last word counts. */
-export function countedBy(window: TokenWindow, limit: number | null) {
-  let taken = 0
-  return (tokens: number, nowMs: number) => {
-    if (limit === null) return
-    window.take(tokens - taken, limit, nowMs)
-    taken = tokens
-  }
-}
-
 /** Accounts of one organisation share its limits; one that has not told which it is has its own. */
 export function organizationOf({ live, headroom }: Entry): string {
   return headroom?.organizationId ?? live.account.id
@@ -93,4 +83,9 @@ export function organizationOf({ live, headroom }: Entry): string {
 /** Names what limits a part of a model class, such as the class itself or `fastPart` of it. */
 export function bucketOf(entry: Entry, part: string): string {
   return `${organizationOf(entry)} ${part}`
+}
+
+/** Names what a workspace limits beside its organisation. */
+export function workspaceBucketOf({ workspace }: Entry, part: string): string {
+  return `workspace ${workspace.name} ${part}`
 }

@@ -12,7 +12,6 @@ import { ForeignUseWatch } from './foreign-use.ts'
 import { type About, HealthBook, type HealthChanges } from './health-book.ts'
 import {
   bucketOf,
-  countedBy,
   type Entry,
   type LiveAccount,
   newEntry,
@@ -20,6 +19,7 @@ import {
   ownWaitMs,
   partsOf,
   type Taker,
+  workspaceBucketOf,
 } from './live-account.ts'
 import { ModelOverload } from './model-overload.ts'
 import { paced } from './pace.ts'
@@ -32,24 +32,11 @@ import {
   restUntilOpen,
 } from './rests.ts'
 import { SharedRefusals } from './shared-refusals.ts'
+import { openSlot, type Slot } from './slot.ts'
 import { type LimitName, type ToldLimit, UpstreamLimits } from './upstream-limits.ts'
 
 export type { LiveAccount, Taker } from './live-account.ts'
-
-/** A place in an account that one attempt has. `release` or `cancel` it, once; more calls change nothing. */
-export interface Slot {
-  readonly live: LiveAccount
-  /** Which of upstream's limits it counts against, as far as that was known, and since when (monotonic). */
-  readonly sent: { readonly bucket: string; readonly atMs: number }
-  /** The attempt is over. */
-  release(): void
-  /** The answer has begun, `afterMs` after it was sent where that was measured: so many tokens of input count. */
-  began(inputTokens: number, afterMs?: number): void
-  /** So many tokens count against the account's own TPM in all, input that no cache had and output. */
-  ended(tokens: number): void
-  /** The attempt never left: its part of the account's RPM goes back as well. */
-  cancel(): void
-}
+export type { Slot } from './slot.ts'
 
 /** What a request asks of its account beside the model. */
 export interface Wishes {
@@ -177,8 +164,10 @@ export class Pool {
       const { account } = entry.live
       if (account.disabledAtMs !== null) continue
       const bucket = bucketOf(entry, limited)
+      const workspaceBucket = workspaceBucketOf(entry, limited)
       const fullMs = Math.max(
         this.#limits.waitMs(bucket, monotonicMs),
+        this.#limits.waitMs(workspaceBucket, monotonicMs),
         this.#refusals.waitMs(organizationOf(entry), limited, monotonicMs),
       )
       let rest = restOfParts(this.#book.partsOf(account.id), entry.trials, parts, nowMs)
@@ -200,7 +189,10 @@ export class Pool {
         workspace: entry.workspace.certainty === 0 ? null : entry.workspace.name,
         organization: entry.headroom?.organizationId ?? null,
         firstTokenMs: entry.firstToken.usualMs(modelClass, monotonicMs),
-        headroom: this.#limits.share(bucket, monotonicMs),
+        headroom: leastOf(
+          this.#limits.share(bucket, monotonicMs),
+          this.#limits.share(workspaceBucket, monotonicMs),
+        ),
       })
     }
     return paced(list, tags)
@@ -210,52 +202,23 @@ export class Pool {
   take(id: string, taker: Taker): Slot | null {
     const entry = this.#entries.get(id)
     if (entry === undefined) return null
-    entry.inFlight++
-    const monotonicMs = this.#clock.monotonicMs()
-    entry.lastUsedMs = monotonicMs
-    const limit = entry.live.account.rpmLimit
-    if (limit !== null) entry.window.take(limit, monotonicMs)
-    const { tpmLimit } = entry.live.account
-    const counted = countedBy(entry.tokens, tpmLimit)
-    counted(taker.inputTokens ?? 0, monotonicMs)
+    const atMs = this.#clock.monotonicMs()
+    const { modelClass, inputTokens = 0, isFast } = taker
     this.#book.sent(id, taker.keyId)
-    const trials = this.#beginTrials(entry, taker)
-    const { modelClass } = taker
     const bucket = bucketOf(entry, modelClass)
-    const part = this.#limits.reserve(
-      taker.isFast === true ? bucketOf(entry, fastPart(modelClass)) : bucket,
-      taker.inputTokens ?? 0,
-      monotonicMs,
-    )
-    if (!isCountPart(modelClass)) this.#foreignUse.sent(bucket, monotonicMs)
-    let isOpen = true
-    let hasBegun = false
-    const release = (): boolean => {
-      if (!isOpen) return false
-      isOpen = false
-      entry.inFlight--
-      part.giveBack()
-      if (!hasBegun) counted(0, this.#clock.monotonicMs())
-      for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 1) - 1)
-      this.#tellRoom()
-      return true
-    }
-    return {
-      live: entry.live,
-      sent: { bucket, atMs: monotonicMs },
-      began: (inputTokens, afterMs) => {
-        hasBegun = true
-        part.began(inputTokens)
-        const nowMs = this.#clock.monotonicMs()
-        counted(inputTokens, nowMs)
-        if (afterMs !== undefined) entry.firstToken.began(modelClass, afterMs, nowMs)
-      },
-      ended: (tokens) => counted(tokens, this.#clock.monotonicMs()),
-      release,
-      cancel() {
-        if (release() && limit !== null) entry.window.giveBack(limit)
-      },
-    }
+    if (!isCountPart(modelClass)) this.#foreignUse.sent(bucket, atMs)
+    const limited = isFast === true ? fastPart(modelClass) : modelClass
+    return openSlot({
+      entry,
+      taker,
+      sent: { bucket, atMs },
+      trials: this.#trialsOf(entry, taker),
+      reservations: [bucketOf(entry, limited), workspaceBucketOf(entry, limited)].map((one) =>
+        this.#limits.reserve(one, inputTokens, atMs),
+      ),
+      monotonicMs: () => this.#clock.monotonicMs(),
+      onFree: () => this.#tellRoom(),
+    })
   }
 
   /** Health learns from how an attempt ended. Evidence of an older credential is ignored. */
@@ -298,7 +261,7 @@ export class Pool {
 
   /**
    * What the headers of an answer told of upstream's limits on a model class, or a part of it such as
-   * `fastPart`, for the whole organisation.
+   * `fastPart`: for the whole organisation, and for the workspace where that may have a limit of its own.
    */
   noteLimits(
     id: string,
@@ -307,7 +270,11 @@ export class Pool {
   ): void {
     const entry = this.#entries.get(id)
     if (entry === undefined) return
-    this.#limits.told(bucketOf(entry, modelClass), figures, this.#clock.monotonicMs())
+    const nowMs = this.#clock.monotonicMs()
+    // The tightest sum may be that of a workspace: others of the organisation have more.
+    const { tokens, ...shared } = figures
+    this.#limits.told(bucketOf(entry, modelClass), shared, nowMs)
+    this.#limits.told(workspaceBucketOf(entry, modelClass), { tokens }, nowMs)
   }
 
   /** What the answer in `slot` told of the requests that are left; use that is not ours is noted. */
@@ -430,14 +397,16 @@ export class Pool {
   }
 
   /** The parts of the account's health that this attempt puts to the test. */
-  #beginTrials(entry: Entry, taker: Taker): readonly string[] {
+  #trialsOf(entry: Entry, taker: Taker): readonly string[] {
     const parts = this.#book.partsOf(entry.live.account.id)
     const nowMs = this.#book.nowMs()
-    const trials = partsOf(taker).filter((part) => {
+    return partsOf(taker).filter((part) => {
       const health = parts.get(part)
       return health !== undefined && isHalfOpen(health, nowMs)
     })
-    for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 0) + 1)
-    return trials
   }
+}
+
+function leastOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b)
 }

@@ -1,5 +1,8 @@
-/** A stated rest is believed up to an hour, as for the account that it was stated to. */
-const LONGEST_MS = 3_600_000
+/**
+ * Upstream refills what an organisation shares within a minute. A longer rest was stated to one account, whose
+ * workspace has a limit of its own perhaps: the others find out for themselves after that.
+ */
+const LONGEST_MS = 60_000
 
 interface Refusal {
   readonly atMs: number

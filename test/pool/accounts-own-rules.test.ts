@@ -328,3 +328,72 @@ test('an account that this request may not use is not the one that is asked out 
     [capped, null],
   )
 })
+
+test('a trial is over when its answer begins: its long stream keeps nobody out of the next rest but one', () => {
+  const w = world([account('a'), account('b')])
+  w.see('a', 'overloaded')
+  w.pass(1_500)
+  const trial = w.take('a', 0)
+  assert.equal(w.of('a').rest?.forMs, 1_000, 'half open: one at a time')
+  w.see('a', 'ok')
+  trial.began(0)
+  assert.equal(w.of('a').rest, null)
+  w.pass(1_000)
+  w.see('a', 'overloaded')
+  w.pass(60_000)
+  assert.equal(w.of('a').inFlight, 1, 'the first trial still streams')
+  assert.equal(w.of('a').rest, null, 'and another one may be made')
+  const next = w.take('a', 0)
+  assert.equal(w.of('a').rest?.forMs, 1_000)
+  trial.release()
+  assert.equal(w.of('a').rest?.forMs, 1_000, 'the end of the old one does not end the new one')
+  next.cancel()
+  assert.equal(w.of('a').rest, null, 'a trial that never left makes room')
+})
+
+test('the tightest sum of tokens is a workspace’s, all else the organisation’s', () => {
+  const w = world([account('a'), account('b'), account('c')])
+  const inOrg = { organizationId: 'org_1' }
+  w.pool.noteHeadroom(headroom('a', { ...inOrg, workspaceId: 'wrkspc_1' }))
+  w.pool.noteHeadroom(headroom('b', { ...inOrg, workspaceId: 'wrkspc_2' }))
+  w.pool.noteHeadroom(headroom('c', { ...inOrg, workspaceId: 'wrkspc_1' }))
+  w.pool.noteLimits('a', CLASS, {
+    tokens: { limit: 1_000, remaining: 0 },
+    input: { limit: 100_000, remaining: 50_000 },
+  })
+  assert.deepEqual(
+    ['a', 'b', 'c'].map((id) => [w.of(id).rest?.kind, w.of(id).headroom]),
+    [
+      ['limited', 0],
+      [undefined, 0.5],
+      ['limited', 0],
+    ],
+  )
+  // Both are set aside, and both are given back.
+  w.pass(60_000)
+  const slot = w.take('a', 1_000)
+  assert.deepEqual([w.of('a').rest?.kind, w.of('b').headroom], ['limited', 0.99])
+  slot.cancel()
+  assert.deepEqual([w.of('a').rest, w.of('a').headroom, w.of('b').headroom], [null, 1, 1])
+})
+
+test('what one account of an organisation was told keeps the others out for a minute at most', () => {
+  const w = world([account('a'), account('b'), account('c')])
+  for (const id of ['a', 'b'])
+    w.pool.noteHeadroom(headroom(id, { organizationId: 'org_1', workspaceId: `wrkspc_${id}` }))
+  w.see('a', 'rate_limited', { restMs: 1_800_000 })
+  assert.equal(w.of('b').rest?.forMs, 60_000)
+  w.pass(60_000)
+  assert.deepEqual([w.of('a').rest?.forMs, w.of('b').rest], [1_740_000, null])
+})
+
+test('tokens that a higher limit allowed do not shut an account for hours under a lower one', () => {
+  const w = world([account('a', { tpmLimit: 1_000_000 })])
+  w.take('a', 500_000)
+  w.load([account('a', { tpmLimit: 10_000 })])
+  assert.equal(w.of('a').rpmWaitMs, 0)
+  const slot = w.take('a', 6_000)
+  assert.ok(w.of('a').rpmWaitMs > 0 && w.of('a').rpmWaitMs < 60_000)
+  slot.release()
+  assert.equal(w.of('a').rpmWaitMs, 0)
+})
