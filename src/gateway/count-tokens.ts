@@ -17,6 +17,7 @@ const COUNTED = [
   'tool_choice',
   'thinking',
   'output_config',
+  'output_format',
   'cache_control',
   'context_management',
   'mcp_servers',

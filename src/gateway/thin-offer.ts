@@ -14,7 +14,8 @@ export interface ThinOffer {
 /**
  * The thin hold of a request at this account; null where its prompt is not warm there, or not for sure. Only what
  * its own user wrote counts: a refusal costs nothing, so whoever has next to no credit could learn from being let in
- * which prompts others use. A key with a spend limit has none either: that is never gone beyond.
+ * which prompts others use. A key with a spend limit has none either: that is never gone beyond. Nor has a request
+ * that has upstream leave out parts of its prompt: the cache is then cold from there on.
  */
 export function thinOffer(
   gateway: Gateway,
@@ -45,21 +46,21 @@ export function thinElsewhere(
 /** Whether a thin hold may be had somewhere, with so much available, so that waiting for an account makes sense. */
 export function mayBeThin(
   gateway: Gateway,
-  { call, meter }: Exchange,
+  { call, request, meter }: Exchange,
   route: Route,
   availableMicro: Micro,
 ): boolean {
-  if (meter === null || call.live.key.spendLimit !== null) return false
+  if (meter === null || call.live.key.spendLimit !== null || request.facts.mayClear) return false
   if (meter.growsInRounds || !meter.mayFit(availableMicro)) return false
   return route.warmth.warm.some(({ workspace }) => ownPrefix(gateway, route, workspace) !== null)
 }
 
 function offerIn(
   gateway: Gateway,
-  { call }: Exchange,
+  { call, request }: Exchange,
   { meter, route, workspace }: { meter: HoldMeter; route: Route; workspace: string },
 ): ThinOffer | null {
-  if (call.live.key.spendLimit !== null) return null
+  if (call.live.key.spendLimit !== null || request.facts.mayClear) return null
   const prefix = ownPrefix(gateway, route, workspace)
   if (prefix === null) return null
   const { sizes } = route.prompt

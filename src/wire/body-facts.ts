@@ -108,6 +108,8 @@ export interface BodyFacts {
   readonly fallbacks: Fallbacks
   /** It lets upstream shorten the context with a model, or in a way that is not known here. */
   readonly mayCompact: boolean
+  /** It lets upstream leave out parts of the prompt that the body has: what is cached may be another one. */
+  readonly mayClear: boolean
   readonly mcpServers: number
   readonly clientTools: number
   readonly serverTools: readonly ServerTool[]

@@ -19,6 +19,8 @@ const OPEN_BRACKET = 0x5b
 
 /** Edits of the context that only leave something out: they ask no model. */
 const CLEARS_ONLY = /^clear_(tool_uses|thinking)_\d{8}$/
+/** Clients send this one with `keep: "all"` in every request, to have nothing left out. */
+const CLEARS_THINKING = /^clear_thinking_\d{8}$/
 
 type Members<Name extends string> = Record<Name, Scalar>
 
@@ -44,6 +46,7 @@ class BodyReader {
   #fallbacks: Fallbacks = { kind: 'none' }
   #mcpServers = 0
   #mayCompact = false
+  #mayClear = false
   #toolChoice = ABSENT
   #effort = ABSENT
   #hasOutputFormat = false
@@ -287,14 +290,17 @@ class BodyReader {
     scan.enterObject()
     for (let key = scan.nextKey(); key !== null; key = scan.nextKey()) {
       if (key !== 'edits' || scan.peek() !== OPEN_BRACKET) {
-        this.#mayCompact ||= key === 'edits' && typeAt(scan) !== 'null'
+        this.#mayCompact ||= typeAt(scan) !== 'null'
         scan.value()
         continue
       }
       scan.enterArray()
       while (scan.nextElement()) {
-        const { type } = this.#members(['type'])
-        this.#mayCompact ||= type.type !== 'string' || !CLEARS_ONLY.test(type.value)
+        const { type, keep } = this.#members(['type', 'keep'])
+        const edit = type.type === 'string' ? type.value : ''
+        this.#mayCompact ||= !CLEARS_ONLY.test(edit)
+        const keepsAll = keep.type === 'string' && keep.value === 'all'
+        this.#mayClear ||= !keepsAll || !CLEARS_THINKING.test(edit)
       }
     }
   }
@@ -330,6 +336,7 @@ class BodyReader {
       fallbacks: this.#fallbacks,
       mcpServers: this.#mcpServers,
       mayCompact: this.#mayCompact || this.#topLevel.has('compaction'),
+      mayClear: this.#mayClear,
       clientTools: this.#clientTools,
       serverTools: this.#serverTools,
       toolChoice: this.#toolChoice,

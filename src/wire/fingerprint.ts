@@ -165,7 +165,9 @@ class Chain {
     const { thinking, effort, hasOutputFormat, images, topLevel } = this.#facts
     const hasImages = images.base64 + images.url + images.file + images.other > 0
     this.#salt([thinking.type, thinking.budgetTokens, effort, hasOutputFormat, hasImages])
-    for (const name of ['tool_choice', 'output_format']) {
+    // Which format is asked for is part of the prompt; what else stands beside it changes rarely.
+    const formats = hasOutputFormat ? ['output_format', 'output_config'] : ['output_format']
+    for (const name of ['tool_choice', ...formats]) {
       const [start, end] = topLevel.get(name) ?? [0, 0]
       this.#hash(this.#body, start, end, 64)
       chainHash(this.#prefix, 0, { from: this.#digest, fromAt: 0 })

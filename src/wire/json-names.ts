@@ -12,6 +12,7 @@ const NAMES = [
   ...[
     'context_management',
     'edits',
+    'keep',
     'citations',
     'title',
     'context',

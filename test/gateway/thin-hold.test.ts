@@ -185,6 +185,18 @@ test('a spend limit is never gone beyond: keys that have one get no thin hold', 
   assert.equal((await talk()).status, 200)
 })
 
+test('a prompt that upstream is to clear is not the one that is cached: it gets no thin hold', async (t) => {
+  const w = await world(t, { accounts: ['one'], creditMicro: 1_000_000 })
+  const talk = await warmAndPoor(w)
+  const headers = { 'anthropic-beta': 'context-management-2025-06-27' }
+  const edited = (edit: object) => talk(headers, { context_management: { edits: [edit] } })
+  assert.equal((await edited({ type: 'clear_tool_uses_20250919' })).code, 'insufficient_credit')
+  assert.equal(asked(w).length, 0)
+  const { status, id } = await edited({ type: 'clear_thinking_20251015', keep: 'all' })
+  assert.equal(status, 200)
+  assert.ok(((await riskOf(w, id)) ?? 0) > 0)
+})
+
 test('a thin hold pays for warm accounts alone: where they fail, no other is asked', async (t) => {
   const w = await world(t, { accounts: ['one', 'two', 'three'], creditMicro: 1_000_000 })
   const talk = await warmAndPoor(w)

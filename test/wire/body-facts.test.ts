@@ -89,6 +89,7 @@ test('an agent turn yields all that admission and the bound ask for', () => {
     hasFallbackCreditToken: false,
     fallbacks: { kind: 'none' },
     mayCompact: false,
+    mayClear: true,
     mcpServers: 0,
     clientTools: 2,
     serverTools: [
@@ -375,10 +376,22 @@ test('what clears the context is told apart from what may ask a model to shorten
   const unknown = [{}, 1, 'compact', { type: 'clear_everything_20270101' }, { type: null }]
   for (const edit of [compact, ...unknown])
     assert.equal(mayCompact({ edits: [...clears, edit] }), true, JSON.stringify(edit))
-  for (const odd of [1, 'x', [], true, { edits: {} }, { edits: 'compact' }])
+  for (const odd of [1, 'x', [], true, { edits: {} }, { edits: 'compact' }, { summary: {} }])
     assert.equal(mayCompact(odd), true, JSON.stringify(odd))
   assert.equal(facts({ compaction: {} }).mayCompact, true)
   assert.equal(facts({}).mayCompact, false)
+})
+
+test('only an edit that keeps all thinking leaves the prompt as the body has it', () => {
+  const mayClear = (...edits: unknown[]) => facts({ context_management: { edits } }).mayClear
+  const keepsAll = { type: 'clear_thinking_20251015', keep: 'all' }
+  assert.equal(mayClear(), false)
+  assert.equal(mayClear(keepsAll), false)
+  assert.equal(mayClear({ ...keepsAll, keep: { type: 'thinking_turns', value: 1 } }), true)
+  assert.equal(mayClear({ type: 'clear_thinking_20251015' }), true)
+  assert.equal(mayClear(keepsAll, { type: 'clear_tool_uses_20250919' }), true)
+  assert.equal(mayClear({ type: 'clear_tool_uses_20250919', keep: 'all' }, keepsAll), true)
+  assert.equal(mayClear({ type: 'compact_20260112' }), true)
 })
 
 test('fallbacks are none, the default, a list, or malformed', () => {

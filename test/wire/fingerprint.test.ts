@@ -217,6 +217,9 @@ test('settings salt the chain from where upstream loses its cache', () => {
     true,
     false,
   ])
+  const formatted = (name: string) =>
+    last(printOf({ ...base, output_config: { format: { type: 'json_schema', schema: { name } } } }))
+  assert.notEqual(formatted('one'), formatted('another'))
   const image = { type: 'image', source: { type: 'base64', data: 'QUJD' } }
   assert.deepEqual(kept({ messages: [user('hi'), user([image])] }), [true, true, false, false])
   for (const nothing of ['max_tokens', 'stream', 'metadata', 'stop_sequences', 'service_tier']) {
