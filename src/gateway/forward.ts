@@ -226,7 +226,7 @@ export async function forward(
         accountId: id,
         outcome,
         durationMs: gateway.clock.monotonicMs() - startedMs,
-        listCostMicro: isOurLoss(end, outcome) ? want.promptListMicro() : 0,
+        listCostMicro: isOurLoss(end) ? want.promptListMicro() : 0,
       }),
     )
     const { tokens } =
@@ -384,8 +384,8 @@ function mayBeBilled({
  * Upstream may have billed a try that gave us nothing: it fell silent or broke off after it had the request. An
  * error that it states is not billed.
  */
-function isOurLoss(end: Exclude<AttemptEnd, { kind: 'stream' }>, outcome: AttemptOutcome): boolean {
-  return end.kind === 'failed' && !end.isStated && mayBeBilled(outcome)
+function isOurLoss(end: Exclude<AttemptEnd, { kind: 'stream' }>): boolean {
+  return end.kind === 'failed' && !end.isStated && mayBeBilled(end.outcome)
 }
 
 /** Another account answered the same request: so the refusals were about their accounts. */

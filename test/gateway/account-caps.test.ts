@@ -121,6 +121,14 @@ test('an error that upstream states costs an account nothing, one that broke off
   assert.deepEqual(await lossOf('status=500'), [0])
   const [loss] = await lossOf('at=before_headers,how=reset')
   assert.ok(loss > 0 && loss < 1_000, `${loss}`)
+  // A client that waits for less than an answer takes has had its prompt read all the same.
+  const hurried = { 'x-stainless-timeout': '1', 'x-sandbox': 'first_byte_ms=3000' }
+  const late = await ask(w, {}, hurried)
+  assert.equal(late.status, 504)
+  assert.deepEqual(
+    (await w.usage(late.id)).attempts.map(({ outcome, listCostMicro }) => [outcome, listCostMicro]),
+    [['abandoned', loss]],
+  )
   const dear = { max_tokens: 64_000, tools: SEARCHES, stream: true }
   const [same] = await lossOf('at=before_headers,how=reset', dear)
   assert.ok(same < 5_000, `${same}`)
