@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
+import type { Store } from '../../src/store/store.ts'
 import { assertClean } from '../support/bills.ts'
 import {
   answerEvents,
@@ -92,6 +93,60 @@ test('it is tried once more, not again and again, and never after another such f
   }
 })
 
+test('overload in the middle, twice: the other try was the last one', async (t) => {
+  const broke = streams([...BEGUN, OVERLOADED])
+  const { w, upstream } = await scripted(t, [broke, broke, streams(WHOLE)], {
+    accounts: ['a', 'b', 'c'],
+  })
+  const response = await postOpenAi(w, CHAT, BODY)
+  assert.ok(response.status >= 500, await response.text())
+  assert.equal(upstream.requests.length, 2)
+  assert.equal((await w.wallet()).heldMicro, 0)
+  await assertClean(w)
+})
+
+test('there is no other try beyond the attempts of the config, or without a budget', async (t) => {
+  const retry = (so: Partial<Config['retry']>) => ({
+    config: (c: Config): Config => ({ ...c, retry: { ...c.retry, ...so } }),
+  })
+  const one = await scripted(t, [cut, streams(WHOLE)], retry({ maxAttempts: 1 }))
+  const response = await postOpenAi(one.w, CHAT, BODY)
+  assert.equal(response.status, 502, await response.text())
+  assert.equal(one.upstream.requests.length, 1)
+  await assertClean(one.w)
+  // A few further attempts a second are free of the budget.
+  const { w, upstream } = await scripted(t, [cut], retry({ budgetPercent: 0 }))
+  await Promise.all(Array.from({ length: 8 }, () => postOpenAi(w, CHAT, BODY)))
+  assert.ok(upstream.requests.length < 16, `${upstream.requests.length} attempts`)
+})
+
+test('while the hold grows there is no other try', async (t) => {
+  const [start, ...rest] = BEGUN
+  const long = {
+    ...start,
+    message: { ...(start.message as object), usage: { input_tokens: 90_000, output_tokens: 1 } },
+  }
+  const cutLong: ScriptedAnswer = (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(eventText([long, ...rest]))
+    setTimeout(() => response.destroy(), 50)
+  }
+  const { w, upstream } = await scripted(t, [cutLong, streams(WHOLE)], {
+    daemonStore: (store: Store): Store => ({
+      ...store,
+      async resizeHold(requestId, deltaMicro) {
+        if (deltaMicro > 0) await new Promise((resolve) => setTimeout(resolve, 300))
+        return store.resizeHold(requestId, deltaMicro)
+      },
+    }),
+  })
+  const response = await postOpenAi(w, CHAT, BODY)
+  assert.equal(response.status, 502, await response.text())
+  assert.equal(upstream.requests.length, 1)
+  await w.settled()
+  assert.equal((await w.wallet()).heldMicro, 0)
+})
+
 test('a stream that has reached its client is never begun anew', async (t) => {
   const { w, upstream } = await scripted(t, [cut, streams(WHOLE)])
   const response = await postOpenAi(w, CHAT, { ...BODY, stream: true })
@@ -128,6 +183,15 @@ test('who has no credit for a second try gets the error of the first', async (t)
   assert.equal(upstream.requests.length, 1)
   assert.equal((await w.wallet()).heldMicro, 0)
   await assertClean(w)
+  // The slot that had been taken for it is free again.
+  const rich = await w.newKey('bob', 'desk', { creditMicro: 1_000_000 })
+  const next = await postOpenAi({ url: w.url, key: rich }, CHAT, BODY)
+  assert.equal(next.status, 200, await next.text())
+  const [{ candidates }] = (await w.usage(next.headers.get('x-cc-request-id') ?? '')).trail
+  assert.deepEqual(
+    candidates.map(({ inFlight }) => inFlight),
+    [0, 0],
+  )
 })
 
 test('a client that leaves during the second try leaves no hold behind', async (t) => {
@@ -183,5 +247,29 @@ test('who has joined the answer of its own first try is told when that breaks of
   const row = await w.usage(joined.headers.get('x-cc-request-id') ?? '')
   assert.deepEqual([row.status, row.httpStatus, row.costMicro], ['rejected', 502, 0])
   assert.ok(row.joinedRequestId !== null)
+  await assertClean(w)
+})
+
+test('a client that leaves during the second try may have its answer by a retry', async (t) => {
+  const late: ScriptedAnswer = (response, asked) =>
+    void setTimeout(() => streams(WHOLE)(response, asked), 500)
+  const { w, upstream } = await scripted(t, [cut, late], {
+    config: (c: Config) => ({ ...c, billing: { ...c.billing, onDisconnect: { kind: 'finish' } } }),
+  })
+  const leaving = new AbortController()
+  const first = postOpenAi(w, CHAT, BODY, {}, leaving.signal)
+  while (upstream.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  leaving.abort()
+  await assert.rejects(first)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const joined = await postOpenAi(w, CHAT, BODY, { 'x-stainless-retry-count': '1' })
+  assert.equal(joined.status, 200)
+  assert.match(await joined.text(), /Hello/)
+  assert.equal(upstream.requests.length, 2)
+  await w.settled()
+  const { rows } = await w.store.listUsage({ limit: 5 })
+  const costs = rows.map(({ costMicro }) => costMicro).filter((micro) => micro > 0)
+  assert.equal(costs.length, 1, 'one of them is billed')
+  assert.equal((await w.wallet()).balanceMicro, 10_000_000 - costs[0])
   await assertClean(w)
 })

@@ -161,6 +161,20 @@ describe('early pings', { concurrency: 3 }, () => {
     assert.equal(slow.headers['x-cc-account-id'], usual.accountIds.one)
   })
 
+  test('end with the first event, however slow the others are', async (t) => {
+    const slow: ScriptedAnswer = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(eventText(EVENTS.slice(0, 1)))
+      setTimeout(() => response.end(eventText(EVENTS.slice(1))), 250)
+    }
+    const up = await scriptedUpstream(t, [after(120, slow), slow])
+    const w = await pinging(t, { account: () => ({ baseUrl: up.url }) })
+    const late = withoutPings((await client(w).whole()).text)
+    assert.ok(late.pings >= 1)
+    assert.equal(late.rest, eventText(EVENTS))
+    assert.equal((await client(w).whole()).text, eventText(EVENTS))
+  })
+
   test('never come to who waits for a whole answer', async (t) => {
     const w = await pinging(t)
     const late = { 'x-sandbox': 'first_byte_ms=200' }
@@ -472,12 +486,7 @@ describe('early pings', { concurrency: 3 }, () => {
 
 test('who takes no bytes is sent no more of them until it does', async () => {
   const { response, written } = heldUp()
-  const pings = new EarlyPings({
-    call: { arrivedMs: 0, dialect: DIALECTS['/v1/messages'], response },
-    clock: { nowMs: () => 0, monotonicMs: () => 0 },
-    everyMs: 1,
-    head: () => [],
-  })
+  const pings = pingsTo(response, { everyMs: 1 })
   pings.allow()
   await until(() => written.length === 2, 'the head and one ping')
   await new Promise((resolve) => setTimeout(resolve, 20))
@@ -486,6 +495,42 @@ test('who takes no bytes is sent no more of them until it does', async () => {
   await until(() => written.length === 3, 'another one')
   pings.end()
 })
+
+test('the time of waiting counts from the request on, not from when they may begin', async () => {
+  const { response, written } = heldUp()
+  const pings = pingsTo(response, { everyMs: 60_000, nowMs: 59_990 })
+  pings.allow()
+  await until(() => written.length === 2, 'the head and one ping')
+  pings.end()
+})
+
+test('who forbids them stops those alone that have not begun, and an end is for good', async () => {
+  const { response, written } = heldUp()
+  const pings = pingsTo(response, { everyMs: 20 })
+  pings.allow()
+  pings.forbid()
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  assert.deepEqual(written, [])
+  pings.allow()
+  await until(() => written.length === 2, 'the head and one ping')
+  pings.forbid()
+  response.emit('drain')
+  await until(() => written.length === 3, 'another one')
+  pings.end()
+  pings.allow()
+  response.emit('drain')
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  assert.equal(written.length, 3)
+})
+
+function pingsTo(response: ServerResponse, so: { everyMs: number; nowMs?: number }): EarlyPings {
+  return new EarlyPings({
+    call: { arrivedMs: 0, dialect: DIALECTS['/v1/messages'], response },
+    clock: { nowMs: () => 0, monotonicMs: () => so.nowMs ?? 0 },
+    everyMs: so.everyMs,
+    head: () => [],
+  })
+}
 
 /** A client that is full after each write until it is drained. */
 function heldUp() {
