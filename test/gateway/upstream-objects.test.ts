@@ -166,6 +166,22 @@ test('things of two workspaces in one request are refused before anything is sen
   assert.fail('no thread began elsewhere')
 })
 
+test('more files than any request may have are refused before anybody looks for them', async (t) => {
+  const w = await world(t, { accounts: ['one'], ...RICH })
+  const named = (count: number) => [
+    {
+      role: 'user',
+      content: Array.from({ length: count }, (_, i) => upload(`f_${i}`)[0].content[0]),
+    },
+  ]
+  const most = await ask(w, { messages: named(1_000) })
+  assert.equal(most.status, 404, most.text)
+  const more = await ask(w, { messages: named(1_001) })
+  assert.equal(more.status, 400, more.text)
+  assert.match(errorOf(more.text).message, /more than 1000 different files/)
+  assert.equal(w.sandbox.requests.length, 0)
+})
+
 test('a bound request waits for its account, and is told when that cannot serve', async (t) => {
   const w = await world(t, { accounts: ['one', 'two'], ...RICH })
   const { container, account } = await runCode(w, false)
