@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assertClean } from '../support/bills.ts'
+import { scriptedUpstream } from '../support/openai.ts'
 import { type World, world } from '../support/world.ts'
 
 const TOOLS = [{ type: 'code_execution_20260120', name: 'code_execution' }]
@@ -180,6 +181,34 @@ test('more files than any request may have are refused before anybody looks for 
   assert.equal(more.status, 400, more.text)
   assert.match(errorOf(more.text).message, /more than 1000 different files/)
   assert.equal(w.sandbox.requests.length, 0)
+})
+
+test('ends that upstream states are kept, within reason', async (t) => {
+  const ends = [
+    '2030-01-01T00:00:00Z',
+    new Date(Date.now() + 3_600_000).toISOString(),
+    'soon',
+    null,
+  ]
+  const up = await scriptedUpstream(
+    t,
+    ends.map((end, i) => (response) => {
+      const container = { id: `container_${i}`, expires_at: end }
+      const usage = { input_tokens: 5, output_tokens: 5 }
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const message = { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-sonnet-5' }
+      response.end(
+        JSON.stringify({ ...message, content: [], stop_reason: 'end_turn', usage, container }),
+      )
+    }),
+  )
+  const w = await world(t, { accounts: ['one'], account: () => ({ baseUrl: up.url }), ...RICH })
+  for (const _ of ends) assert.equal((await ask(w, {})).status, 200)
+  const refs = ends.map((_, i) => ({ kind: 'container', id: `container_${i}` }) as const)
+  const days = (await w.store.getObjects(refs)).map(({ expiresAtMs }) =>
+    Math.round((expiresAtMs - Date.now()) / 86_400_000),
+  )
+  assert.deepEqual(days, [100, 0, 30, 30])
 })
 
 test('a bound request waits for its account, and is told when that cannot serve', async (t) => {
