@@ -68,7 +68,10 @@ export function lowBalances(
     .sort((a, b) => endOf(a) - endOf(b) || a.balanceMicro - b.balanceMicro)
     .map((user) => {
       const lasts = runsOutIn(user, nowMs)
-      const left = `${user.name} has ${formatUsd(user.balanceMicro)} left`
+      const amount = formatUsd(user.balanceMicro)
+      const left = amount.startsWith('-')
+        ? `${user.name} owes ${amount.slice(1)}`
+        : `${user.name} has ${amount} left`
       return {
         message: lasts.startsWith('~') ? `${left} (${lasts})` : left,
         command: `ccgate credit grant ${user.name} 20`,

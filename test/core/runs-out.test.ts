@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { recentSinceMs, runsOutAt, runsOutIn, type Spender } from '../../src/core/runs-out.ts'
+import {
+  lowBalances,
+  recentSinceMs,
+  runsOutAt,
+  runsOutIn,
+  type Spender,
+} from '../../src/core/runs-out.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -49,4 +55,16 @@ test('who spends more runs out no later', () => {
       assert.ok(after <= before && after >= NOW)
     }),
   )
+})
+
+test('who has little left is named with the amount, who is in debt with what is owed', () => {
+  const told = (balanceMicro: number) =>
+    lowBalances([{ ...someone, balanceMicro, spent30dMicro: 1 }], {
+      nowMs: NOW,
+      noticeMicro: 5_000_000,
+    }).map(({ message }) => message)
+  const { name } = someone
+  assert.deepEqual(told(5_000_000), [])
+  assert.deepEqual(told(0), [`${name} has $0.00 left`])
+  assert.deepEqual(told(-110_619), [`${name} owes $0.12`])
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createIdMaker } from '../../src/core/ids.ts'
 import { assertClean, codeOf, eventsOf, truthMicro } from '../support/bills.ts'
+import { postOpenAi } from '../support/openai.ts'
 import { type World, world } from '../support/world.ts'
 
 const MODEL = 'claude-sonnet-4-6'
@@ -263,5 +264,31 @@ test('who can pay where the prompt is warm alone goes there, however busy it is'
   assert.equal((await talk({ 'x-api-key': bob })).status, 200)
   const later = await talk()
   assert.deepEqual([later.status, later.code], [429, 'account_rpm_exceeded'])
+  await assertClean(w)
+})
+
+test('another try of a thin answer needs all that it may cost, for no cache is sure any more', async (t) => {
+  const w = await world(t, { accounts: ['one', 'two'], creditMicro: 1_000_000 })
+  const ask = async () => {
+    const content = [{ type: 'text', text: BOOK, ...MARK }]
+    const body = { model: MODEL, max_tokens: 500, messages: [{ role: 'user', content }] }
+    const response = await postOpenAi(w, '/v1/chat/completions', body)
+    await response.text()
+    return { status: response.status, id: response.headers.get('x-cc-request-id') ?? '' }
+  }
+  assert.equal((await ask()).status, 200)
+  await setBalance(w, SMALL_MICRO)
+  w.sandbox.forget()
+  w.sandbox.setFault('*', 'at=mid_event,how=reset', { times: 1 })
+  const { status, id } = await ask()
+  assert.equal(status, 502)
+  assert.equal(asked(w).length, 1)
+  const row = await w.usage(id)
+  assert.ok((row.holdSteps[0]?.thinRiskMicro ?? 0) > SMALL_MICRO)
+  assert.deepEqual([row.status, row.costMicro], ['rejected', 0])
+  assert.ok(row.attempts[0].listCostMicro > 0)
+  assert.deepEqual(await w.wallet(), { balanceMicro: SMALL_MICRO, heldMicro: 0 })
+  // Its place is free again.
+  assert.equal((await ask()).status, 200)
   await assertClean(w)
 })
