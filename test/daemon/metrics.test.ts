@@ -83,6 +83,7 @@ test('a reroute and what it lost are counted under the reason', async (t) => {
   await w.settled()
   const seen = await read(w.daemon.metricsAddress ?? '')
   assert.equal(seen.get('ccgate_reroutes_total{reason="unauthorized"}'), 1)
+  assert.equal(seen.get('ccgate_reroutes_total{reason="ok"}'), undefined)
   assert.equal(seen.get(`ccgate_attempts_total{account="${home}",outcome="unauthorized"}`), 1)
   const [{ cache }] = await w.store.summarizeUsage({ by: ['model'], timeZone: 'UTC' })
   assert.ok(cache.lostMicro > 0)
