@@ -102,7 +102,7 @@ export function addressKind(address: string): AddressKind {
 }
 
 /** As `addressKind` for addresses; names that by themselves mean this machine or its network are found too. */
-function hostKind(host: string): AddressKind {
+export function hostKind(host: string): AddressKind {
   const kind = addressKind(host)
   if (kind !== 'not_an_address') return kind
   const name = host.toLowerCase()

@@ -3,7 +3,7 @@ import { lookup as resolve } from 'node:dns'
 import type { Pool } from 'undici'
 // The package's index also loads fetch, WebSocket, cache and mocks: 13 MB and 50 ms that a proxy never uses.
 import UndiciPool from 'undici/lib/dispatcher/pool.js'
-import { addressKind } from '../core/address.ts'
+import { addressKind, hostKind } from '../core/address.ts'
 import { invariant } from '../core/invariant.ts'
 import type { Account } from '../core/model.ts'
 import { parseProxyUrl } from '../core/proxy-url.ts'
@@ -56,9 +56,8 @@ export class Connections {
     const timeout = this.#policy.connectMs
     if (!account.allowPrivate) {
       const { hostname } = new URL(account.baseUrl)
-      const kind = addressKind(hostname)
-      // An address needs no look-up, so `resolvePublic` would never see it.
-      if (kind !== 'public' && kind !== 'not_an_address')
+      // An address needs no look-up, so `resolvePublic` would never see it, nor what a proxy makes of `localhost`.
+      if (hostKind(hostname.replace(/\.$/, '')) !== 'public')
         return (_options, done) => done(notPublic(hostname), null)
     }
     const through = proxy ?? this.#policy.proxy

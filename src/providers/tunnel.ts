@@ -139,6 +139,7 @@ const USER_AND_PASSWORD = 2
 const CONNECT = 1
 const ADDRESS_BYTES: Readonly<Record<number, number>> = { 1: 4, 4: 16 }
 const ADDRESS_NAME = 3
+const MOST_NAME_BYTES = 255
 
 /** What RFC 1928 lets a proxy answer. */
 const SOCKS_REPLIES: Readonly<Record<number, string>> = {
@@ -199,6 +200,8 @@ function socksAddress(host: string): Buffer {
   if (isIPv4(host)) return Buffer.from([1, ...host.split('.').map(Number)])
   if (isIP(host) === 0) {
     const name = Buffer.from(host)
+    // Its length is one byte: a longer one would be read as another name, and what follows as another request.
+    if (name.length > MOST_NAME_BYTES) throw new ProxyError('proxy takes no name as long as this')
     return Buffer.concat([Buffer.from([ADDRESS_NAME, name.length]), name])
   }
   const halves = host.split('::').map((half) => (half === '' ? [] : half.split(':')))

@@ -109,6 +109,18 @@ test('addresses go through SOCKS 5 as what they are', async (t) => {
   assert.deepEqual(proxy.asked, [`127.0.0.1:${port}`, `${v6}:${port}`])
 })
 
+test('a name that SOCKS 5 has no room for is refused, and not sent cut', async (t) => {
+  const proxy = await socksProxy(t)
+  const url = `socks5://127.0.0.1:${proxy.port}`
+  const label = 'a'.repeat(63)
+  const name = [label, label, label, label].join('.')
+  assert.equal(
+    await attempt(connections(t), { baseUrl: `http://${name}.test`, proxy: url }),
+    'unreachable: no connection (proxy takes no name as long as this)',
+  )
+  assert.deepEqual(proxy.asked, [])
+})
+
 test('the proxy of the configuration serves accounts without one of their own', async (t) => {
   const [shared, own] = [await httpProxy(t), await socksProxy(t)]
   const { port } = await target(t)
@@ -205,7 +217,8 @@ test('an address that leads inwards is refused before any proxy is asked', async
   const proxy = await httpProxy(t)
   const { port, seen } = await target(t)
   const to = { proxy: `http://127.0.0.1:${proxy.port}`, allowPrivate: false }
-  for (const host of ['127.0.0.1', '[::ffff:127.0.0.1]', '169.254.169.254']) {
+  const inside = ['localhost', 'a.localhost.', 'metadata.google.internal', 'db']
+  for (const host of ['127.0.0.1', '[::ffff:127.0.0.1]', '169.254.169.254', ...inside]) {
     const ended = await attempt(connections(t), { ...to, baseUrl: `http://${host}:${port}` })
     assert.equal(ended, 'unreachable: no connection (EPRIVATE)', host)
   }

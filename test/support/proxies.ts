@@ -2,6 +2,8 @@ import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
 import type { TestContext } from 'node:test'
+import { createServer as createTlsServer } from 'node:tls'
+import { TEST_CERTIFICATE, TEST_CERTIFICATE_KEY } from './test-certificate.ts'
 
 /** A proxy on a port of this machine, and what it was asked for. */
 export interface FakeProxy {
@@ -39,10 +41,17 @@ function join(client: Socket, host: string, port: number, onOpen: () => void): v
   client.on('close', () => target.destroy())
 }
 
-/** Tunnels by CONNECT; with `login` it answers 407 to everybody else. Names under `.test` are this machine. */
+/**
+ * Tunnels by CONNECT; with `login` it answers 407 to everybody else. Names under `.test` are this machine. `isTls`: it
+ * is spoken to in TLS, and shows the test certificate.
+ */
 export async function httpProxy(
   t: TestContext,
-  { login = '', status = 200 }: { readonly login?: string; readonly status?: number } = {},
+  {
+    login = '',
+    status = 200,
+    isTls = false,
+  }: { readonly login?: string; readonly status?: number; readonly isTls?: boolean } = {},
 ): Promise<FakeProxy> {
   const asked: string[] = []
   let given = ''
@@ -63,7 +72,13 @@ export async function httpProxy(
     const { hostname, port } = new URL(`http://${authority}`)
     join(client, hostname, Number(port) || 80, () => client.write('HTTP/1.1 200 OK\r\n\r\n'))
   })
-  return { port: await listen(t, server), asked, login: () => given }
+  const front = isTls
+    ? createTlsServer({ cert: TEST_CERTIFICATE, key: TEST_CERTIFICATE_KEY }, (socket) => {
+        socket.on('error', () => {})
+        server.emit('connection', socket)
+      })
+    : server
+  return { port: await listen(t, front), asked, login: () => given }
 }
 
 /** Speaks SOCKS 5; with `login` it takes that user only. Names under `.test` are this machine. */
