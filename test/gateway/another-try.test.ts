@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
-import type { Store } from '../../src/store/store.ts'
+import { type Store, StoreError } from '../../src/store/store.ts'
 import { assertClean } from '../support/bills.ts'
 import {
   answerEvents,
@@ -192,6 +192,25 @@ test('who has no credit for a second try gets the error of the first', async (t)
     candidates.map(({ inFlight }) => inFlight),
     [0, 0],
   )
+})
+
+test('a store that cannot hold for a second try is what the client and its row are told of', async (t) => {
+  const { w, upstream } = await scripted(t, [cut, streams(WHOLE)], {
+    daemonStore: (store: Store): Store => ({
+      ...store,
+      async resizeHold(requestId, deltaMicro) {
+        if (deltaMicro > 0) throw new StoreError('overloaded', 'too much to write')
+        return store.resizeHold(requestId, deltaMicro)
+      },
+    }),
+  })
+  const response = await postOpenAi(w, CHAT, BODY)
+  assert.equal(response.status, 503, await response.text())
+  assert.equal(upstream.requests.length, 1)
+  const row = await w.usage(response.headers.get('x-cc-request-id') ?? '')
+  assert.deepEqual([row.status, row.httpStatus, row.errorCode], ['rejected', 503, 'overloaded'])
+  assert.equal((await w.wallet()).heldMicro, 0)
+  await assertClean(w)
 })
 
 test('a client that leaves during the second try leaves no hold behind', async (t) => {

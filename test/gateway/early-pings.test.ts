@@ -256,6 +256,23 @@ describe('early pings', { concurrency: 3 }, () => {
     await assertClean(w)
   })
 
+  test('do not begin any more once it has failed, however long the row of that takes', async (t) => {
+    const w = await pinging(t, {
+      daemonStore: (store) => ({
+        ...store,
+        async voidHold(record) {
+          await new Promise((resolve) => setTimeout(resolve, 200))
+          return store.voidHold(record)
+        },
+      }),
+    })
+    const { status, headers } = await client(w, {}, { 'x-sandbox': 'status=500' }).whole()
+    assert.equal(status, 502)
+    const row = await rowOf(w, headers)
+    assert.deepEqual([row.status, row.httpStatus], ['rejected', 502])
+    await assertClean(w)
+  })
+
   test('what upstream refuses is an event in its own words', async (t) => {
     const up = await scriptedUpstream(t, [
       after(120, refuses(400, 'invalid_request_error', 'messages: no good')),
