@@ -300,3 +300,51 @@ test('a thin hold is thin until its answer shows the cache, and then holds what 
   odd.granted()
   assert.deepEqual([odd.heldMicro, odd.isThin], [strict, false])
 })
+
+test('a cold prompt costs no more than a thin hold and its risk: any model, mark-up, speed and region', () => {
+  const models = [...BUILT_IN_PRICES.byName.values()]
+    .flat()
+    .filter(({ status }) => status !== 'retired')
+  let thins = 0
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...models),
+      fc.boolean(),
+      fc.constantFrom('us' as const, 'global' as const, 'unknown' as const),
+      fc.constantFrom('5m' as const, '1h' as const),
+      fc.constantFrom<[number, number]>([1, 1], [10, 1], [7, 6]),
+      // Either side of where long prompts are dearer.
+      fc.oneof(fc.integer({ min: 5_000, max: 150_000 }), fc.constantFrom(98_950, 99_500, 100_001)),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.integer({ min: 1, max: STEP }),
+      (row, asksFast, geo, cacheWrites, markup, countedInputTokens, share, output) => {
+        const fast = asksFast && row.fastRates !== null
+        const input = { ...BOOK, countedInputTokens, cacheWrites, geo, fast }
+        const options = { markup }
+        const strict = meterOf({ input, options, wanted: { model: row.id, fast } })
+        const thin = strict.thin({ tokens: countedInputTokens, bytesAfter: 500 })
+        if (thin === null) return
+        thins++
+        const prompt = Math.floor(countedInputTokens * 1.01 * share)
+        const usage = usageOf({
+          model: row.id,
+          speed: fast ? 'fast' : 'standard',
+          inferenceGeo: geo === 'global' ? 'global' : 'us',
+          tokens: tokensOf({
+            output,
+            ...(cacheWrites === '1h' ? { cacheWrite1h: prompt } : { cacheWrite5m: prompt }),
+          }),
+        })
+        const { costMicro } = costOf(usage, BUILT_IN_PRICES, { atMs: TODAY_MS, markup })
+        assert.ok(costMicro <= thin.openMicro + thin.riskMicro, `${row.id}: ${costMicro}`)
+        // And where it was warm, what is held is enough.
+        const known = countedInputTokens - Math.min(countedInputTokens, 1_000)
+        const warm = { ...usage, tokens: tokensOf({ output, cacheRead: known, input: 500 }) }
+        const { costMicro: readMicro } = costOf(warm, BUILT_IN_PRICES, { atMs: TODAY_MS, markup })
+        assert.ok(readMicro <= thin.openMicro, `${row.id} warm: ${readMicro}`)
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+  assert.ok(thins > 500, `${thins}`)
+})
