@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createIdMaker } from '../../src/core/ids.ts'
+import { type Store, StoreError } from '../../src/store/store.ts'
 import { assertClean, codeOf, eventsOf, truthMicro } from '../support/bills.ts'
 import { postOpenAi } from '../support/openai.ts'
 import { type World, world } from '../support/world.ts'
@@ -158,6 +159,37 @@ test('where the cache is cold after all, the charge is exact and the overdraft a
     // A wallet below zero pays for nothing, however warm.
     assert.equal((await talk()).status, 402)
   }
+  await assertClean(w)
+})
+
+test('while what a cold prompt cost is not settled yet, its wallet has no other thin hold', async (t) => {
+  let skewMs = 0
+  let isFull = false
+  const w = await world(t, {
+    accounts: ['one'],
+    creditMicro: 1_000_000,
+    sandbox: { nowMs: () => Date.now() + skewMs },
+    daemonStore: (store): Store => ({
+      ...store,
+      settleHold: (record) =>
+        isFull ? Promise.reject(new StoreError('full', 'disk full')) : store.settleHold(record),
+    }),
+  })
+  const talk = await warmAndPoor(w)
+  skewMs += 600_000
+  isFull = true
+  const cold = await talk()
+  assert.equal(cold.code, 'store_unavailable')
+  // What is held still is little, so the wallet looks as if it could pay for one more.
+  const { balanceMicro, heldMicro } = await w.wallet()
+  assert.ok(balanceMicro - heldMicro > 200_000)
+  assert.equal((await talk()).status, 402)
+  isFull = false
+  await w.settled()
+  const row = await w.usage(cold.id)
+  const { balanceMicro: leftMicro } = await w.wallet()
+  assert.equal(leftMicro, SMALL_MICRO - row.costMicro)
+  assert.ok(-leftMicro <= (row.holdSteps[0]?.thinRiskMicro ?? 0))
   await assertClean(w)
 })
 
