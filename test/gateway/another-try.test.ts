@@ -63,9 +63,10 @@ test('a whole answer that breaks off is made by another account, and only that o
       assert.deepEqual([lost.httpStatus, made.outcome], [200, 'ok'])
       assert.ok(lost.listCostMicro > 0, 'what upstream takes for it is the operator’s loss')
       assert.equal((await w.wallet()).balanceMicro, 10_000_000 - row.costMicro)
-      const opened = row.holdSteps[0].amountMicro
-      const again = row.holdSteps.filter(({ amountMicro }) => amountMicro === opened)
-      assert.ok(again.length >= 2, 'the second try began with as much as the first')
+      const held = row.holdSteps.map(({ amountMicro }) => amountMicro)
+      const [opened, exact] = held
+      assert.ok(exact < opened)
+      assert.deepEqual(held, [opened, exact, opened, exact], 'each try began with as much')
     }
     await assertClean(w)
   }
@@ -118,6 +119,22 @@ test('there is no other try beyond the attempts of the config, or without a budg
   const { w, upstream } = await scripted(t, [cut], retry({ budgetPercent: 0 }))
   await Promise.all(Array.from({ length: 8 }, () => postOpenAi(w, CHAT, BODY)))
   assert.ok(upstream.requests.length < 16, `${upstream.requests.length} attempts`)
+})
+
+test('nor of a prompt whose size nobody knows', async (t) => {
+  const { w, upstream } = await scripted(t, [refused, cut, streams(WHOLE)])
+  const image_url = { url: 'https://example.com/a.png' }
+  const content = [{ type: 'image_url', image_url }]
+  const response = await postOpenAi(w, CHAT, {
+    model: MODEL,
+    messages: [{ role: 'user', content }],
+  })
+  assert.equal(response.status, 502, await response.text())
+  assert.deepEqual(
+    upstream.requests.map(({ path }) => path),
+    ['/v1/messages/count_tokens', '/v1/messages'],
+  )
+  await assertClean(w)
 })
 
 test('while the hold grows there is no other try', async (t) => {
