@@ -7,7 +7,7 @@ import { MAX_FILES } from '../wire/body-facts.ts'
 import type { Call } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 import { namesObjects, objectsOf } from './objects.ts'
-import { continuesThread, textOf } from './scalars.ts'
+import { textOf } from './scalars.ts'
 
 const LABELS = {
   container: 'Container',
@@ -26,7 +26,9 @@ export async function stateBond(
   call: Call,
   request: InferenceRequest,
 ): Promise<Bound | null> {
-  const thread = continuesThread(request.facts) ? await threadBond(gateway, call, request) : null
+  // Whatever its type: one that is not known here might go on from that message as well.
+  const names = textOf(request.facts.thread.previousMessageId)
+  const thread = names === null ? null : await threadBond(gateway, call, names)
   if (!namesObjects(request.facts)) return thread
   const workspace = await workspaceOfObjects(gateway, call, request)
   await forgetForeignMessage(gateway, call, request)
@@ -36,14 +38,7 @@ export async function stateBond(
   return thread ?? { scope: 'workspace', id: workspace, strength: 'hard' }
 }
 
-async function threadBond(
-  gateway: Gateway,
-  call: Call,
-  { facts }: InferenceRequest,
-): Promise<Bound | null> {
-  const messageId = textOf(facts.thread.previousMessageId)
-  // What is no id at all is upstream's to refuse.
-  if (messageId === null) return null
+async function threadBond(gateway: Gateway, call: Call, messageId: string): Promise<Bound> {
   const thread = await gateway.store.getThread(messageId)
   const live = thread === null ? null : gateway.pool.account(thread.accountId)
   const isOwn = thread?.userId === call.live.key.userId

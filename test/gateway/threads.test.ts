@@ -50,13 +50,15 @@ test('a thread of another user, an unknown one, and one whose account is gone ar
   const mallory = await w.newKey('mallory', 'k', { creditMicro: 100_000_000 })
   const news = [{ role: 'user', content: 'Go on.' }]
   w.sandbox.forget()
-  const refused = async (id: string, key: string) => {
-    const thread = { type: 'continue', previous_message_id: id }
+  const refused = async (id: string, key: string, type = 'continue') => {
+    const thread = { type, previous_message_id: id }
     const { status, text } = await turn(w, { messages: news, thread }, key)
     assert.equal(status, 404)
     return text.replaceAll(id, 'ID').replace(/ccr_\w+/, 'REQUEST')
   }
   const foreign = await refused(message, mallory)
+  for (const type of ['create', 'a later invention'])
+    assert.equal(await refused(message, mallory, type), foreign)
   // Clients know it by this code, and send the whole conversation again.
   assert.equal(JSON.parse(foreign).error.type, 'not_found_error')
   assert.equal(JSON.parse(foreign).error.details.error_code, 'thread_not_found')
