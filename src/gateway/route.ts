@@ -4,8 +4,9 @@ import type { DecisionTrail } from '../core/decision-trail.ts'
 import { type Fingerprint, NO_FINGERPRINT } from '../core/fingerprint.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
 import { type CacheFigures, ownerNumber, type WarmPrefix, type Warmth } from '../pool/affinity.ts'
+import { type Candidate, carriesOne } from '../pool/candidate.ts'
 import type { LiveAccount } from '../pool/pool.ts'
-import { type Bound, type Demand, thinkingBond } from '../pool/weigh.ts'
+import { type Bound, type Demand, scopeIdOf, thinkingBond } from '../pool/weigh.ts'
 import { fingerprint } from '../wire/fingerprint.ts'
 import type { Call } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
@@ -84,15 +85,26 @@ export async function routeOf(
   }
 }
 
-/** What a choice is told of the request; looks up what is warm now. */
+/**
+ * What a choice among `candidates` is told of the request; looks up what is warm now. What is warm where this
+ * request can never be served is as good as cold: it is worth no wait and pays for no thin hold.
+ */
 export function demandOf(
   gateway: Gateway,
   route: Route,
+  candidates: readonly Candidate[],
   so: Pick<Demand, 'tried' | 'again' | 'tags' | 'waitedMs' | 'longestWaitMs'>,
 ): Demand {
   const { prompt, owner, model } = route
-  if (prompt.positions > 0)
-    route.warmth = gateway.routing.affinity.find(prompt, owner, gateway.clock.nowMs())
+  if (prompt.positions > 0) {
+    const found = gateway.routing.affinity.find(prompt, owner, gateway.clock.nowMs())
+    const mayServe = (workspace: string) =>
+      candidates.some(
+        (one) =>
+          one.servesModel && carriesOne(one, so.tags) && scopeIdOf(one, 'workspace') === workspace,
+      )
+    route.warmth = { ...found, warm: found.warm.filter(({ workspace }) => mayServe(workspace)) }
+  }
   return {
     ...so,
     bound:

@@ -152,8 +152,9 @@ function decide(gateway: Gateway, seeker: Seeker): Decision {
   const { want, route, tried, again, waitedMs } = seeker
   const longest = waitedMs + longestWaitMs(gateway, seeker)
   const { tags } = want
-  const demand = demandOf(gateway, route, { tried, again, tags, waitedMs, longestWaitMs: longest })
-  return select(candidatesOf(gateway, want), demand, gateway.routing.random)
+  const candidates = candidatesOf(gateway, want)
+  const so = { tried, again, tags, waitedMs, longestWaitMs: longest }
+  return select(candidates, demandOf(gateway, route, candidates, so), gateway.routing.random)
 }
 
 function take(

@@ -55,6 +55,32 @@ test('a key that is confined to tags is served by accounts that carry one, whate
   assert.equal(asked(w).at(-1), 'three')
 })
 
+test('what is warm where a key may not go lends it no money, and is nothing to wait for', async (t) => {
+  const w = await world(t, {
+    accounts: ['one', 'two'],
+    account: (name) => (name === 'one' ? { tags: ['us'] } : { tags: ['eu'] }),
+    key: { accountTags: ['us'] },
+    creditMicro: 1_000_000,
+  })
+  // 400 KB: $0.41 to write and $0.03 to read.
+  const text = 'Once upon a time there was a long book. '.repeat(10_000)
+  const system = [{ type: 'text', text, cache_control: { type: 'ephemeral' } }]
+  const about = { model: 'claude-sonnet-4-6', max_tokens: 500, stream: true, system }
+  assert.equal((await ask(w, about)).status, 200)
+  const { balanceMicro } = await w.wallet()
+  const adjust = {
+    type: 'adjust',
+    amountMicro: 300_000 - balanceMicro,
+    allowNegative: true,
+  } as const
+  await w.store.addCredit({ id: 'led_1', userId: w.userId, ref: null, note: null, ...adjust }, BY)
+  assert.equal((await ask(w, about)).status, 200, 'it is warm where it may go')
+  await w.store.limitKey(w.keyId, { accountTags: ['eu'] }, null, BY)
+  const { status, text: refusal } = await ask(w, about)
+  assert.equal(status, 402, refusal)
+  assert.deepEqual(asked(w), ['one', 'one'])
+})
+
 test('a key whose tags no account carries is told so, and not to wait', async (t) => {
   const w = await world(t, { accounts: ['one'], key: { accountTags: ['nowhere'] } })
   const { status, text, headers } = await ask(w)
