@@ -11,30 +11,45 @@ import { POLICY } from '../../src/simulate/run.ts'
 const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
 
 /** Accounts of one slot each; those of `models` serve these alone. */
-function world(t: TestContext, accounts: readonly { id: string; models: readonly string[] }[]) {
+function world(
+  t: TestContext,
+  accounts: readonly { id: string; models: readonly string[] }[],
+  { maxWaitMs = 60_000, roomMicro = 0 } = {},
+) {
   const pool = new Pool({ clock, random: Math.random, policy: POLICY })
   const plan = { name: 'a', weight: 1, priority: 1, concurrencyLimit: 1, rpmLimit: null }
   const plain = accountOf(plan, Date.now())
   pool.reload(
-    accounts.map((own) => ({ account: { ...plain, ...own }, credential: '', proxy: null })),
+    accounts.map((own) => ({
+      account: { ...plain, ...own, dayCapMicro: 1 },
+      credential: '',
+      proxy: null,
+    })),
     [],
   )
   const routing = createRouting({
     hashSecret: new Uint8Array(16),
     random: Math.random,
     pool,
-    queue: { maxPerKey: 32, maxLength: 1_024, maxWaitMs: 60_000 },
+    queue: { maxPerKey: 32, maxLength: 1_024, maxWaitMs },
     retry: { budgetPercent: 20 },
     clock,
   })
   // What `seek` asks of a gateway.
-  const gateway = { pool, routing, clock, caps: { check: () => null } } as unknown as Gateway
+  const check = (_account: unknown, { listMicro }: { readonly listMicro: number }) =>
+    listMicro > roomMicro ? { forMs: 50, isNew: false } : null
+  const gateway = { pool, routing, clock, caps: { check } } as unknown as Gateway
   const leave: (() => void)[] = []
   t.after(() => {
     for (const go of leave) go()
   })
-  const ask = (keyId: string, model: string, isFast = false): Promise<Sought> => {
-    const want = { requestId: 'r', keyId, model, modelClass: model, isFast, listMicro: 0 }
+  const ask = (
+    keyId: string,
+    model: string,
+    listMicro = 0,
+    patienceMs = 60_000,
+  ): Promise<Sought> => {
+    const want = { requestId: 'r', keyId, model, modelClass: model, listMicro }
     const seeker: Seeker = {
       want: { ...want, tags: null },
       route: plainRoute(),
@@ -42,7 +57,7 @@ function world(t: TestContext, accounts: readonly { id: string; models: readonly
       again: null,
       isWarm: false,
       waitedMs: 0,
-      deadlineMs: performance.now() + 60_000,
+      deadlineMs: performance.now() + patienceMs,
     }
     return seek(gateway, seeker, { onWait: (go) => leave.push(go) })
   }
@@ -80,4 +95,13 @@ test('a full pool is looked at once for everybody who waits, and each slot that 
     assert.ok(sought.kind === 'slot')
     sought.slot.release()
   }
+})
+
+test('who stood behind one that an account has no room for gets it rather than fail when its time is over', async (t) => {
+  const accounts = [{ id: 'acct_1', models: ['*'] }]
+  const { ask, routing } = world(t, accounts, { maxWaitMs: 60_000, roomMicro: 10 })
+  void ask('key_1', 'opus', 1_000)
+  const small = ask('key_1', 'opus', 1, 150)
+  assert.equal(routing.room.size, 2, 'requests of a key are served in their order')
+  assert.equal((await small).kind, 'slot')
 })

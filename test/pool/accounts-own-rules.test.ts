@@ -387,6 +387,27 @@ test('what one account of an organisation was told keeps the others out for a mi
   assert.deepEqual([w.of('a').rest?.forMs, w.of('b').rest], [1_740_000, null])
 })
 
+test('an answer to a request that left before a shared 429 came does not end it', () => {
+  const w = world([account('a'), account('b'), account('c')])
+  for (const id of ['a', 'b']) w.pool.noteHeadroom(headroom(id, { organizationId: 'org_1' }))
+  const ok = {
+    kind: 'ok',
+    reason: '',
+    httpStatus: 200,
+    upstreamRequestId: null,
+    restMs: null,
+  } as const
+  const about = { credentialVersion: 1, requestId: 'ccr_1', model: MODEL, modelClass: CLASS }
+  const sentAtMs = w.clock.wallMs
+  w.pass(100)
+  w.see('a', 'rate_limited', { restMs: 30_000 })
+  w.pass(100)
+  w.pool.observe('b', { ...ok, sentAtMs, keyId: 'key_1' }, about)
+  assert.equal(w.of('b').rest?.forMs, 29_900)
+  w.see('b', 'ok')
+  assert.equal(w.of('b').rest, null)
+})
+
 test('tokens that a higher limit allowed do not shut an account for hours under a lower one', () => {
   const w = world([account('a', { tpmLimit: 1_000_000 })])
   w.take('a', 500_000)

@@ -118,3 +118,9 @@ test('a bucket that is served as fast as it says is never overdrawn by more than
   }
   assert.equal(refused, 0)
 })
+
+test('a Priority Tier that is used up is a reason to steer away, and none to wait', () => {
+  const limits = new UpstreamLimits()
+  limits.told('g', { priority_input: { limit: 1_000, remaining: 0 } }, T0)
+  assert.deepEqual([limits.waitMs('g', T0), limits.share('g', T0)], [0, 0])
+})
