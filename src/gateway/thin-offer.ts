@@ -35,8 +35,11 @@ export function thinElsewhere(
   exchange: Exchange,
   so: { meter: HoldMeter; route: Route; refusal: { availableMicro: Micro } },
 ): ThinBond | null {
-  if (so.route.thin !== null || !gateway.thinHolds.isFree(exchange.call)) return null
-  for (const { workspace } of so.route.warmth.warm) {
+  const { thin, state, warmth } = so.route
+  // What upstream keeps for it is where it came from.
+  if (thin !== null || state?.strength === 'hard') return null
+  if (!gateway.thinHolds.isFree(exchange.call)) return null
+  for (const { workspace } of warmth.warm) {
     const offer = offerIn(gateway, exchange, { ...so, workspace })
     if (offer !== null && offer.meter.openMicro <= so.refusal.availableMicro) return offer.bond
   }

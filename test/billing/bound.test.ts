@@ -358,6 +358,24 @@ test('a part of the prompt that is warm makes it cheaper, by the difference to a
   )
 })
 
+test('only what the request itself reads is warm, not what others read for it', () => {
+  const input = { ...PLAIN_REQUEST, countedInputTokens: 50_000, compaction: true }
+  const { parts } = costBound(
+    { ...input, warmTokens: 40_000 },
+    modelsOf('claude-opus-5', {
+      fallbacks: [{ model: 'claude-sonnet-4-6', maxTokens: null, fast: null }],
+    }),
+  )
+  assert.deepEqual(
+    parts.map(({ role, warmTokens }) => [role, warmTokens]),
+    [
+      ['request', 40_000],
+      ['fallback', 0],
+      ['compaction', 0],
+    ],
+  )
+})
+
 test('of a cached prefix only so much is surely warm as the count leaves beside all that is new', () => {
   const { row } = modelsOf('claude-opus-5')
   const counted = { ...PLAIN_REQUEST, countedInputTokens: 100_000 }

@@ -99,6 +99,9 @@ test('a cached conversation goes on until its small wallet is nearly empty, a re
   assert.ok(turns >= 6, `${turns} turns`)
   const { balanceMicro } = await w.wallet()
   assert.ok(balanceMicro >= 0 && balanceMicro < 2 * lastMicro, `${balanceMicro} are left`)
+  // What was refused has left nothing behind.
+  await setBalance(w, SMALL_MICRO)
+  assert.equal((await talk()).status, 200)
   await assertClean(w)
 })
 
@@ -296,6 +299,48 @@ test('who can pay where the prompt is warm alone goes there, however busy it is'
   assert.equal((await talk({ 'x-api-key': bob })).status, 200)
   const later = await talk()
   assert.deepEqual([later.status, later.code], [429, 'account_rpm_exceeded'])
+  await assertClean(w)
+})
+
+test('who is given credit on the way to the warm account may go anywhere after all', async (t) => {
+  let topUp: (() => Promise<void>) | null = null
+  const w = await world(t, {
+    accounts: ['one', 'two'],
+    creditMicro: 1_000_000,
+    daemonStore: (store): Store => ({
+      ...store,
+      openHold: async (hold) => {
+        const result = await store.openHold(hold)
+        // The request is on its way to where the prompt is warm: it was refused with its prompt counted.
+        if (result.kind === 'insufficient_credit' && hold.amountMicro < 500_000) {
+          const now = topUp
+          topUp = null
+          await now?.()
+        }
+        return result
+      },
+    }),
+  })
+  const talk = await warmAndPoor(w)
+  await talk()
+  const [home] = asked(w)
+  const bob = await w.newKey('bob', 'k', { creditMicro: 100_000_000 })
+  const slow = Array.from({ length: 8 }, () =>
+    talk({ 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=600' }),
+  )
+  await until(() => asked(w).length === 9)
+  topUp = () => setBalance(w, 2_000_000)
+  w.sandbox.setFault(home ?? '', 'status=500', { times: 1 })
+  const { status, id } = await talk()
+  assert.equal(topUp, null)
+  assert.equal(status, 200)
+  assert.equal(await riskOf(w, id), undefined)
+  const { attempts } = await w.usage(id)
+  assert.deepEqual(
+    attempts.map(({ accountId }) => accountId === w.accountIds[home ?? '']),
+    [true, false],
+  )
+  await Promise.all(slow)
   await assertClean(w)
 })
 
