@@ -7,15 +7,14 @@ import type { LiveAccount, Slot } from '../pool/pool.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import { readUsage } from '../providers/anthropic/usage.ts'
 import { attemptOf } from '../providers/provider.ts'
-import type { BodyFacts } from '../wire/body-facts.ts'
 import { allFailed, nothingTried, timedOut } from './all-failed.ts'
 import type { AttemptEnd, LiveStream, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
 import type { WantedAccount } from './candidates.ts'
 import type { Gateway } from './gateway.ts'
 import { noteHeadroom } from './headroom.ts'
+import { isOurLoss, mayBeBilled, mayResend, ON_BUDGET, type ResendRule } from './resend.ts'
 import { noteBegan, type Route } from './route.ts'
-import { continuesThread } from './scalars.ts'
 import { type Seeker, seek, seekNow, whoCouldServe } from './seek.ts'
 import { targetOf } from './target.ts'
 
@@ -39,15 +38,6 @@ export interface Forwarding extends WantedAccount {
   /** Called before each try; the first is told before anything leaves. */
   readonly onAttempt: (accountId: string) => void
 }
-
-/** What may be sent again after a failure, before one byte has reached the client. */
-export type ResendRule =
-  /** Refusals and one failure that upstream may have billed. */
-  | 'free'
-  /** Refusals only: the request does things on a server. */
-  | 'refusals_only'
-  /** Nothing: only the account that got it can answer it. */
-  | 'never'
 
 /** How sending ended when something can be given to the client. A stream's slot is still taken. */
 export type Forwarded =
@@ -74,27 +64,6 @@ export interface CallOff {
   /** The running try may finish, but no other may begin. */
   noMore: boolean
 }
-
-/** What the body asks of resending. */
-export function resendRule(facts: BodyFacts): ResendRule {
-  if (continuesThread(facts) || facts.hasFallbackCreditToken) return 'never'
-  const runsCode = facts.serverTools.some((tool) => tool.family === 'code_execution')
-  if (
-    facts.mcpServers > 0 ||
-    runsCode ||
-    (facts.container.is !== 'absent' && facts.container.is !== 'null')
-  ) {
-    return 'refusals_only'
-  }
-  return 'free'
-}
-
-/** What a try says of the process's retry budget: refusals before any work are free. */
-const ON_BUDGET: ReadonlySet<AttemptOutcome['kind']> = new Set([
-  'overloaded',
-  'server_error',
-  'client_fault',
-])
 
 /** The part of the usual time that an account must have had before its silence counts against it. */
 const FAIR_SHARE = 0.9
@@ -361,31 +330,6 @@ function send(
     idleMs: gateway.policy.idleMs,
     nowMs: gateway.clock.monotonicMs,
   })
-}
-
-function mayResend(rule: ResendRule, outcome: AttemptOutcome, ambiguous: number): boolean {
-  if (rule === 'never') return outcome.kind === 'unreachable'
-  if (!mayBeBilled(outcome)) return true
-  return rule === 'free' && ambiguous <= 1
-}
-
-/** Upstream was at work on it: it broke, or its stream began with an error that names the request. */
-function mayBeBilled({
-  kind,
-  httpStatus,
-}: {
-  readonly kind: string
-  readonly httpStatus: number | null
-}): boolean {
-  return kind === 'server_error' || (kind === 'client_fault' && (httpStatus ?? 0) < 400)
-}
-
-/**
- * Upstream may have billed a try that gave us nothing: it fell silent or broke off after it had the request. An
- * error that it states is not billed.
- */
-function isOurLoss(end: Exclude<AttemptEnd, { kind: 'stream' }>): boolean {
-  return end.kind === 'failed' && !end.isStated && mayBeBilled(end.outcome)
 }
 
 /** Another account answered the same request: so the refusals were about their accounts. */
