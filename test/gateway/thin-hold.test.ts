@@ -21,11 +21,16 @@ const makeId = createIdMaker(
 function conversation(w: World) {
   const system = [{ type: 'text', text: BOOK, ...MARK }]
   const messages: { role: string; content: object[] }[] = []
-  return async (headers: Record<string, string> = {}, more: Record<string, unknown> = {}) => {
+  return async (
+    headers: Record<string, string> = {},
+    more: Record<string, unknown> = {},
+    begun: () => void = () => {},
+  ) => {
     const text = `Question ${messages.length}. ${'And then? '.repeat(20)}`
     const asked = [...messages, { role: 'user', content: [{ type: 'text', text, ...MARK }] }]
     const body = { model: MODEL, max_tokens: 500, stream: true, system, messages: asked, ...more }
     const response = await w.post(body, headers)
+    begun()
     const answer = await response.text()
     if (response.status === 200) {
       messages.push({ role: 'user', content: [{ type: 'text', text }] })
@@ -108,7 +113,7 @@ test('a cached conversation goes on until its small wallet is nearly empty, a re
 test('a wallet has one thin hold at a time, until the answer has begun', async (t) => {
   const w = await world(t, { accounts: ['one'], creditMicro: 1_000_000 })
   const talk = await warmAndPoor(w)
-  const first = talk({ 'x-sandbox': 'first_byte_ms=300' })
+  const first = talk({ 'x-sandbox': 'first_byte_ms=1000' })
   await until(() => asked(w).length > 0)
   const [second, third] = await Promise.all([talk(), talk()])
   assert.deepEqual([second.status, third.status], [402, 402])
@@ -117,14 +122,15 @@ test('a wallet has one thin hold at a time, until the answer has begun', async (
   assert.equal(asked(w).length, 1)
 
   // Of many at once one is let in.
-  w.sandbox.setFault('*', 'first_byte_ms=100')
+  w.sandbox.setFault('*', 'first_byte_ms=1000')
   const many = await Promise.all(Array.from({ length: 5 }, () => talk()))
   assert.deepEqual(many.map(({ status }) => status).sort(), [200, 402, 402, 402, 402])
   w.sandbox.clearFaults()
 
   // As soon as it is exact it is a hold like others.
-  const slow = talk({ 'x-sandbox': 'first_token_ms=500' })
-  await until(async () => (await w.store.listOpenHolds()).some(({ phase }) => phase === 'started'))
+  const { promise: begun, resolve } = Promise.withResolvers<void>()
+  const slow = talk({ 'x-sandbox': 'first_token_ms=500' }, {}, resolve)
+  await begun
   const meanwhile = await talk()
   assert.equal(meanwhile.status, 200)
   assert.equal((await slow).status, 200)
@@ -279,7 +285,7 @@ test('who can pay where the prompt is warm alone goes there, however busy it is'
   const [home] = asked(w)
   const bob = await w.newKey('bob', 'k', { creditMicro: 100_000_000 })
   const slow = Array.from({ length: 8 }, () =>
-    talk({ 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=600' }),
+    talk({ 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=1500' }),
   )
   await until(() => asked(w).length === 9)
   assert.deepEqual(new Set(asked(w)), new Set([home]))
@@ -326,7 +332,7 @@ test('who is given credit on the way to the warm account may go anywhere after a
   const [home] = asked(w)
   const bob = await w.newKey('bob', 'k', { creditMicro: 100_000_000 })
   const slow = Array.from({ length: 8 }, () =>
-    talk({ 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=600' }),
+    talk({ 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=1500' }),
   )
   await until(() => asked(w).length === 9)
   topUp = () => setBalance(w, 2_000_000)
