@@ -3,13 +3,24 @@ import type { Slot } from '../pool/pool.ts'
 import type { ToldLimit } from '../pool/upstream-limits.ts'
 import type { Gateway } from './gateway.ts'
 
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+interface About {
+  readonly slot: Slot
+  readonly modelClass: string
+}
+
 /** Keeps what the answer's headers say of rate limits, organisation and workspace. */
-export function noteHeadroom(
-  gateway: Gateway,
-  { slot, modelClass }: { readonly slot: Slot; readonly modelClass: string },
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-): void {
-  const { live } = slot
+export function noteHeadroom(gateway: Gateway, about: About, headers: Headers): void {
+  const told = readerOf(headers)
+  noteUsual(gateway, about, told)
+  // Whose limits they are is known only now.
+  noteFastLimits(gateway, about, told)
+}
+
+type Told = ReturnType<typeof readerOf>
+
+/** Headers as what they mean; null or undefined where they are absent or no sound figure. */
+function readerOf(headers: Headers) {
   const text = (name: string): string | null => {
     const value = headers[name]
     return typeof value === 'string' ? value.slice(0, 128) : null
@@ -24,9 +35,17 @@ export function noteHeadroom(
       ? undefined
       : { limit: most, remaining: left }
   }
+  return { text, count, limit }
+}
+
+function noteUsual(
+  gateway: Gateway,
+  { slot, modelClass }: About,
+  { text, count, limit }: Told,
+): void {
+  const { live } = slot
   const organizationId = text('anthropic-organization-id')
   const workspaceId = text('anthropic-workspace-id')
-  noteFastLimits(gateway, { slot, modelClass }, limit)
   const requestsLimit = count('anthropic-ratelimit-requests-limit')
   if (organizationId === null && workspaceId === null && requestsLimit === null) return
   const before = gateway.pool.headroom(live.account.id)
@@ -63,11 +82,7 @@ export function noteHeadroom(
 }
 
 /** Answers to fast requests also tell of the limits that fast mode has for itself. */
-function noteFastLimits(
-  { pool }: Gateway,
-  { slot, modelClass }: { readonly slot: Slot; readonly modelClass: string },
-  limit: (name: string) => ToldLimit | undefined,
-): void {
+function noteFastLimits({ pool }: Gateway, { slot, modelClass }: About, { limit }: Told): void {
   const figures = {
     input: limit('anthropic-fast-input-tokens'),
     output: limit('anthropic-fast-output-tokens'),

@@ -22,6 +22,8 @@ export interface Candidate {
   readonly servesModel: boolean
   /** Since its last attempt left; infinite when it never had one. */
   readonly idleMs: number
+  /** The same for attempts of this model class alone; absent: as `idleMs`. */
+  readonly classIdleMs?: number
   /** The operator's labels; a key may be confined to some. */
   readonly tags?: readonly string[]
   /** Whose prompt cache it reads and writes; absent or null: not yet known, so nobody else's. */
@@ -71,8 +73,11 @@ export function carriesOne({ tags }: Candidate, wanted: readonly string[] | null
 export function waitOf(candidate: Candidate): number | null {
   if (candidate.rest !== null)
     return candidate.rest.forMs === null ? null : Math.max(1, candidate.rest.forMs)
-  if (candidate.concurrencyLimit !== null && candidate.inFlight >= candidate.concurrencyLimit) {
-    return Math.max(SLOT_WAIT_MS, candidate.rpmWaitMs)
-  }
-  return candidate.rpmWaitMs
+  return roomWaitMs(candidate)
+}
+
+/** Milliseconds until its own limits let one more through, 0: now; whether it rests aside. */
+export function roomWaitMs({ concurrencyLimit, inFlight, rpmWaitMs }: Candidate): number {
+  const isFull = concurrencyLimit !== null && inFlight >= concurrencyLimit
+  return isFull ? Math.max(SLOT_WAIT_MS, rpmWaitMs) : rpmWaitMs
 }

@@ -40,6 +40,8 @@ export interface Entry {
   inFlight: number
   /** On the monotonic clock. */
   lastUsedMs: number
+  /** The same by the part of the limits that was used, such as a model class. */
+  readonly lastUsedByPart: Map<string, number>
   /** Attempts that find out whether a part that rested is well again, by part. */
   readonly trials: Map<string, number>
   headroom: HeadroomRow | null
@@ -57,6 +59,7 @@ export function newEntry(live: LiveAccount): Entry {
     contradicts: null,
     inFlight: 0,
     lastUsedMs: Number.NEGATIVE_INFINITY,
+    lastUsedByPart: new Map(),
     trials: new Map(),
     headroom: null,
   }
@@ -66,6 +69,14 @@ export function newEntry(live: LiveAccount): Entry {
 export function partsOf({ model, modelClass, isFast }: Omit<Taker, 'keyId'>): readonly string[] {
   const parts = model === modelClass ? ['', model] : ['', modelClass, model]
   return isFast === true ? [...parts, fastPart(modelClass)] : parts
+}
+
+/** The part of a model class whose limits a request counts against: fast mode has limits of its own. */
+export function limitedPartOf({
+  modelClass,
+  isFast,
+}: Pick<Taker, 'modelClass' | 'isFast'>): string {
+  return isFast === true ? fastPart(modelClass) : modelClass
 }
 
 /** Until its own limits per minute let one more through. */

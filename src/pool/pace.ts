@@ -1,4 +1,4 @@
-import { type Candidate, carriesOne } from './candidate.ts'
+import { type Candidate, carriesOne, roomWaitMs } from './candidate.ts'
 
 /** The last accounts of a model get at most one request in so long. */
 const PACE_MS = 1_000
@@ -18,8 +18,10 @@ export function paced(
     if (!one.servesModel || !carriesOne(one, tags)) continue
     if (one.rest === null) return candidates
     if (one.rest.isSoft !== true) continue
-    // One request a second is meant for all of them together.
-    idleMs = Math.min(idleMs, one.idleMs)
+    // One request a second is meant for all of them together; what the accounts do for other models says nothing.
+    idleMs = Math.min(idleMs, one.classIdleMs ?? one.idleMs)
+    // One without a slot is no help.
+    if (roomWaitMs(one) > 0) continue
     if (soonest === null || endOf(one) < endOf(soonest)) soonest = one
   }
   if (soonest === null) return candidates

@@ -1,5 +1,5 @@
 import { NOTICE_KINDS } from '../core/account-notices.ts'
-import { fastPart, isCountPart } from '../core/account-state.ts'
+import { isCountPart } from '../core/account-state.ts'
 import { contradictionsOf, contradictionText, workspacesOf } from '../core/cache-scopes.ts'
 import type { Clock } from '../core/clock.ts'
 import type { AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
@@ -14,6 +14,7 @@ import {
   bucketOf,
   type Entry,
   type LiveAccount,
+  limitedPartOf,
   newEntry,
   organizationOf,
   ownWaitMs,
@@ -153,8 +154,7 @@ export class Pool {
   ): readonly Candidate[] {
     const nowMs = this.#book.nowMs()
     const monotonicMs = this.#clock.monotonicMs()
-    // Fast requests count against limits of their own.
-    const limited = isFast ? fastPart(modelClass) : modelClass
+    const limited = limitedPartOf({ modelClass, isFast })
     const parts = partsOf({ model, modelClass, isFast })
     let modelRestMs = this.#overload.restMs(modelClass, monotonicMs)
     if (isFast) modelRestMs = Math.max(modelRestMs, this.#overload.restMs(limited, monotonicMs))
@@ -185,6 +185,7 @@ export class Pool {
         rest,
         servesModel: matchesModel(account.models, model),
         idleMs: monotonicMs - entry.lastUsedMs,
+        classIdleMs: monotonicMs - (entry.lastUsedByPart.get(limited) ?? Number.NEGATIVE_INFINITY),
         tags: account.tags,
         workspace: entry.workspace.certainty === 0 ? null : entry.workspace.name,
         organization: entry.headroom?.organizationId ?? null,
@@ -203,11 +204,11 @@ export class Pool {
     const entry = this.#entries.get(id)
     if (entry === undefined) return null
     const atMs = this.#clock.monotonicMs()
-    const { modelClass, inputTokens = 0, isFast } = taker
+    const { modelClass, inputTokens = 0 } = taker
     this.#book.sent(id, taker.keyId)
     const bucket = bucketOf(entry, modelClass)
     if (!isCountPart(modelClass)) this.#foreignUse.sent(bucket, atMs)
-    const limited = isFast === true ? fastPart(modelClass) : modelClass
+    const limited = limitedPartOf(taker)
     return openSlot({
       entry,
       taker,
@@ -227,7 +228,7 @@ export class Pool {
     const agoMs = this.#book.nowMs() - evidence.sentAtMs
     const monotonic = { ...evidence, sentAtMs: nowMs - agoMs }
     const organization = this.headroom(id)?.organizationId ?? id
-    const limited = about.isFast === true ? fastPart(about.modelClass) : about.modelClass
+    const limited = limitedPartOf(about)
     if (evidence.kind === 'ok') {
       this.#overload.succeeded(about.modelClass, monotonic, nowMs)
       if (about.isFast === true) this.#overload.succeeded(limited, monotonic, nowMs)

@@ -1,4 +1,4 @@
-import type { Entry, LiveAccount, Taker } from './live-account.ts'
+import { type Entry, type LiveAccount, limitedPartOf, type Taker } from './live-account.ts'
 import type { Reservation } from './upstream-limits.ts'
 
 /** A place in an account that one attempt has. `release` or `cancel` it, once; more calls change nothing. */
@@ -36,6 +36,7 @@ export function openSlot(parts: Parts): Slot {
   const { rpmLimit } = entry.live.account
   entry.inFlight++
   entry.lastUsedMs = sent.atMs
+  entry.lastUsedByPart.set(limitedPartOf(taker), sent.atMs)
   if (rpmLimit !== null) entry.window.take(rpmLimit, sent.atMs)
   for (const part of trials) entry.trials.set(part, (entry.trials.get(part) ?? 0) + 1)
   let countedTokens = 0

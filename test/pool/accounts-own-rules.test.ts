@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NOTICE_KINDS } from '../../src/core/account-notices.ts'
-import { fastPart } from '../../src/core/account-state.ts'
+import { countPart, fastPart } from '../../src/core/account-state.ts'
 import type { Account, HeadroomRow } from '../../src/core/model.ts'
 import { becauseOf } from '../../src/pool/candidate.ts'
 import type { Evidence } from '../../src/pool/cooldown.ts'
@@ -385,6 +385,31 @@ test('what one account of an organisation was told keeps the others out for a mi
   assert.equal(w.of('b').rest?.forMs, 60_000)
   w.pass(60_000)
   assert.deepEqual([w.of('a').rest?.forMs, w.of('b').rest], [1_740_000, null])
+})
+
+test('the last account of a model is asked once a second, however much it serves of others', () => {
+  const w = world([account('a')])
+  for (let i = 0; i < 3; i++) w.see('a', 'overloaded')
+  w.take('a', 0)
+  assert.equal(w.of('a').rest?.forMs, 1_000)
+  for (let i = 0; i < 10; i++) {
+    w.pass(100)
+    const haiku = { keyId: 'key_1', model: 'claude-haiku-4-5', modelClass: 'haiku-4-5' }
+    w.pool.take('a', haiku)?.release()
+    w.pool.take('a', { keyId: 'key_1', model: MODEL, modelClass: countPart(CLASS) })?.release()
+  }
+  assert.equal(w.of('a').rest, null)
+})
+
+test('the account that is asked out of need is one that has a slot', () => {
+  const w = world([account('a', { concurrencyLimit: 1 }), account('b')])
+  const slot = w.take('a', 0)
+  w.see('a', 'server_error')
+  w.pass(5_000)
+  for (let i = 0; i < 3; i++) for (const id of ['a', 'b']) w.see(id, 'server_error')
+  assert.deepEqual([w.of('a').rest?.isSoft, w.of('b').rest], [true, null])
+  slot.release()
+  assert.equal(w.of('a').rest, null, 'the rest that ends first is its')
 })
 
 test('an answer to a request that left before a shared 429 came does not end it', () => {
