@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { cutText, safeText, textWidth, wrapText } from '../core/text.ts'
+import { cutText, keepCommands, safeText, textWidth, wrapText } from '../core/text.ts'
 import type { CliError } from './errors.ts'
 import type { Output, Terminal } from './terminal.ts'
 
@@ -42,7 +42,7 @@ export interface PrintOptions {
 export interface Printer extends PrintOptions {
   /** A line of the result, for people; trusted text (cells of outside text: `safeText`). */
   out(line?: string): void
-  /** As `out`, broken between words where the terminal is narrow; further lines begin with `indent` blanks. */
+  /** As `out`, broken between words (of commands: not at all) where the terminal is narrow; further lines begin with `indent` blanks. */
   wrapped(line: string, indent: number): void
   /** Several lines of the result. */
   outAll(lines: readonly string[]): void
@@ -74,7 +74,7 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
   const errLine = (line: string) => stderr.write(`${line}\n`)
   const outWidth = () => widthOf(stdout)
   const errText = (line: string) => {
-    for (const part of wrapText(line, widthOf(stderr))) errLine(part)
+    for (const part of wrapText(keepCommands(line), widthOf(stderr))) errLine(part)
   }
   const outPaint = (role: Role, text: string) => paint(outColor, role, text)
 
@@ -82,7 +82,7 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     ...options,
     out: (line = '') => outLine(line),
     wrapped(line, indent) {
-      for (const part of wrapText(line, outWidth(), indent)) outLine(part)
+      for (const part of wrapText(keepCommands(line), outWidth(), indent)) outLine(part)
     },
     outAll(lines) {
       for (const line of lines) outLine(line)

@@ -46,7 +46,7 @@ export function fitText(text: string, width: number, align: 'left' | 'right' = '
  * blank columns. A single word that is wider than a line stays whole. Our own colours take no columns.
  */
 export function wrapText(text: string, width: number, indent = 0): readonly string[] {
-  if (shownWidth(text) <= width) return [text]
+  if (shownWidth(text) <= width) return [text.replaceAll(JOINT, ' ')]
   const lines: string[] = []
   let current = ''
   for (const [, gap, word] of text.matchAll(/( *)([^ ]+)/g)) {
@@ -57,7 +57,16 @@ export function wrapText(text: string, width: number, indent = 0): readonly stri
       current = ' '.repeat(Math.min(indent, Math.max(0, width - shownWidth(word)))) + word
     }
   }
-  return [...lines, current]
+  return [...lines, current].map((line) => line.replaceAll(JOINT, ' '))
+}
+
+/** A blank at which no line is broken; it is printed as a usual one. */
+const JOINT = '\u00a0'
+const COMMAND = /(?<=^ *|: +|\()(?:curl .*$|ccgate [^·()]*?(?= {2}|$| ·| \(|\)|, |\. ))/gm
+
+/** Commands that a line offers (`See: ccgate keys list`), held together: one that is broken cannot be pasted. */
+export function keepCommands(text: string): string {
+  return text.replace(COMMAND, (command) => command.replaceAll(' ', JOINT))
 }
 
 function shownWidth(text: string): number {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { bar, sparkline } from '../../src/core/spark.ts'
-import { cutText, fitText, safeText, textWidth, wrapText } from '../../src/core/text.ts'
+import { cutText, fitText, keepCommands, safeText, textWidth, wrapText } from '../../src/core/text.ts'
 
 const STEERING = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/
 
@@ -104,4 +104,17 @@ test('a wrapped text has all its words, in lines that fit or are one word', () =
     '           with $1',
   ])
   assert.deepEqual(wrapText('\x1b[1mab\x1b[22m cd', 5), ['\x1b[1mab\x1b[22m cd'])
+})
+
+test('a command that a line offers stays whole, so that it can be pasted', () => {
+  const curl = `  curl http://127.0.0.1:1/v1/messages -H "x-api-key: sk-ant-x" -d '{"a": "b c"}'`
+  assert.deepEqual(wrapText(keepCommands(curl), 40), [curl])
+  assert.deepEqual(wrapText(keepCommands('There is none. List them with: ccgate keys list'), 40), [
+    'There is none. List them with:',
+    'ccgate keys list',
+  ])
+  assert.deepEqual(
+    wrapText(keepCommands('See it: ccgate keys show a/b   (scripts: --if-not-exists)'), 30),
+    ['See it: ccgate keys show a/b', '(scripts: --if-not-exists)'],
+  )
 })
