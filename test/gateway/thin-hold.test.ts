@@ -275,6 +275,18 @@ test('who has enough for a warm prompt alone waits in line for its account', asy
   await until(() => asked(w).length > 0)
   assert.equal((await talk()).status, 200)
   assert.equal((await slow).status, 200)
+
+  // Whoever could not even pay for that has nothing to wait for.
+  w.sandbox.forget()
+  await setBalance(w, -1)
+  let isOver = false
+  const long = w.post({}, { 'x-api-key': bob, 'x-sandbox': 'first_byte_ms=1500' }).finally(() => {
+    isOver = true
+  })
+  await until(() => asked(w).length > 0)
+  assert.equal((await talk()).status, 402)
+  assert.equal(isOver, false)
+  await long
   await assertClean(w)
 })
 
