@@ -1,3 +1,4 @@
+import type { Account } from '../core/model.ts'
 import type { ProxyUrl } from '../core/proxy-url.ts'
 import { parseProxyUrl } from '../core/proxy-url.ts'
 import { type Parsed, parseCount } from '../core/quantity.ts'
@@ -15,6 +16,8 @@ type Given<T> = { readonly value: T | null } | null
 const WORD = /^[a-z0-9][a-z0-9_-]{0,31}$/
 const RESERVED = ['none', 'any', 'all', 'default']
 const MAX_TAGS = 16
+/** Keys that a warning names. */
+const MOST_NAMED = 5
 const MAX_TPM = 1_000_000_000
 
 /** `--tag eu,fast` or `--account-tag eu`: sorted words; `clear` alone (`none` or `any`) takes them away. */
@@ -41,10 +44,39 @@ export async function warnOfUnusedTags(
 ): Promise<void> {
   if (tags === null) return
   const accounts = await (await context.store()).listAccounts(context.nowMs)
-  if (accounts.some((account) => account.tags.some((tag) => tags.includes(tag)))) return
+  if (accounts.some((account) => mayServeTagged(account, tags))) return
   context.print.warn(
-    `No account is tagged ${tags.join(' or ')}: nothing serves this key until one is (ccgate accounts update NAME --tag ${tags[0]}).`,
+    `No enabled account is tagged ${tags.join(' or ')}: nothing serves this key until one is (ccgate accounts update NAME --tag ${tags[0]}).`,
   )
+}
+
+/** Says which keys have no account any longer, of those that accounts with these tags could serve before a change. */
+export async function warnOfStrandedKeys(
+  context: Context,
+  tagsBefore: readonly string[],
+): Promise<void> {
+  if (tagsBefore.length === 0) return
+  const store = await context.store()
+  const { nowMs } = context
+  const accounts = await store.listAccounts(nowMs)
+  const stranded = (await store.listKeys({ state: 'active', nowMs })).filter(
+    ({ accountTags }) =>
+      accountTags?.some((tag) => tagsBefore.includes(tag)) === true &&
+      !accounts.some((account) => mayServeTagged(account, accountTags)),
+  )
+  if (stranded.length === 0) return
+  const names = stranded.slice(0, MOST_NAMED).map(({ userName, name }) => `${userName}/${name}`)
+  const more = stranded.length - names.length
+  context.print.warn(
+    `No enabled account has the tags of ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}: nothing serves them until one has.`,
+  )
+}
+
+function mayServeTagged(
+  { tags, disabledAtMs }: Pick<Account, 'tags' | 'disabledAtMs'>,
+  wanted: readonly string[],
+): boolean {
+  return disabledAtMs === null && tags.some((tag) => wanted.includes(tag))
 }
 
 /** `--cache-scope research`: accounts of one name share a prompt cache. */

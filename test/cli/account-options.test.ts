@@ -136,7 +136,10 @@ test('a proxy file that everybody can read is refused, and stdin holds one thing
 test('a key confined to tags says so, and warns as long as nothing serves it', async (t) => {
   const { cli } = await world(t)
   const made = await cli.run('keys create alice/a --create-user --account-tag us,eu')
-  assert.match(made.err, /^! No account is tagged eu or us: nothing serves this key until one is/m)
+  assert.match(
+    made.err,
+    /^! No enabled account is tagged eu or us: nothing serves this key until one is/m,
+  )
   assert.match(made.err, /accounts tagged eu or us/)
   assert.match(await cli.ok('keys show alice/a'), / · accounts tagged eu or us$/m)
   await cli.ok('accounts update main --tag us')
@@ -221,4 +224,26 @@ test('rests are listed one by one with their evidence, also those that only wait
   await cli.ok('accounts cooldown clear main')
   assert.equal((await cli.json('accounts show main')).state, 'healthy')
   assert.match(await cli.ok('accounts cooldown'), /No account rests/)
+})
+
+test('a change that leaves keys without any account says which', async (t) => {
+  const { cli } = await world(t, ['main', 'spare'])
+  await cli.ok('accounts update main --tag eu')
+  await cli.ok('accounts update spare --tag eu,us')
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f'])
+    await cli.ok(`keys create alice/${name} --create-user --account-tag eu`)
+  await cli.ok('keys create alice/free')
+  const none = /No enabled account has the tags/
+  assert.doesNotMatch((await cli.run('accounts update main --tag none')).err, none)
+  const left = await cli.run('accounts update spare --tag us')
+  assert.match(
+    left.err,
+    /^! No enabled account has the tags of (alice\/[a-f], ){4}alice\/[a-f] and 1 more: /m,
+  )
+  assert.doesNotMatch(left.err, /alice\/free/)
+  await cli.ok('accounts update spare --tag eu')
+  for (const command of ['accounts disable spare', 'accounts remove spare --yes']) {
+    assert.match((await cli.run(command)).err, none, command)
+    await cli.run('accounts enable spare')
+  }
 })

@@ -105,3 +105,21 @@ test('who stood behind one that an account has no room for gets it rather than f
   assert.equal(routing.room.size, 2, 'requests of a key are served in their order')
   assert.equal((await small).kind, 'slot')
 })
+
+test('while a look around is due, who comes now overtakes nobody', async (t) => {
+  const { ask, routing } = world(t, [{ id: 'acct_1', models: ['*'] }])
+  const first = await ask('key_1', 'opus')
+  assert.ok(first.kind === 'slot')
+  const waiting = ask('key_2', 'opus')
+  // As after a look that took long: the next one is put off.
+  const { lookAround } = routing
+  Object.defineProperty(lookAround, 'isDue', { value: true })
+  lookAround.serve = () => {}
+  first.slot.release()
+  const late = ask('key_3', 'opus')
+  assert.equal(routing.room.size, 2)
+  routing.room.serve()
+  assert.equal((await waiting).kind, 'slot')
+  assert.equal(routing.room.size, 1)
+  void late
+})

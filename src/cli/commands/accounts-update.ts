@@ -12,6 +12,7 @@ import {
   readTags,
   readTpm,
   sealProxy,
+  warnOfStrandedKeys,
 } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
@@ -34,6 +35,7 @@ export async function updateAccount(context: Context, call: Invocation): Promise
   const update = { ...settings, ...(await proxyChange(context, account, proxy)) }
   const change = expectChange(await store.updateAccount(account.id, update, context.by()), account)
   const now = await context.now()
+  if (update.tags !== undefined) await warnOfStrandedKeys(context, change.before.tags)
   if (print.json) return print.document(changeJson(now, account, change))
   if (print.quiet) return
   const changes = accountChanges(change.before, change.after)

@@ -10,6 +10,7 @@ import {
 import { formatUsd } from '../../core/money.ts'
 import type { AccountChange, AccountSummary } from '../../store/store.ts'
 import { type WatchedAccount, watchedAccounts } from '../../tui/watched-accounts.ts'
+import { warnOfStrandedKeys } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -169,6 +170,12 @@ async function switchAccounts(
   if (way === 'disable' && !(await watchedAccounts(store, now)).some(canServe(now))) {
     print.warn('No healthy account is left: requests will be refused.')
   }
+  if (way === 'disable') {
+    await warnOfStrandedKeys(
+      context,
+      accounts.flatMap(({ tags }) => tags),
+    )
+  }
   if (way === 'disable' && call.flag('drain')) await drain(context, accounts)
   if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
 }
@@ -238,6 +245,7 @@ export async function removeAccount(context: Context, call: Invocation): Promise
     await drain(context, [account])
   }
   const change = expectChange(await store.removeAccount(account.id, context.by()), account)
+  await warnOfStrandedKeys(context, account.tags)
   if (print.json) print.document({ ...changeJson(now, account, change), removed: true })
   else if (!print.quiet) print.out('Removed.')
 }
