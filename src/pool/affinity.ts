@@ -1,4 +1,4 @@
-import type { Fingerprint } from '../core/fingerprint.ts'
+import { CACHE_TTL_MS, type Fingerprint } from '../core/fingerprint.ts'
 import { type Found, PrefixTable } from './prefix-table.ts'
 
 /** Thinking outlives every cache: it is honoured as long as people come back to a conversation. */
@@ -162,22 +162,25 @@ export class Affinity {
     const last = prompt.breakpoints.at(-1)
     const cached = figures.cacheReadTokens + figures.cacheWriteTokens
     if (last === undefined || cached === 0) return
+    // What was written for five minutes lives on for five, whatever the breakpoint of its reader says.
+    const shortEndsAtMs = sentAtMs + CACHE_TTL_MS['5m']
     for (const { at, ttlMs } of prompt.breakpoints) {
       const entry = { hashes: prompt.prefixes, at: at * 4, place: workspace }
       const endsAtMs = sentAtMs + ttlMs
       // Upstream refreshes what it finds inside the prefix that it read, and writes only what comes after.
       if (match !== null && at <= match.at) {
-        this.#prefixes.touch({ ...entry, endsAtMs }, sentAtMs)
+        this.#prefixes.touch({ ...entry, endsAtMs, shortEndsAtMs }, sentAtMs)
         continue
       }
       const tokens = Math.round((cached * prompt.sizes[at]) / Math.max(1, prompt.sizes[last.at]))
       if (tokens < minimumTokens) continue
-      this.#prefixes.put({ ...entry, owner, tokens, endsAtMs }, nowMs)
+      const isLong = ttlMs > CACHE_TTL_MS['5m']
+      this.#prefixes.put({ ...entry, owner, tokens, endsAtMs, isLong }, nowMs)
     }
     if (match === null) return
     const livedMs = prompt.breakpoints.find(({ at }) => at >= match.at)?.ttlMs ?? last.ttlMs
     const read = { hashes: prompt.prefixes, at: match.at * 4, place: workspace }
-    this.#prefixes.touch({ ...read, endsAtMs: sentAtMs + livedMs }, sentAtMs)
+    this.#prefixes.touch({ ...read, endsAtMs: sentAtMs + livedMs, shortEndsAtMs }, sentAtMs)
   }
 
   #boundOf(prompt: Fingerprint, owner: number, nowMs: number): BoundThinking | null {

@@ -8,6 +8,8 @@ const OWNER = 7
 const WINDOW = 16
 /** How many slots each new entry looks through for ended ones, all around the table. */
 const SWEEP = 4
+/** Beside the tokens, of which no prompt has so many: the entry was written for long. */
+const LONG = 1 << 30
 const MAGIC = 0x63635054
 const VERSION = 1
 const HEADER = 4
@@ -31,6 +33,8 @@ export interface Entry {
   readonly owner: number
   readonly tokens: number
   readonly endsAtMs: number
+  /** It lives on for as long as any reader says. */
+  readonly isLong?: boolean
 }
 
 /**
@@ -81,7 +85,7 @@ export class PrefixTable {
       visit({
         place: this.#places[data[slot + PLACE]],
         owner: data[slot + OWNER],
-        tokens: data[slot + TOKENS],
+        tokens: data[slot + TOKENS] & ~LONG,
         endsAtMs,
       })
     }
@@ -96,7 +100,7 @@ export class PrefixTable {
     if (known !== -1 && (this.#data[known + END] >>> 0) * 1_000 <= nowMs) this.#clear(known)
     else if (known !== -1) {
       // The owner of a shared prefix stays the one who wrote it first, while it lives.
-      this.#data[known + TOKENS] = entry.tokens
+      this.#data[known + TOKENS] = wordOf(entry)
       this.#data[known + END] = Math.floor(entry.endsAtMs / 1_000)
       return true
     }
@@ -105,19 +109,26 @@ export class PrefixTable {
     this.#clear(slot)
     this.#data.set(hashes.subarray(at, at + 4), slot)
     this.#data[slot + PLACE] = place
-    this.#data[slot + TOKENS] = entry.tokens
+    this.#data[slot + TOKENS] = wordOf(entry)
     this.#data[slot + END] = Math.floor(entry.endsAtMs / 1_000)
     this.#data[slot + OWNER] = entry.owner
     this.#count(entry.owner, 1)
     return true
   }
 
-  /** Lets an entry live longer, if it still does. */
-  touch(entry: Pick<Entry, 'hashes' | 'at' | 'place' | 'endsAtMs'>, nowMs: number): void {
+  /** Lets an entry live longer, if it still does; until `shortEndsAtMs` at most where it was not written for long. */
+  touch(
+    entry: Pick<Entry, 'hashes' | 'at' | 'place' | 'endsAtMs'> & {
+      readonly shortEndsAtMs?: number
+    },
+    nowMs: number,
+  ): void {
     const slot = this.#known(entry)
     if (slot === -1) return
     const end = this.#data[slot + END] >>> 0
-    const newEnd = Math.floor(entry.endsAtMs / 1_000)
+    const isLong = (this.#data[slot + TOKENS] & LONG) !== 0
+    const { endsAtMs, shortEndsAtMs = endsAtMs } = entry
+    const newEnd = Math.floor((isLong ? endsAtMs : Math.min(endsAtMs, shortEndsAtMs)) / 1_000)
     if (end * 1_000 > nowMs && newEnd > end) this.#data[slot + END] = newEnd
   }
 
@@ -169,6 +180,7 @@ export class PrefixTable {
       const place = places[words[at + PLACE]]
       const endsAtMs = (words[at + END] >>> 0) * 1_000
       if (place === undefined || endsAtMs <= nowMs) continue
+      // The word of the tokens says as well whether the entry was written for long.
       const [tokens, owner] = [words[at + TOKENS], words[at + OWNER]]
       if (this.put({ hashes: words, at, place, owner, tokens, endsAtMs }, nowMs)) taken++
     }
@@ -250,6 +262,10 @@ export class PrefixTable {
     this.#placeNumbers.set(place, this.#places.length - 1)
     return this.#places.length - 1
   }
+}
+
+function wordOf({ tokens, isLong = false }: Entry): number {
+  return isLong ? tokens | LONG : tokens
 }
 
 /** The power of two that a count of entries has reached. */

@@ -327,3 +327,30 @@ function syntheticPrint(hashes: readonly number[]): Fingerprint {
     answered: new Int32Array(0),
   }
 }
+
+test('what was written for five minutes does not live on for an hour, whatever its reader asks for', () => {
+  const hour = { cache_control: { type: 'ephemeral', ttl: '1h' } }
+  const text = (value: string, more: object = {}) => ({ type: 'text', text: value, ...more })
+  const first = (ttl: object) => printOf([user([text('a book', ttl)])], {})
+  const next = (question: string, ttl: object) =>
+    printOf([user([text('a book'), text(question, ttl)])], {})
+  for (const [written, isAlive] of [
+    [MARK, false],
+    [hour, true],
+  ] as const) {
+    const affinity = new Affinity()
+    const affinityAfter = new Affinity()
+    affinity.began(sent(affinity, first(written)), wrote(9_000), NOW_MS)
+    const atMs = NOW_MS + MINUTE_MS
+    const again = { cacheReadTokens: 9_000, cacheWriteTokens: 100 }
+    affinity.began(sent(affinity, next('What?', hour), { atMs }), again, atMs)
+    assert.equal(affinityAfter.import(affinity.export(atMs), atMs), 2)
+    for (const table of [affinity, affinityAfter]) {
+      const laterMs = NOW_MS + 30 * MINUTE_MS
+      assert.equal(table.find(next('What?', hour), ANN, laterMs).warm[0]?.at, 1)
+      assert.equal(table.find(next('Why?', hour), ANN, laterMs).warm.length, isAlive ? 1 : 0)
+      const soonMs = atMs + 4 * MINUTE_MS
+      assert.equal(table.find(next('Why?', hour), ANN, soonMs).warm[0]?.tokens, 9_000)
+    }
+  }
+})
