@@ -132,6 +132,7 @@ test('an error that upstream states costs an account nothing, one that broke off
   const dear = { max_tokens: 64_000, tools: SEARCHES, stream: true }
   const [same] = await lossOf('at=before_headers,how=reset', dear)
   assert.ok(same < 5_000, `${same}`)
+  await assertClean(w)
 })
 
 test('a stream that begins with an error costs its account nothing', async (t) => {
