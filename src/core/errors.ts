@@ -293,7 +293,8 @@ export const ERRORS = {
     anthropic: 'rate_limit_error',
     openai: 'rate_limit_error',
     retryable: true,
-    message: 'All upstream accounts are at their rate limit. Try again in {seconds} s.',
+    message:
+      'This request found no upstream account with room: {limited}. Try again in {seconds} s.',
     hint: 'ccgate accounts list',
   },
   too_many_attempts: {
@@ -325,8 +326,7 @@ export const ERRORS = {
     anthropic: 'api_error',
     openai: 'server_error',
     retryable: true,
-    message:
-      'Anthropic answered with an error ({upstream}) on {accounts}. Please retry in a moment.',
+    message: 'Upstream failed: {upstream}. Please retry in a moment.',
     hint: 'ccgate accounts list',
   },
   no_healthy_account: {

@@ -3,9 +3,11 @@ import { GatewayError } from '../core/errors.ts'
 import { secondsUp } from '../core/quantity.ts'
 import type { Choice } from '../pool/candidate.ts'
 import type { Bound } from '../pool/weigh.ts'
+import { upstreamWords } from './upstream-words.ts'
 
 /** How a try failed, as far as the client's answer depends on it. */
 export interface FailedTry {
+  readonly accountId: string
   readonly outcome: AttemptOutcome
   readonly timedOut: boolean
 }
@@ -15,6 +17,12 @@ const UPSTREAMS: ReadonlySet<OutcomeKind> = new Set(['server_error', 'overloaded
 
 /** Clients are told to wait at most this long; see `server/reply.ts`. */
 const SHORT_WAIT_MS = 60_000
+
+/** Where another account could serve: the least that clients are told to wait. */
+const AT_ONCE_MS = 1_000
+
+/** Upstream's limits, or the operator's: on requests, on tokens, on what runs at a time. */
+const NO_ROOM = 'each is busy or at a limit'
 
 /** What an account was looked for with, as far as the client's answer depends on it. */
 interface Sought {
@@ -35,7 +43,7 @@ export function nothingTried(
   if (route.state !== null && choice.because !== 'limited')
     return boundUnavailable(choice.retryAfterMs)
   if (choice.because === 'no_accounts') return noneServes(want.tags !== null)
-  if (choice.because === 'limited') return allLimited(choice.retryAfterMs)
+  if (choice.because === 'limited') return noRoom(NO_ROOM, choice.retryAfterMs)
   if (choice.because === 'capped') return allCapped(choice.retryAfterMs)
   if (choice.because === 'closed') return allClosed(choice.retryAfterMs)
   return noHealthyAccount(choice.retryAfterMs)
@@ -50,22 +58,44 @@ export function allFailed(
   seen: readonly FailedTry[],
   { waitedMs, isSpent }: { readonly waitedMs: number; readonly isSpent: boolean },
 ): GatewayError {
-  const returnsMs = choice.kind === 'none' ? choice.retryAfterMs : 2_000
+  const returnsMs = choice.kind === 'none' ? choice.retryAfterMs : AT_ONCE_MS
   if (seen.length === 0) return timedOut(waitedMs)
-  if (seen.every(({ outcome }) => outcome.kind === 'rate_limited')) return allLimited(returnsMs)
+  const accounts = new Set(seen.map(({ accountId }) => accountId)).size
+  if (seen.every(({ outcome }) => outcome.kind === 'rate_limited'))
+    return noRoom(triedText(accounts), returnsMs)
   const bad = seen.filter(({ outcome, timedOut: isLate }) => isLate || UPSTREAMS.has(outcome.kind))
   if (bad.length > 0 && bad.every(({ timedOut: isLate }) => isLate)) return timedOut(waitedMs)
   if (bad.length > 0) {
-    const upstream = bad[bad.length - 1].outcome.reason
-    const accounts = seen.length === 1 ? '1 account' : `${seen.length} accounts`
     return new GatewayError('upstream_error', {
-      facts: { upstream, accounts },
+      facts: { upstream: upstreamText(bad, accounts) },
       retryAfterMs: 2_000,
       // Where the gateway itself may not try again, its clients would only add to the trouble.
       shouldRetry: !isSpent,
     })
   }
-  return noHealthyAccount(choice.kind === 'none' ? choice.retryAfterMs : 1_000)
+  if (choice.kind === 'none') return noHealthyAccount(choice.retryAfterMs)
+  // Another could serve, or the same again, but this request has had its tries.
+  return new GatewayError('no_healthy_account', {
+    facts: { returns: ` among the ${accounts} tried. Please retry shortly` },
+    retryAfterMs: AT_ONCE_MS,
+  })
+}
+
+/** `Anthropic answered 529 (overloaded_error), on 2 accounts`: what went wrong last, and how far that holds. */
+function upstreamText(bad: readonly FailedTry[], accounts: number): string {
+  const words = bad.map(({ outcome, timedOut: isLate }) => upstreamWords(outcome.reason, isLate))
+  const last = words[words.length - 1]
+  if (accounts === 1) return last
+  const alike = new Set(bad.filter((_, k) => words[k] === last).map(({ accountId }) => accountId))
+  const where =
+    alike.size === accounts ? `on ${accounts} accounts` : `after ${accounts} accounts were tried`
+  return `${last}, ${where}`
+}
+
+function triedText(accounts: number): string {
+  return accounts === 1
+    ? 'the one that was tried is at its rate limit'
+    : `the ${accounts} that were tried are at their rate limits`
 }
 
 /** The answer did not begin in the time there was. */
@@ -75,10 +105,11 @@ export function timedOut(waitedMs: number): GatewayError {
   return new GatewayError('upstream_timeout', { facts: { seconds }, retryAfterMs: 2_000 })
 }
 
-function allLimited(retryAfterMs: number | null): GatewayError {
-  const waitMs = retryAfterMs ?? 1_000
+/** `limited` says whose limits keep the request away. */
+function noRoom(limited: string, retryAfterMs: number | null): GatewayError {
+  const waitMs = retryAfterMs ?? AT_ONCE_MS
   return new GatewayError('account_rpm_exceeded', {
-    facts: { seconds: secondsUp(waitMs) },
+    facts: { limited, seconds: secondsUp(waitMs) },
     retryAfterMs: waitMs,
   })
 }

@@ -7,7 +7,7 @@ import type { LiveAccount, Slot } from '../pool/pool.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import { readUsage } from '../providers/anthropic/usage.ts'
 import { attemptOf } from '../providers/provider.ts'
-import { allFailed, nothingTried, timedOut } from './all-failed.ts'
+import { allFailed, type FailedTry, nothingTried, timedOut } from './all-failed.ts'
 import type { AttemptEnd, LiveStream, RunningAttempt } from './attempt.ts'
 import { startAttempt } from './attempt.ts'
 import type { WantedAccount } from './candidates.ts'
@@ -137,9 +137,13 @@ export async function forward(
     answer: Extract<AttemptEnd, { kind: 'answer' }>
     sentAtMs: number
   }[] = []
-  const seen: { outcome: AttemptOutcome; timedOut: boolean }[] = []
+  const seen: FailedTry[] = []
   if (broke === undefined) retries.noteRequest(gateway.clock.monotonicMs())
-  else seen.push({ outcome: broke, timedOut: false })
+  else {
+    // Its own attempt is the last one that was noted.
+    const accountId = want.attempts.at(-1)?.accountId ?? first.live.account.id
+    seen.push({ accountId, outcome: broke, timedOut: false })
+  }
   const { answerBeginsMs } = gateway.policy
   // What had begun has been billed.
   let ambiguous = seen.length
@@ -219,7 +223,7 @@ export async function forward(
     }
     if (wasHurried) throw timedOut(patienceMs(gateway, want))
     if (outcome.kind === 'abandoned') throw new CalledOff()
-    seen.push({ outcome, timedOut: end.kind === 'failed' && end.timedOut })
+    seen.push({ accountId: id, outcome, timedOut: end.kind === 'failed' && end.timedOut })
     if (end.kind === 'answer' && outcome.kind === 'forbidden') {
       // Whether the account or the request is at fault shows only when another account answers otherwise.
       refused.push({ account, answer: end, sentAtMs })

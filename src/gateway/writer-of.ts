@@ -9,6 +9,7 @@ import { isStreamed } from './ready-request.ts'
 import { believed, receiptOf } from './settle.ts'
 import { endedUsage } from './stream-end.ts'
 import { TranslatedStream, translatedHead } from './translated-stream.ts'
+import { upstreamWords } from './upstream-words.ts'
 
 type Relayed = Extract<Forwarded, { kind: 'stream' }>
 
@@ -67,7 +68,7 @@ export function writerOf(
 export function brokenOff(exchange: Exchange, reason: string): GatewayError {
   // Where nothing has gone out it may be tried again, and costs nothing.
   if (!isStreamed(exchange)) {
-    const facts = { upstream: reason, accounts: '1 account' }
+    const facts = { upstream: upstreamWords(reason) }
     return new GatewayError('upstream_error', { facts, retryAfterMs: 2_000 })
   }
   const { requestId } = exchange.call

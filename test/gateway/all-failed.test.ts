@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { AttemptOutcome } from '../../src/core/attempt-outcome.ts'
 import { errorMessage } from '../../src/core/errors.ts'
-import { allFailed, nothingTried, timedOut } from '../../src/gateway/all-failed.ts'
+import { allFailed, type FailedTry, nothingTried, timedOut } from '../../src/gateway/all-failed.ts'
+import type { Choice } from '../../src/pool/candidate.ts'
+
+function tried(accountId: string, kind: AttemptOutcome['kind'], reason: string): FailedTry {
+  const nothing = { httpStatus: null, upstreamRequestId: null, restMs: null }
+  return { accountId, outcome: { kind, reason, ...nothing }, timedOut: false }
+}
+
+function told(seen: readonly FailedTry[], choice: Choice = { kind: 'account', id: 'z' }) {
+  const error = allFailed(choice, seen, { waitedMs: 60_000, isSpent: false })
+  const { code, facts, retryAfterMs } = error
+  return { code, retryAfterMs, text: errorMessage(code, facts) }
+}
 
 function unhealthyFor(retryAfterMs: number | null): string {
   const error = nothingTried({ kind: 'none', because: 'unhealthy', retryAfterMs }, 1)
@@ -40,20 +53,54 @@ test('a time-out names the seconds there were', () => {
 })
 
 test('tries that never got a connection are a time-out too', () => {
-  const outcome = {
-    kind: 'unreachable',
-    reason: 'no free connection in time',
-    httpStatus: null,
-    upstreamRequestId: null,
-    restMs: null,
-  } as const
-  const choice = { kind: 'account', id: 'a' } as const
+  const late = tried('a', 'unreachable', 'no free connection in time')
+  assert.equal(told([{ ...late, timedOut: true }]).code, 'upstream_timeout')
+  assert.equal(told([late]).code, 'no_healthy_account')
+})
+
+test('a failure of upstream is told in words for customers, of the accounts where it was so', () => {
+  const broke = tried('c', 'server_error', 'connection broke (UND_ERR_SOCKET)')
+  const text = (...seen: readonly FailedTry[]) => told(seen).text
+  const end = 'Please retry in a moment.'
+  assert.equal(text(broke), `Upstream failed: the connection broke. ${end}`)
   assert.equal(
-    allFailed(choice, [{ outcome, timedOut: true }], { waitedMs: 60_000, isSpent: false }).code,
-    'upstream_timeout',
+    text(
+      tried('a', 'out_of_credit', '400 credit balance too low'),
+      tried('b', 'unauthorized', '401 authentication_error'),
+      broke,
+    ),
+    `Upstream failed: the connection broke, after 3 accounts were tried. ${end}`,
   )
+  const busy = (id: string) => tried(id, 'overloaded', '529 overloaded_error')
+  const answered = 'Upstream failed: Anthropic answered 529 (overloaded_error)'
+  assert.equal(text(busy('a'), busy('b')), `${answered}, on 2 accounts. ${end}`)
+  assert.equal(text(busy('a'), busy('a')), `${answered}. ${end}`, 'one account twice is one')
+})
+
+test('only accounts that were tried are said to be at their rate limit, and who may come when', () => {
+  const limited = (id: string) => tried(id, 'rate_limited', '429 rate_limit_error')
+  const { code, text, retryAfterMs } = told([limited('a'), limited('b'), limited('c')])
+  assert.equal(code, 'account_rpm_exceeded')
+  const start = 'This request found no upstream account with room:'
   assert.equal(
-    allFailed(choice, [{ outcome, timedOut: false }], { waitedMs: 60_000, isSpent: false }).code,
-    'no_healthy_account',
+    text,
+    `${start} the 3 that were tried are at their rate limits. Try again in 1 s.`,
+    'a fourth would serve at once',
+  )
+  assert.equal(retryAfterMs, 1_000)
+  const waiting = { kind: 'none', because: 'limited', retryAfterMs: 30_000 } as const
+  assert.equal(told([limited('a')], waiting).retryAfterMs, 30_000)
+  const untried = nothingTried(waiting, 2)
+  assert.equal(
+    errorMessage(untried.code, untried.facts),
+    `${start} each is busy or at a limit. Try again in 30 s.`,
+  )
+})
+
+test('where another account could serve still, nobody says that none is healthy', () => {
+  const { text } = told([tried('a', 'unauthorized', '401 x'), tried('b', 'unauthorized', '401 x')])
+  assert.equal(
+    text,
+    'No healthy upstream account right now among the 2 tried. Please retry shortly.',
   )
 })

@@ -217,7 +217,10 @@ describe('early pings', { concurrency: 3 }, () => {
     assert.equal(body.type, 'error')
     assert.equal(body.error.type, 'api_error')
     assert.equal(codeOf(event.data), 'upstream_error')
-    assert.match(body.error.message, /^Anthropic answered with an error \(.*\) on 2 accounts\./)
+    assert.match(
+      body.error.message,
+      /^Upstream failed: Anthropic answered 500 \(\w+\), on 2 accounts\./,
+    )
     assert.equal(body.request_id, headers['x-cc-request-id'])
     await w.settled()
     const row = await rowOf(w, headers)
@@ -352,7 +355,7 @@ describe('early pings', { concurrency: 3 }, () => {
     await assert.rejects(anthropic.messages.stream(asked).finalMessage(), /upstream_error/)
     await assert.rejects(async () => {
       for await (const _ of await openai.chat.completions.create(chat)) assert.fail('no chunk')
-    }, /Anthropic answered with an error/)
+    }, /Upstream failed: Anthropic answered 5/)
     const responses = await openai.responses.create({
       model: BODY.model,
       input: 'Hi',
