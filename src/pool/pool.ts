@@ -1,10 +1,10 @@
 import { NOTICE_KINDS } from '../core/account-notices.ts'
 import { isCountPart } from '../core/account-state.ts'
-import { contradictionsOf, contradictionText, workspacesOf } from '../core/cache-scopes.ts'
 import type { Clock } from '../core/clock.ts'
-import type { AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
+import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
 import { WorkingHours } from '../core/working-hours.ts'
+import { AccountPlaces, type LearnedListener } from './account-places.ts'
 import type { Candidate, Rest } from './candidate.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
 import { isHalfOpen, rests } from './cooldown.ts'
@@ -48,13 +48,6 @@ export interface Wishes {
   readonly alsoRests?: (live: LiveAccount) => Rest | null
 }
 
-/** Hears that what stood in for a workspace or an organisation is now known under a surer name. */
-export type LearnedListener = (
-  scope: 'workspace' | 'organization',
-  before: string,
-  now: string,
-) => void
-
 /** What the daemon writes down after health or headroom changed. */
 export interface PoolChanges extends HealthChanges {
   readonly headroom: readonly HeadroomRow[]
@@ -73,9 +66,9 @@ export class Pool {
   readonly #refusals = new SharedRefusals()
   readonly #foreignUse = new ForeignUseWatch()
   readonly #dirtyHeadroom = new Set<string>()
+  readonly #places: AccountPlaces
   readonly #timeZone: string
   #onRoom: () => void = () => {}
-  #onLearned: LearnedListener = () => {}
   #isTold = true
 
   /** `timeZone`: of the accounts' working hours. */
@@ -89,6 +82,7 @@ export class Pool {
     this.#timeZone = options.timeZone ?? 'UTC'
     this.#book = new HealthBook(options)
     this.#overload = new ModelOverload(options)
+    this.#places = new AccountPlaces(this.#entries, (event) => this.note(event))
   }
 
   /** Takes the accounts as the store has them now, keeping load and health of those that stay. */
@@ -111,7 +105,7 @@ export class Pool {
       entry.live = live
       this.#book.admit(account, stored)
     }
-    this.#placeAccounts()
+    this.#places.arrange()
     this.#tellRoom()
   }
 
@@ -123,11 +117,16 @@ export class Pool {
 
   /** Calls `listener` when the name that stood in for an account's workspace or organisation gets a surer one. */
   whenLearned(listener: LearnedListener): void {
-    this.#onLearned = listener
+    this.#places.whenLearned(listener)
   }
 
   get size(): number {
     return this.#entries.size
+  }
+
+  /** Every account, disabled ones too. */
+  get accounts(): readonly Account[] {
+    return [...this.#entries.values()].map(({ live }) => live.account)
   }
 
   account(id: string): LiveAccount | null {
@@ -249,14 +248,14 @@ export class Pool {
   restoreHeadroom(row: HeadroomRow): void {
     const entry = this.#entries.get(row.accountId)
     if (entry === undefined || entry.headroom !== null) return
-    this.#place(entry, row)
+    this.#places.told(entry, row)
   }
 
   /** What upstream said of its rate limits; null parts keep what was known. */
   noteHeadroom(row: HeadroomRow): void {
     const entry = this.#entries.get(row.accountId)
     if (entry === undefined) return
-    this.#place(entry, row)
+    this.#places.told(entry, row)
     this.#dirtyHeadroom.add(row.accountId)
   }
 
@@ -351,40 +350,6 @@ export class Pool {
     this.#dirtyHeadroom.clear()
     if (changes === null && headroom.length === 0) return null
     return { health: [], events: [], ...changes, headroom }
-  }
-
-  /** Takes what upstream told of an account; what stood in for its organisation and workspace makes way. */
-  #place(entry: Entry, row: HeadroomRow): void {
-    const before = entry.headroom
-    entry.headroom = row
-    const { id } = entry.live.account
-    if (before?.organizationId == null && row.organizationId !== null)
-      this.#onLearned('organization', id, row.organizationId)
-    if (row.workspaceId !== (before?.workspaceId ?? null)) this.#placeAccounts()
-  }
-
-  /** Which account is in which workspace; what upstream told one of a cache scope holds for all of it. */
-  #placeAccounts(): void {
-    const members = [...this.#entries.values()].map(({ live: { account }, headroom }) => ({
-      id: account.id,
-      cacheScope: account.cacheScope,
-      told: headroom?.workspaceId ?? null,
-    }))
-    const names = workspacesOf(members)
-    for (const [id, entry] of this.#entries) {
-      const before = entry.workspace
-      const now = names.get(id) ?? before
-      entry.workspace = now
-      if (now.certainty > before.certainty) this.#onLearned('workspace', before.name, now.name)
-    }
-    for (const contradiction of contradictionsOf(members)) {
-      const { id } = contradiction
-      const entry = this.#entries.get(id)
-      const message = contradictionText(contradiction)
-      if (entry === undefined || entry.contradicts === message) continue
-      entry.contradicts = message
-      this.note({ accountId: id, kind: NOTICE_KINDS.cacheScope, message, requestId: null })
-    }
   }
 
   /** Once per turn, and only when all that belongs to the event has been noted. */
