@@ -1,4 +1,4 @@
-import type { Account } from '../core/model.ts'
+import type { Key } from '../core/model.ts'
 import type { ProxyUrl } from '../core/proxy-url.ts'
 import { parseProxyUrl } from '../core/proxy-url.ts'
 import { type Parsed, parseCount } from '../core/quantity.ts'
@@ -9,6 +9,7 @@ import type { Context } from './context.ts'
 import { usageError } from './errors.ts'
 import { accept, type Invocation } from './invocation.ts'
 import { passwordInArguments, readSecretText } from './secret-input.ts'
+import { unservedKeys, unservedText } from './unserved-keys.ts'
 
 /** An option that was given, null where it takes something away; the whole is null when it was not given. */
 type Given<T> = { readonly value: T | null } | null
@@ -16,8 +17,6 @@ type Given<T> = { readonly value: T | null } | null
 const WORD = /^[a-z0-9][a-z0-9_-]{0,31}$/
 const RESERVED = ['none', 'any', 'all', 'default']
 const MAX_TAGS = 16
-/** Keys that a warning names. */
-const MOST_NAMED = 5
 const MAX_TPM = 1_000_000_000
 
 /** `--tag eu,fast` or `--account-tag eu`: sorted words; `clear` alone (`none` or `any`) takes them away. */
@@ -37,46 +36,29 @@ export function readTags(
   return { value: tags.sort() }
 }
 
-/** Says so where no account carries any of the tags: such a key gets no answer until one does. */
-export async function warnOfUnusedTags(
+/** Says so where a key that was made or changed has no account: such a key gets no answer until one may serve it. */
+export async function warnWhereUnserved(
   context: Context,
-  tags: readonly string[] | null,
+  { id, accountTags: tags }: Pick<Key, 'id' | 'accountTags'>,
 ): Promise<void> {
-  if (tags === null) return
   const accounts = await (await context.store()).listAccounts(context.nowMs)
-  if (accounts.some((account) => mayServeTagged(account, tags))) return
+  const enabled = accounts.filter(({ disabledAtMs }) => disabledAtMs === null)
+  const isTagged = enabled.some((account) => account.tags.some((tag) => tags?.includes(tag)))
+  if (tags === null || isTagged) {
+    const unserved = (await unservedKeys(context, accounts)).filter((key) => key.id === id)
+    if (unserved.length > 0)
+      context.print.warn(`${unservedText(unserved)}. Its requests are refused until one may.`)
+    return
+  }
+  const [first] = enabled
+  // The option replaces what an account has: a new tag alone would take it away from other keys.
+  const hint =
+    first === undefined
+      ? ''
+      : ` --tag replaces the tags of an account, so name them all: ccgate accounts update ${first.name} --tag ${[...first.tags, tags[0]].join(',')}`
   context.print.warn(
-    `No enabled account is tagged ${tags.join(' or ')}: nothing serves this key until one is (ccgate accounts update NAME --tag ${tags[0]}).`,
+    `No enabled account is tagged ${tags.join(' or ')}: nothing serves this key until one is.${hint}`,
   )
-}
-
-/** Says which keys have no account any longer, of those that accounts with these tags could serve before a change. */
-export async function warnOfStrandedKeys(
-  context: Context,
-  tagsBefore: readonly string[],
-): Promise<void> {
-  if (tagsBefore.length === 0) return
-  const store = await context.store()
-  const { nowMs } = context
-  const accounts = await store.listAccounts(nowMs)
-  const stranded = (await store.listKeys({ state: 'active', nowMs })).filter(
-    ({ accountTags }) =>
-      accountTags?.some((tag) => tagsBefore.includes(tag)) === true &&
-      !accounts.some((account) => mayServeTagged(account, accountTags)),
-  )
-  if (stranded.length === 0) return
-  const names = stranded.slice(0, MOST_NAMED).map(({ userName, name }) => `${userName}/${name}`)
-  const more = stranded.length - names.length
-  context.print.warn(
-    `No enabled account has the tags of ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}: nothing serves them until one has.`,
-  )
-}
-
-function mayServeTagged(
-  { tags, disabledAtMs }: Pick<Account, 'tags' | 'disabledAtMs'>,
-  wanted: readonly string[],
-): boolean {
-  return disabledAtMs === null && tags.some((tag) => wanted.includes(tag))
 }
 
 /** `--cache-scope research`: accounts of one name share a prompt cache. */

@@ -140,6 +140,7 @@ test('a key confined to tags says so, and warns as long as nothing serves it', a
     made.err,
     /^! No enabled account is tagged eu or us: nothing serves this key until one is/m,
   )
+  assert.match(made.err, /name them all: ccgate accounts update main --tag eu$/m)
   assert.match(made.err, /accounts tagged eu or us/)
   assert.match(await cli.ok('keys show alice/a'), / · accounts tagged eu or us$/m)
   await cli.ok('accounts update main --tag us')
@@ -233,12 +234,12 @@ test('a change that leaves keys without any account says which', async (t) => {
   for (const name of ['a', 'b', 'c', 'd', 'e', 'f'])
     await cli.ok(`keys create alice/${name} --create-user --account-tag eu`)
   await cli.ok('keys create alice/free')
-  const none = /No enabled account has the tags/
+  const none = /No enabled account may serve/
   assert.doesNotMatch((await cli.run('accounts update main --tag none')).err, none)
   const left = await cli.run('accounts update spare --tag us')
   assert.match(
     left.err,
-    /^! No enabled account has the tags of (alice\/[a-f], ){4}alice\/[a-f] and 1 more: /m,
+    /^! No enabled account may serve (alice\/[a-f] \(tagged eu\), ){4}alice\/[a-f] \(tagged eu\) and 1 more\./m,
   )
   assert.doesNotMatch(left.err, /alice\/free/)
   await cli.ok('accounts update spare --tag eu')
@@ -246,4 +247,31 @@ test('a change that leaves keys without any account says which', async (t) => {
     assert.match((await cli.run(command)).err, none, command)
     await cli.run('accounts enable spare')
   }
+})
+
+test('keys that no account may serve stand under Attention, by tags, by models or by both', async (t) => {
+  const { cli } = await world(t, ['green', 'other'])
+  await cli.ok('accounts update green --tag us')
+  await cli.ok('keys create dave/slow --create-user --account-tag us --models claude-opus-*')
+  const attention = async () => {
+    const { out } = await cli.run('status --json')
+    const all = (JSON.parse(out) as { attention: { code: string; message: string }[] }).attention
+    return all.filter(({ code }) => code === 'keys_without_account').map(({ message }) => message)
+  }
+  assert.deepEqual(await attention(), [])
+  const narrowed = await cli.run('accounts update green --models claude-haiku-*')
+  const told = 'No enabled account may serve dave/slow (tagged us, for claude-opus-*)'
+  assert.ok(narrowed.err.includes(`! ${told}. `), narrowed.err)
+  assert.deepEqual(await attention(), [told])
+  assert.doesNotMatch((await cli.run('accounts update green --weight 2')).err, /may serve/)
+  const second = await cli.run('keys create dave/fast --account-tag us --models claude-opus-*')
+  assert.match(second.err, /^! No enabled account may serve dave\/fast/m)
+  await cli.ok('keys revoke dave/slow dave/fast --yes')
+  assert.deepEqual(await attention(), [])
+  await cli.ok('keys create dave/tags --account-tag us')
+  const asked = await cli.run('accounts remove green', { tty: true, stdin: 'n\n', columns: 300 })
+  assert.match(asked.err, /No enabled account may serve dave\/tags \(tagged us\) then\./)
+  await cli.ok('accounts update green --models all --tag us,eu')
+  const unknown = await cli.run('keys limit dave/tags --account-tag mars')
+  assert.match(unknown.err, /name them all: ccgate accounts update green --tag eu,us,mars$/m)
 })

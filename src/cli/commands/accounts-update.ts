@@ -12,7 +12,6 @@ import {
   readTags,
   readTpm,
   sealProxy,
-  warnOfStrandedKeys,
 } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { usageError } from '../errors.ts'
@@ -20,6 +19,7 @@ import type { Invocation } from '../invocation.ts'
 import { readLimit, readModels } from '../limits.ts'
 import { readCap } from '../money-limits.ts'
 import { parseNote } from '../parse/name.ts'
+import { unservedKeys, warnOfUnservedKeys } from '../unserved-keys.ts'
 import { changeJson, expectChange } from './accounts.ts'
 
 /** Changes what the operator says of an account; its key is replaced by `rotate`. */
@@ -33,9 +33,10 @@ export async function updateAccount(context: Context, call: Invocation): Promise
   const store = await context.store()
   const account = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
   const update = { ...settings, ...(await proxyChange(context, account, proxy)) }
+  const unserved = await unservedKeys(context)
   const change = expectChange(await store.updateAccount(account.id, update, context.by()), account)
   const now = await context.now()
-  if (update.tags !== undefined) await warnOfStrandedKeys(context, change.before.tags)
+  await warnOfUnservedKeys(context, unserved)
   if (print.json) return print.document(changeJson(now, account, change))
   if (print.quiet) return
   const changes = accountChanges(change.before, change.after)

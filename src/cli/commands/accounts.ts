@@ -10,7 +10,6 @@ import {
 import { formatUsd } from '../../core/money.ts'
 import type { AccountChange, AccountSummary } from '../../store/store.ts'
 import { type WatchedAccount, watchedAccounts } from '../../tui/watched-accounts.ts'
-import { warnOfStrandedKeys } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -18,6 +17,7 @@ import { notePage, pageOf, pageRequest } from '../page.ts'
 import { parseNote } from '../parse/name.ts'
 import type { Column, Role } from '../print.ts'
 import { accountJson, listJson } from '../records.ts'
+import { unservedKeys, unservedText, warnOfUnservedKeys } from '../unserved-keys.ts'
 
 const WORDS = [
   'healthy',
@@ -153,6 +153,7 @@ async function switchAccounts(
   for (const ref of call.args)
     accounts.push(expectFound(await store.findAccount(ref), 'account', ref))
   const now = await context.now()
+  const unserved = await unservedKeys(context)
   const records: unknown[] = []
   for (const account of accounts) {
     const change = expectChange(
@@ -170,12 +171,7 @@ async function switchAccounts(
   if (way === 'disable' && !(await watchedAccounts(store, now)).some(canServe(now))) {
     print.warn('No healthy account is left: requests will be refused.')
   }
-  if (way === 'disable') {
-    await warnOfStrandedKeys(
-      context,
-      accounts.flatMap(({ tags }) => tags),
-    )
-  }
+  await warnOfUnservedKeys(context, unserved)
   if (way === 'disable' && call.flag('drain')) await drain(context, accounts)
   if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
 }
@@ -231,21 +227,25 @@ export async function removeAccount(context: Context, call: Invocation): Promise
   const effect = `Remove ${account.name} (${state.word}, ${account.inFlight} in flight)? Its history stays, its API key is erased.`
   const others = (await watchedAccounts(store, now)).filter((other) => other.id !== account.id)
   const isHealthy = canServe(now)
+  const unserved = await unservedKeys(context)
+  const had = new Set(unserved.map(({ id }) => id))
+  const lost = (await unservedKeys(context, others)).filter(({ id }) => !had.has(id))
+  const left = lost.length === 0 ? '' : ` ${unservedText(lost)} then.`
   if (isHealthy(account) && !others.some(isHealthy)) {
     await context.ask.confirmName(
-      `${effect} It is the last healthy account: requests will be refused.`,
+      `${effect}${left} It is the last healthy account: requests will be refused.`,
       account.name,
       call.text('confirm'),
     )
   } else {
-    await context.ask.confirm(effect)
+    await context.ask.confirm(effect + left)
   }
   if (call.flag('drain')) {
     await store.setAccountDisabled(account.id, { reason: 'being removed' }, context.by())
     await drain(context, [account])
   }
   const change = expectChange(await store.removeAccount(account.id, context.by()), account)
-  await warnOfStrandedKeys(context, account.tags)
+  await warnOfUnservedKeys(context, unserved)
   if (print.json) print.document({ ...changeJson(now, account, change), removed: true })
   else if (!print.quiet) print.out('Removed.')
 }

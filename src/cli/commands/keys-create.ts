@@ -2,7 +2,7 @@ import { makeKeySecret } from '../../access/key.ts'
 import type { Key } from '../../core/model.ts'
 import { formatUsdFull } from '../../core/money.ts'
 import { keyDigest } from '../../vault/vault.ts'
-import { readTags, warnOfUnusedTags } from '../account-options.ts'
+import { readTags, warnWhereUnserved } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import { confirmGrant, moveCredit, readGrant, userGone } from '../grant.ts'
@@ -70,7 +70,7 @@ export async function createKey(context: Context, call: Invocation): Promise<voi
   )
   if (made.kind === 'exists') return keyExists(context, call, made.key)
   if (made.kind === 'no_user') throw userGone(owner.name)
-  await warnOfUnusedTags(context, accountTags)
+  await warnWhereUnserved(context, made.key)
   if (creditMicro > 0) {
     await moveCredit(context, {
       type: 'grant',

@@ -1,5 +1,5 @@
 import type { KeyLimits } from '../../store/store.ts'
-import { readTags, warnOfUnusedTags } from '../account-options.ts'
+import { readTags, warnWhereUnserved } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
@@ -37,7 +37,8 @@ export async function limitKey(context: Context, call: Invocation): Promise<void
       exitCode: EXIT.notFound,
     })
   }
-  await warnOfUnusedTags(context, change.accountTags ?? null)
+  if (change.accountTags !== undefined || change.models !== undefined)
+    await warnWhereUnserved(context, result.after)
   const isChanged = result.kind === 'changed'
   if (print.json) {
     // Read again: a new limit counts what was spent in its period so far.

@@ -16,6 +16,7 @@ import type { Context } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
 import { formatCount, formatSpan } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
+import { unservedAttention, unservedKeys } from '../unserved-keys.ts'
 
 const MINUTE_MS = 60_000
 const SPARK_MINUTES = 12
@@ -115,6 +116,7 @@ async function gather(context: Context, nowMs: number): Promise<Facts> {
     attention: [
       ...(boot === null ? [DAEMON_DOWN] : []),
       ...accountAttention(accounts, { nowMs, timeZone }),
+      ...unservedAttention(await unservedKeys(context, accounts)),
       ...lowBalanceAttention(await store.listUsers({ state: 'active' }), {
         nowMs,
         noticeMicro: config.billing.lowBalanceMicro,
