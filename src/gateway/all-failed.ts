@@ -1,5 +1,7 @@
 import type { AttemptOutcome, OutcomeKind } from '../core/attempt-outcome.ts'
 import { GatewayError } from '../core/errors.ts'
+import type { Account } from '../core/model.ts'
+import { matchesModel } from '../core/model-glob.ts'
 import { secondsUp } from '../core/quantity.ts'
 import type { Choice } from '../pool/candidate.ts'
 import type { Bound } from '../pool/weigh.ts'
@@ -24,25 +26,29 @@ const AT_ONCE_MS = 1_000
 /** Upstream's limits, or the operator's: on requests, on tokens, on what runs at a time. */
 const NO_ROOM = 'each is busy or at a limit'
 
+/** What of an account says whether it may ever serve. */
+type AccountUse = Pick<Account, 'tags' | 'models' | 'disabledAtMs'>
+
 /** What an account was looked for with, as far as the client's answer depends on it. */
 interface Sought {
-  readonly want: { readonly tags: readonly string[] | null }
+  readonly want: { readonly model: string; readonly tags: readonly string[] | null }
   readonly route: { readonly state: Bound | null }
 }
 
 /**
- * What the client is told where nothing was tried: none of `accounts` may serve now, or none where its state
- * is bound to.
+ * What the client is told where nothing was tried: none of `accounts`, disabled ones too, may serve now, or none
+ * where its state is bound to.
  */
 export function nothingTried(
   choice: Extract<Choice, { kind: 'none' }>,
-  accounts: number,
-  { want, route }: Sought = { want: { tags: null }, route: { state: null } },
+  accounts: readonly AccountUse[],
+  { want, route }: Sought,
 ): GatewayError {
-  if (accounts === 0) return new GatewayError('no_accounts_configured')
+  if (accounts.length === 0) return new GatewayError('no_accounts_configured')
   if (route.state !== null && choice.because !== 'limited')
     return boundUnavailable(choice.retryAfterMs)
-  if (choice.because === 'no_accounts') return noneServes(want.tags !== null)
+  const missing = choice.because === 'no_accounts' ? whatIsMissing(accounts, want) : null
+  if (missing !== null) return noneServes(missing)
   if (choice.because === 'limited') return noRoom(NO_ROOM, choice.retryAfterMs)
   if (choice.because === 'capped') return allCapped(choice.retryAfterMs)
   if (choice.because === 'closed') return allClosed(choice.retryAfterMs)
@@ -133,11 +139,31 @@ function allClosed(retryAfterMs: number | null): GatewayError {
   })
 }
 
-/** No account has the model in its list, or none of those that the key is confined to. */
-function noneServes(isConfined: boolean): GatewayError {
-  const which = isConfined ? 'none of the accounts that this key may use' : 'none'
+/** Why no account could ever serve it as things are; null where one may, or might have just now. */
+function whatIsMissing(
+  accounts: readonly AccountUse[],
+  { model, tags }: Sought['want'],
+): string | null {
+  const own =
+    tags === null ? accounts : accounts.filter((one) => tags.some((tag) => one.tags.includes(tag)))
+  if (own.length === 0) return 'there is none that this key may use'
+  const whose = tags === null ? '' : ' that this key may use'
+  if (!own.some(isEnabled)) return `all accounts${whose} are disabled`
+  const serving = own.filter(({ models }) => matchesModel(models, model))
+  if (serving.some(isEnabled)) return null
+  if (serving.length > 0)
+    return `all accounts${whose === '' ? '' : `${whose} and`} that serve this model are disabled`
+  return tags === null ? 'none serves this model' : `none of the accounts${whose} serves this model`
+}
+
+function isEnabled({ disabledAtMs }: AccountUse): boolean {
+  return disabledAtMs === null
+}
+
+/** What is missing: an account, a tag or a model of one. */
+function noneServes(missing: string): GatewayError {
   return new GatewayError('no_healthy_account', {
-    facts: { returns: `: ${which} serves this model` },
+    facts: { returns: `: ${missing}` },
     // Only a person changes that.
     retryAfterMs: Number.POSITIVE_INFINITY,
   })

@@ -94,7 +94,7 @@ export async function takeAccount(
     case 'slot':
       return sought.slot
     case 'none':
-      throw nothingTried(sought.choice, gateway.pool.size, seeker)
+      throw nothingTried(sought.choice, gateway.pool.accounts, seeker)
     case 'called_off':
       throw new CalledOff()
   }

@@ -5,6 +5,9 @@ import { errorMessage } from '../../src/core/errors.ts'
 import { allFailed, type FailedTry, nothingTried, timedOut } from '../../src/gateway/all-failed.ts'
 import type { Choice } from '../../src/pool/candidate.ts'
 
+const ANY = { tags: [], models: ['*'], disabledAtMs: null }
+const ASKED = { want: { model: 'claude-opus-5', tags: null }, route: { state: null } }
+
 function tried(accountId: string, kind: AttemptOutcome['kind'], reason: string): FailedTry {
   const nothing = { httpStatus: null, upstreamRequestId: null, restMs: null }
   return { accountId, outcome: { kind, reason, ...nothing }, timedOut: false }
@@ -17,7 +20,7 @@ function told(seen: readonly FailedTry[], choice: Choice = { kind: 'account', id
 }
 
 function unhealthyFor(retryAfterMs: number | null): string {
-  const error = nothingTried({ kind: 'none', because: 'unhealthy', retryAfterMs }, 1)
+  const error = nothingTried({ kind: 'none', because: 'unhealthy', retryAfterMs }, [ANY], ASKED)
   assert.equal(error.code, 'no_healthy_account')
   return errorMessage(error.code, error.facts)
 }
@@ -34,7 +37,7 @@ test('how long until an account returns is told as people say it', () => {
 
 test('where all accounts are at their caps nobody is blamed, and the end is told', () => {
   const capped = (retryAfterMs: number) => {
-    const error = nothingTried({ kind: 'none', because: 'capped', retryAfterMs }, 2)
+    const error = nothingTried({ kind: 'none', because: 'capped', retryAfterMs }, [ANY], ASKED)
     assert.deepEqual([error.code, error.retryAfterMs], ['account_cap_reached', retryAfterMs])
     return errorMessage(error.code, error.facts)
   }
@@ -90,7 +93,7 @@ test('only accounts that were tried are said to be at their rate limit, and who 
   assert.equal(retryAfterMs, 1_000)
   const waiting = { kind: 'none', because: 'limited', retryAfterMs: 30_000 } as const
   assert.equal(told([limited('a')], waiting).retryAfterMs, 30_000)
-  const untried = nothingTried(waiting, 2)
+  const untried = nothingTried(waiting, [ANY], ASKED)
   assert.equal(
     errorMessage(untried.code, untried.facts),
     `${start} each is busy or at a limit. Try again in 30 s.`,
@@ -102,5 +105,46 @@ test('where another account could serve still, nobody says that none is healthy'
   assert.equal(
     text,
     'No healthy upstream account right now among the 2 tried. Please retry shortly.',
+  )
+})
+
+test('where no account could ever serve, it is told what is missing', () => {
+  const none = { kind: 'none', because: 'no_accounts', retryAfterMs: null } as const
+  const text = (
+    accounts: readonly (typeof ANY | object)[],
+    tags: readonly string[] | null = null,
+  ) => {
+    const all = accounts.map((one) => ({ ...ANY, ...one }))
+    const error = nothingTried(none, all, { ...ASKED, want: { ...ASKED.want, tags } })
+    assert.equal(error.retryAfterMs, error.code === 'no_accounts_configured' ? null : Infinity)
+    return errorMessage(error.code, error.facts).replace(
+      /^No healthy upstream account right now: /,
+      '',
+    )
+  }
+  const off = { disabledAtMs: 1 }
+  const haiku = { models: ['claude-haiku-*'] }
+  const eu = { tags: ['eu'] }
+  assert.equal(text([off, off]), 'all accounts are disabled.')
+  assert.equal(text([haiku]), 'none serves this model.')
+  assert.equal(text([haiku, off]), 'all accounts that serve this model are disabled.')
+  assert.equal(text([{}], ['eu']), 'there is none that this key may use.')
+  assert.equal(
+    text([{}, { ...eu, ...off }], ['eu']),
+    'all accounts that this key may use are disabled.',
+  )
+  assert.equal(
+    text([{}, { ...eu, ...haiku }], ['eu']),
+    'none of the accounts that this key may use serves this model.',
+  )
+  assert.equal(
+    text(
+      [
+        { ...eu, ...haiku },
+        { ...eu, ...off },
+      ],
+      ['eu'],
+    ),
+    'all accounts that this key may use and that serve this model are disabled.',
   )
 })
