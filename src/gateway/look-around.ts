@@ -3,10 +3,12 @@ import type { WaitingRoom } from '../pool/waiting-room.ts'
 
 /** After a look around the line is left alone for so many times as long as that took. */
 const PAUSE_FACTOR = 4
+/** A look may seem long because others had the processor: no slot stays free for longer than this. */
+const LONGEST_PAUSE_MS = 100
 
 /**
  * Serves the line whenever something may have changed: an answer ended, a rest is over, somebody came. A look asks
- * everybody in line, and in a long line everybody has a reason to look; so looks take at most a fifth of the time,
+ * everybody in line, and in a long line everybody has a reason to look; so looks take a fifth of the time or so,
  * and one that comes too early is made up for at the end of the pause.
  */
 export class LookAround {
@@ -39,6 +41,6 @@ export class LookAround {
     }
     this.#room.serve()
     const endedMs = this.#clock.monotonicMs()
-    this.#pauseUntilMs = endedMs + PAUSE_FACTOR * (endedMs - beganMs)
+    this.#pauseUntilMs = endedMs + Math.min(PAUSE_FACTOR * (endedMs - beganMs), LONGEST_PAUSE_MS)
   }
 }

@@ -37,6 +37,14 @@ test('a dear look is followed by a pause, and whoever asks meanwhile is heard at
   assert.equal(state.looks, 2)
 })
 
+test('no pause is longer than a tenth of a second, however long a look took', () => {
+  const { state, lookAround } = world(5_000)
+  lookAround.serve()
+  state.nowMs += 100
+  lookAround.serve()
+  assert.equal(state.looks, 2)
+})
+
 test('nobody in line costs nothing', () => {
   const room = new WaitingRoom({ maxPerKey: 1, maxLength: 1 })
   const noClock = { nowMs: () => 0, monotonicMs: () => assert.fail('the clock was asked') }
