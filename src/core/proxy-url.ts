@@ -19,6 +19,8 @@ const DEFAULT_PORT = { http: 80, https: 443, socks5: 1080 } as const
 // The port is cut out here: `URL` drops the usual one of http and knows none of socks5.
 const SHAPE =
   /^([a-z][a-z\d+.-]*):\/\/(?:(.*)@)?(\[[\da-f:.]+\]|[^\s:/?#@[\]]+)(?::(\d{1,5}))?\/?$/is
+/** Nothing in it can be a password. */
+const QUOTABLE = /^(?:[a-z\d+.-]*:\/\/)?[\w.-]*(?::\d*)?\/?$/i
 /** What one byte of length allows in a login of SOCKS 5. */
 const MAX_LOGIN_BYTES = 255
 
@@ -29,11 +31,13 @@ const MAX_LOGIN_BYTES = 255
 export function parseProxyUrl(text: string): Parsed<ProxyUrl> {
   const match = SHAPE.exec(text.trim())
   if (match === null) {
-    return text.includes('@')
-      ? bad(
-          'the address of the proxy cannot be read: write user and password percent-encoded (@ as %40, / as %2F)',
-        )
-      : bad(`"${text.trim().slice(0, 100)}" is not the address of a proxy. ${EXAMPLE}`)
+    if (text.includes('@'))
+      return bad(
+        'the address of the proxy cannot be read: write user and password percent-encoded (@ as %40, / as %2F)',
+      )
+    // `user:password:host:port` is written as well, and is not to be repeated.
+    const shown = QUOTABLE.test(text.trim()) ? `"${text.trim().slice(0, 100)}"` : 'this'
+    return bad(`${shown} is not the address of a proxy. ${EXAMPLE}`)
   }
   const [, schemeText, loginText, hostText, portText] = match as (string | undefined)[]
   const scheme = schemeOf(schemeText ?? '')

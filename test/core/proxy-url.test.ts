@@ -52,6 +52,16 @@ test('what cannot be a proxy is told, and how to write it', () => {
 })
 
 test('problems never quote user or password', () => {
+  for (const text of [
+    'bob:hunter2:proxy:3128',
+    'http://bob:hunter2:proxy:3128',
+    'proxy:3128:bob:hunter2',
+    'http://bob:hunter2/proxy',
+    'bob:hunter2!',
+  ]) {
+    assert.match(problem(text), /^this is not the address of a proxy. Example/)
+  }
+  assert.match(problem('proxy:3128'), /^"proxy:3128" is not/)
   const secrets = ['http://anna:hunter2@', 'anna:hunter2@proxy:1', 'ftp://anna:hunter2@proxy']
   const more = [
     'http://anna:hunter2%zz@proxy',
