@@ -56,7 +56,7 @@ function world(
       tried: new Set(),
       again: null,
       isWarm: false,
-      waitedMs: 0,
+      waitedMs,
       deadlineMs: performance.now() + patienceMs,
     }
     return seek(gateway, seeker, { onWait: (go) => leave.push(go) })
@@ -72,7 +72,15 @@ test('who waits for one model stops no request of the same key for another', asy
   assert.equal((await ask('key_1', 'opus')).kind, 'slot')
   void ask('key_1', 'opus')
   assert.equal(routing.room.size, 1)
-  assert.equal((await ask('key_1', 'haiku')).kind, 'slot')
+  const other = ask('key_1', 'haiku')
+  assert.equal(routing.room.size, 1, 'it is served at once')
+  assert.equal((await other).kind, 'slot')
+})
+
+test('a request waits no longer in all than one may wait, however many tries it makes', async (t) => {
+  const { ask } = world(t, [{ id: 'acct_1', models: ['*'] }])
+  assert.equal((await ask('key_1', 'opus')).kind, 'slot')
+  assert.equal((await ask('key_1', 'opus', 0, 60_000, 60_000)).kind, 'none')
 })
 
 test('a full pool is looked at once for everybody who waits, and each slot that gets free is given on', async (t) => {
