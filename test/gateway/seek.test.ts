@@ -48,6 +48,7 @@ function world(
     model: string,
     listMicro = 0,
     patienceMs = 60_000,
+    waitedMs = 0,
   ): Promise<Sought> => {
     const want = { requestId: 'r', keyId, model, modelClass: model, listMicro }
     const seeker: Seeker = {
