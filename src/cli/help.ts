@@ -1,4 +1,5 @@
 import type { Help } from 'commander'
+import { keepCommands, wrapText } from '../core/text.ts'
 import { CcgateCommand } from './command.ts'
 import { usageError } from './errors.ts'
 
@@ -61,6 +62,18 @@ export function formatHelp(command: CcgateCommand, helper: Help): string {
   if (see.length > 0) lines.push(`See also: ${see.map((other) => `ccgate ${other}`).join(', ')}`)
   else if (subcommands.length > 0) lines.push(`See also: ccgate help ${path} <command>`)
   return `${lines.join('\n')}\n`
+}
+
+/** Help for a screen: descriptions go on below where they begin, examples stay whole. */
+export function wrapHelp(text: string, columns: number): string {
+  return text
+    .split('\n')
+    .flatMap((line) => {
+      const column = /^ {2}\S.*? {2,}(?=\S)/.exec(line)?.[0].length
+      if (column === undefined && line.startsWith('  ')) return [line]
+      return wrapText(keepCommands(line), columns, column ?? 0)
+    })
+    .join('\n')
 }
 
 function usageOf(command: CcgateCommand): string {

@@ -72,9 +72,9 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     colored ? styleText(STYLES[role], text, { validateStream: false }) : text
   const outLine = (line: string) => stdout.write(`${line}\n`)
   const errLine = (line: string) => stderr.write(`${line}\n`)
-  const outWidth = () => widthOf(stdout)
+  const outWidth = () => columnsOf(stdout)
   const errText = (line: string) => {
-    for (const part of wrapText(keepCommands(line), widthOf(stderr))) errLine(part)
+    for (const part of wrapText(keepCommands(line), columnsOf(stderr))) errLine(part)
   }
   const outPaint = (role: Role, text: string) => paint(outColor, role, text)
 
@@ -130,7 +130,7 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
 }
 
 /** The columns of a terminal; a file or a pipe has no end of them. */
-function widthOf(stream: Output): number {
+export function columnsOf(stream: Output): number {
   return stream.isTTY ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY
 }
 

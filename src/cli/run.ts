@@ -4,8 +4,9 @@ import { StoreError } from '../store/store.ts'
 import type { CcgateCommand, Run } from './command.ts'
 import { type Context, createContext, type Globals } from './context.ts'
 import { CliError, EXIT, SEE_HELP, usageError } from './errors.ts'
+import { wrapHelp } from './help.ts'
 import { createInvocation } from './invocation.ts'
-import { createPrinter } from './print.ts'
+import { columnsOf, createPrinter } from './print.ts'
 import { buildProgram } from './program.ts'
 import { refuseSecrets } from './secret-input.ts'
 import type { Terminal } from './terminal.ts'
@@ -25,7 +26,8 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     try {
       exitCode = await runAndClose(context, () => run(context, call))
     } catch (error) {
-      if (!(error instanceof CliError) || error.hint !== SEE_HELP) throw error
+      if (!(error instanceof CliError) || error.hint !== SEE_HELP || command.name() === 'help')
+        throw error
       const { code, message, exitCode } = error
       throw new CliError({ code, message, hint: `${SEE_HELP} ${command.path()}`, exitCode })
     }
@@ -33,7 +35,7 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
   try {
     refuseSecrets(argv)
     const program = buildProgram(invoke, {
-      out: (text) => terminal.stdout.write(text),
+      out: (text) => terminal.stdout.write(wrapHelp(text, columnsOf(terminal.stdout))),
       err: (text) => terminal.stderr.write(text),
     })
     if (

@@ -1,7 +1,7 @@
 import { accountNote, formatLeft } from '../core/account-state.ts'
 import { formatUsdSmall } from '../core/money.ts'
 import { sparkline } from '../core/spark.ts'
-import { safeText } from '../core/text.ts'
+import { keepCommands, safeText, wrapText } from '../core/text.ts'
 import type { Model } from './facts.ts'
 import {
   formatAgo,
@@ -12,10 +12,17 @@ import {
   formatUptime,
 } from './format.ts'
 
-/** One block of plain text: `ccgate monitor --once`, and what a monitor without a terminal prints. */
+/** Columns before the facts. */
+const LABEL_WIDTH = 12
+
+/** One block of plain text, broken between words at `columns`: `ccgate monitor --once`, and what a monitor without a terminal prints. */
 export function statusBlock(
   model: Model,
-  { nowMs, zone }: { readonly nowMs: number; readonly zone: string },
+  {
+    nowMs,
+    zone,
+    columns = Number.POSITIVE_INFINITY,
+  }: { readonly nowMs: number; readonly zone: string; readonly columns?: number },
 ): string {
   const rows: [label: string, text: string][] = [
     ['Accounts', accountsText(model, nowMs)],
@@ -26,13 +33,16 @@ export function statusBlock(
     const texts = model.warnings.map(({ text, command }) =>
       command === null ? text : `${text}: ${command}`,
     )
-    rows.push(['Attention', texts.join(' · ')])
+    for (const [i, text] of texts.entries()) rows.push([i === 0 ? 'Attention' : '', text])
   }
   const lines = [
     daemonText(model, nowMs, zone),
-    ...rows.map(([label, text]) => label.padEnd(12) + text),
+    ...rows.map(([label, text]) => label.padEnd(LABEL_WIDTH) + text),
   ]
-  return lines.map((line) => `${safeText(line).trimEnd()}\n`).join('')
+  return lines
+    .flatMap((line) => wrapText(keepCommands(safeText(line).trimEnd()), columns, LABEL_WIDTH))
+    .map((line) => `${line}\n`)
+    .join('')
 }
 
 function daemonText({ daemon: { kind, boot } }: Model, nowMs: number, zone: string): string {

@@ -20,6 +20,9 @@ import { modelsText } from '../limits.ts'
 import { accountJson } from '../records.ts'
 import { errorCell, roleOf } from './accounts.ts'
 
+/** Columns before the facts of an account. */
+const INDENT = 10
+
 /** One account: what it may, does and has done, with its last events. */
 export async function showAccount(context: Context, call: Invocation): Promise<void> {
   const { print, nowMs } = context
@@ -46,36 +49,36 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
   const calendar = context.calendar()
   const note = accountNote(state, nowMs)
   const word = print.style(roleOf(state), `${state.glyph} ${state.word}`)
-  print.out(
+  const out = (line: string) => print.wrapped(line, INDENT)
+  const outAll = (lines: readonly string[]) => lines.forEach(out)
+  out(
     `${account.name}   ${account.id}   ${maskCredential(account.credentialLast4)}   ${word}${note === '' ? '' : ` (${safeText(note)})`}`,
   )
-  print.out(
-    `Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`,
-  )
-  if (account.proxy !== null) print.out(`Proxy     ${account.proxy}`)
+  out(`Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`)
+  if (account.proxy !== null) out(`Proxy     ${account.proxy}`)
   const rpm = account.rpmLimit === null ? 'no limit per minute' : `${account.rpmLimit}/min`
   const parallel =
     account.concurrencyLimit === null
       ? 'any number parallel'
       : `${account.concurrencyLimit} parallel`
   const tpm = account.tpmLimit === null ? '' : ` · ${formatCount(account.tpmLimit)} tokens/min`
-  print.out(
+  out(
     `Limits    ${rpm} · ${parallel}${tpm} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
   )
-  print.outAll(placeTexts(account, timeZone))
+  outAll(placeTexts(account, timeZone))
   for (const rest of accountRestsOf(account, nowMs)) {
-    print.out(`Rest      ${restText(rest, { nowMs, calendar })}`)
+    out(`Rest      ${restText(rest, { nowMs, calendar })}`)
   }
-  print.outAll(noticeTexts(account, { nowMs, timeZone }))
-  print.out(
+  outAll(noticeTexts(account, { nowMs, timeZone }))
+  out(
     `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
   )
-  print.out(
+  out(
     `Today     ${formatCount(account.requestsToday)} ${account.requestsToday === 1 ? 'request' : 'requests'} · ${formatUsd(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
   )
-  print.outAll(headroomTexts(account, nowMs))
-  print.out(`Created   ${calendar.day(account.createdAtMs)}`)
-  if (account.note !== null) print.out(`Note      ${safeText(account.note)}`)
+  outAll(headroomTexts(account, nowMs))
+  out(`Created   ${calendar.day(account.createdAtMs)}`)
+  if (account.note !== null) out(`Note      ${safeText(account.note)}`)
   if (events.length > 0) printEvents(context, events)
 }
 

@@ -239,9 +239,10 @@ export async function explainConfig(context: Context, call: Invocation): Promise
     })
   }
   print.out(path)
-  if (about !== '') print.out(`  ${about}`)
-  print.out(safeText(`  Value        ${valueText(entry.value)}   (${originText(entry.origin)})`))
-  print.out(`  Possible     ${settingValues(path)}`)
+  if (about !== '') print.wrapped(`  ${about}`, 2)
+  const value = `${valueText(entry.value)}   (${originText(entry.origin)})`
+  print.wrapped(safeText(`  Value        ${value}`), 15)
+  print.wrapped(`  Possible     ${settingValues(path)}`, 15)
   print.out(`  Environment  ${environmentName(path)}`)
   print.out('  In force     after ccgate serve is started again')
 }

@@ -98,6 +98,9 @@ export async function showKey(context: Context, call: Invocation): Promise<void>
   await printKey(context, key)
 }
 
+/** Columns before the facts of a key. */
+const INDENT = 10
+
 /** One key, in the form that was asked for. */
 export async function printKey(context: Context, key: KeySummary): Promise<void> {
   const { print, nowMs } = context
@@ -107,27 +110,28 @@ export async function printKey(context: Context, key: KeySummary): Promise<void>
   const wallet = await (await context.store('read')).getWallet(key.userId)
   const calendar = context.calendar()
   const look = LOOKS[state]
-  print.out(
+  const out = (line: string) => print.wrapped(line, INDENT)
+  out(
     `${key.userName}/${key.name}   ${key.id}   ${maskKey(key.last4)}   ${print.style(look.role, `${look.glyph} ${state}`)}`,
   )
   const { timeZone } = (await context.config()).config
-  print.out(`Limits    ${limitsLine(key, { nowMs, timeZone })}`)
+  out(`Limits    ${limitsLine(key, { nowMs, timeZone })}`)
   const own = ownSettings(key)
-  if (own.length > 0) print.out(`Billing   ${own.join(' · ')}`)
-  print.out(`Owner     ${key.userName}, balance ${formatUsdFull(wallet?.balanceMicro ?? 0)}`)
-  print.out(
+  if (own.length > 0) out(`Billing   ${own.join(' · ')}`)
+  out(`Owner     ${key.userName}, balance ${formatUsdFull(wallet?.balanceMicro ?? 0)}`)
+  out(
     `Created   ${calendar.day(key.createdAtMs)} by ${safeText(key.createdBy)} · expires ${expiryText(key, { calendar, nowMs })}`,
   )
   const from = key.lastIp === null ? '' : ` from ${safeText(key.lastIp)}`
-  print.out(`Last used ${formatAgo(key.lastUsedAtMs, nowMs)}${from}`)
-  print.out(
+  out(`Last used ${formatAgo(key.lastUsedAtMs, nowMs)}${from}`)
+  out(
     `Spent     ${formatUsdSmall(key.spent24hMicro)} in 24 h · ${formatUsdSmall(key.spentMonthMicro)} this month`,
   )
   if (key.revokedAtMs !== null) {
     const reason = key.revokedReason === null ? '' : `: ${safeText(key.revokedReason)}`
-    print.out(`Revoked   ${calendar.stamp(key.revokedAtMs, nowMs)}${reason}`)
+    out(`Revoked   ${calendar.stamp(key.revokedAtMs, nowMs)}${reason}`)
   }
-  if (key.note !== null) print.out(`Note      ${safeText(key.note)}`)
+  if (key.note !== null) out(`Note      ${safeText(key.note)}`)
 }
 
 export async function revokeKeys(context: Context, call: Invocation): Promise<void> {

@@ -9,7 +9,7 @@ import { Source } from '../../tui/source.ts'
 import type { Context } from '../context.ts'
 import { EXIT, usageError } from '../errors.ts'
 import type { Invocation } from '../invocation.ts'
-import { wantsColor } from '../print.ts'
+import { columnsOf, wantsColor } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 import { ccgateVersion } from '../version.ts'
 
@@ -120,7 +120,13 @@ async function printBlocks(
   try {
     while (!stop.signal.aborted) {
       const nowMs = clock()
-      stdout.write(statusBlock(modelOf(await source.read(), nowMs), { nowMs, zone }))
+      stdout.write(
+        statusBlock(modelOf(await source.read(), nowMs), {
+          nowMs,
+          zone,
+          columns: columnsOf(stdout),
+        }),
+      )
       if (isOnce) break
       stdout.write('\n')
       await sleep(refreshMs, undefined, { signal: stop.signal }).catch(() => {})

@@ -174,9 +174,9 @@ function statusLines(context: Context, facts: Facts): readonly string[] {
   )
   const others = facts.attention.filter((item) => item.code !== 'daemon_down')
   if (others.length > 0) {
-    lines.push(
-      `Attention   ${others.map((item) => `${safeText(item.message)}: ${item.command}`).join(' · ')}`,
-    )
+    // Each on a line of its own: what is read one after the other is found one after the other.
+    for (const [i, { message, command }] of others.entries())
+      lines.push(`${(i === 0 ? 'Attention' : '').padEnd(12)}${safeText(message)}: ${command}`)
   }
   return lines
 }
@@ -192,7 +192,7 @@ function accountsText(accounts: readonly WatchedAccount[], now: Now): string {
   return [...words]
     .map(([word, names]) => {
       const isPlain = word === 'healthy' || word === 'disabled'
-      return `${names.length} ${word}${isPlain ? '' : ` (${names.slice(0, 3).join('; ')})`}`
+      return `${names.length} ${word}${isPlain ? '' : ` (${names.slice(0, 3).join('; ')}${names.length > 3 ? '; …' : ''})`}`
     })
     .join(' · ')
 }

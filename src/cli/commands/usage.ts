@@ -80,7 +80,13 @@ async function showFinished(context: Context, row: UsageRow): Promise<void> {
   const onDisconnect = await disconnectPolicyOf(context, row)
   const [first, ...rest] = usageLines(row, { calendar, nowMs: context.nowMs, onDisconnect })
   print.wrapped(print.style('heading', first), LABEL_WIDTH)
-  for (const line of rest) print.wrapped(line, LABEL_WIDTH)
+  for (const line of rest) print.wrapped(line, indentOf(line))
+}
+
+/** Where a line goes on: below its fact, and a little to the right of one that is itself indented. */
+function indentOf(line: string): number {
+  const deeper = line.slice(LABEL_WIDTH).search(/\S/)
+  return LABEL_WIDTH + (deeper > 0 ? deeper + 2 : 0)
 }
 
 /** What is done today when a client of this key goes away. */
