@@ -353,7 +353,7 @@ test('what has no effect is told in the head, and is answered', async (t) => {
   assert.equal(response.status, 200)
   assert.equal(
     response.headers.get('x-cc-ignored-params'),
-    'truncation, max_tool_calls, stream_options, somebody_elses',
+    'store, truncation, max_tool_calls, somebody_elses, include',
   )
   const said = (await response.json()) as OpenAI.Responses.Response
   assert.deepEqual([said.status, Object(said).store, said.max_tool_calls], ['completed', false, 3])

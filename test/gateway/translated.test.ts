@@ -365,7 +365,7 @@ test('what is sent up is translated whole, and tells upstream nothing about the 
 test('the head tells what had no effect, and what was changed', async (t) => {
   const { w } = await scripted(t, [streams(answerEvents([toolBlock('t1', 'f', '{}')], 'tool_use'))])
   const response = await postOpenAi(w, CHAT, {
-    ...chat({ seed: 7, logit_bias: {}, max_tokens: 9_000_000 }),
+    ...chat({ seed: 7, logit_bias: { 5: 1 }, max_tokens: 9_000_000 }),
     tools: [{ type: 'function', function: { name: 'f' } }],
   })
   assert.equal(response.headers.get('x-cc-ignored-params'), 'seed, logit_bias')

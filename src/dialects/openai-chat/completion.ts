@@ -67,7 +67,10 @@ function messageOf(answer: AnswerAssembler, wish: ChatAnswerWish) {
   for (const block of answer.blocks) {
     annotations.push(...annotationsOf(block, text.length))
     if (block.kind === 'text') text += block.text
-    else if (block.kind === 'tool_use') calls.push(callOf(block, wish.tools))
+    else if (block.kind === 'tool_use') {
+      const said = answer.isCutBeforeArguments(block) ? '' : argumentsOf(block)
+      calls.push(callOf(block, said, wish.tools))
+    }
   }
   if (wish.isLooseJson) text = withoutFence(text)
   const legacy = wish.isLegacy ? calls.find(({ type }) => type === 'function') : undefined
@@ -84,13 +87,14 @@ function messageOf(answer: AnswerAssembler, wish: ChatAnswerWish) {
 
 function callOf(
   block: Extract<AnswerBlock, { kind: 'tool_use' }>,
+  said: string,
   tools: ReadonlyMap<string, ShownTool>,
 ) {
   const tool = tools.get(block.name)
   const name = tool?.name ?? block.name
   if (tool?.isCustom)
-    return { id: block.id, type: 'custom', custom: { name, input: customText(argumentsOf(block)) } }
-  return { id: block.id, type: 'function', function: { name, arguments: argumentsOf(block) } }
+    return { id: block.id, type: 'custom', custom: { name, input: customText(said) } }
+  return { id: block.id, type: 'function', function: { name, arguments: said } }
 }
 
 function reasoningOf(blocks: readonly AnswerBlock[]) {

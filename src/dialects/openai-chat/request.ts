@@ -17,6 +17,7 @@ import { answerFormat, endUserOf, maxTokensOf, stopSequences } from '../openai/p
 import type { ReasoningWish, WantedEffort } from '../openai/reasoning.ts'
 import { readEffort } from '../openai/reasoning.ts'
 import { catchRefusal, refuse } from '../openai/refusal.ts'
+import type { Warning } from '../openai/warnings.ts'
 import { ChatAnswer } from './answer.ts'
 import type { ShownTool } from './completion.ts'
 import { ignoredFields } from './fields.ts'
@@ -47,6 +48,7 @@ function translated(json: unknown, context: TranslationContext): Translated {
   const tools = readTools(body)
   const wish = reasoningWish(body)
   const format = answerFormat(wantedFormat(body.response_format), model.capabilities)
+  const stops = stopSequences(body.stop)
   const composed = compose(
     {
       body,
@@ -62,7 +64,7 @@ function translated(json: unknown, context: TranslationContext): Translated {
       parallel: tools.isLegacy ? false : optionalBoolean(body, 'parallel_tool_calls'),
       reasoning: wish,
       format,
-      stopSequences: stopSequences(body.stop),
+      stopSequences: stops.texts,
       endUser: endUserOf(body, context.keyId, context.digest),
       speed: optionalText(body, 'speed'),
       cacheControl:
@@ -73,13 +75,18 @@ function translated(json: unknown, context: TranslationContext): Translated {
     context,
   )
   const stream = optionalBoolean(body, 'stream') ?? false
-  const warnings = [...(isClamped ? ['max-tokens-lowered'] : []), ...tools.warnings]
+  const warnings: Warning[] = [
+    ...(isClamped ? (['max-tokens-lowered'] as const) : []),
+    ...stops.warnings,
+    ...tools.warnings,
+    ...composed.warnings,
+  ]
   return {
     kind: 'ok',
     body: composed.text,
     betas: composed.betas,
-    ignored: ignoredFields(body),
-    warnings: [...warnings, ...composed.warnings],
+    ignored: [...ignoredFields(body), ...composed.ignored],
+    warnings,
     stream,
     autoCache: composed.autoCache,
     autoCacheTtl: composed.autoCacheTtl,

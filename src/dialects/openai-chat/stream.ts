@@ -1,6 +1,6 @@
 import type { AnswerContext } from '../dialect.ts'
 import type { AnswerAssembler, AnswerBlock } from '../openai/assemble.ts'
-import { argumentsOf } from '../openai/assemble.ts'
+import { argumentsOf, hasArguments } from '../openai/assemble.ts'
 import { CustomInputReader } from '../openai/custom-input.ts'
 import type { OpenAiError } from '../openai/error-shape.ts'
 import type { JsonObject } from '../openai/json.ts'
@@ -22,6 +22,8 @@ interface EventBytes {
   readonly start: number
   readonly end: number
 }
+
+type CallBlock = Extract<AnswerBlock, { kind: 'tool_use' }>
 
 /** A tool call that the client sees. */
 interface ShownCall {
@@ -47,6 +49,8 @@ export class ChatStream {
   readonly #calls = new Map<AnswerBlock, ShownCall>()
   /** Thinking blocks by their place among them. */
   readonly #thinking = new Map<AnswerBlock, number>()
+  /** A call that ended without arguments: whether it has none, or was cut, shows what comes next. */
+  #bare: CallBlock | null = null
   #thinkingCount = 0
   #callCount = 0
   /** UTF-16 length of the text before the open block; kept where citations need it. */
@@ -123,6 +127,7 @@ export class ChatStream {
   finish(): void {
     const answer = this.#assembler
     const writer = this.#writer ?? this.#begin()
+    this.#endBare()
     if (this.#fence !== null) this.#text(this.#fence.end())
     const refusal = refusalText(answer)
     if (refusal !== null) this.#delta({ refusal })
@@ -152,6 +157,7 @@ export class ChatStream {
 
   #open(block: AnswerBlock): void {
     this.#cutter.forget()
+    this.#endBare()
     switch (block.kind) {
       case 'text':
         this.#newText(block.text)
@@ -191,6 +197,17 @@ export class ChatStream {
       if (annotations.length > 0) this.#delta({ annotations })
     }
     if (block.kind !== 'tool_use') return
+    if (hasArguments(block)) this.#endCall(block)
+    else this.#bare = block
+  }
+
+  #endBare(): void {
+    const block = this.#bare
+    this.#bare = null
+    if (block !== null && !this.#assembler.isCutBeforeArguments(block)) this.#endCall(block)
+  }
+
+  #endCall(block: CallBlock): void {
     const call = this.#calls.get(block)
     if (call === undefined) return
     if (block.json.trim() === '' && !call.hasArguments) this.#arguments(call, argumentsOf(block))
@@ -205,7 +222,7 @@ export class ChatStream {
     if (content !== '') this.#delta({ content })
   }
 
-  #openCall(block: Extract<AnswerBlock, { kind: 'tool_use' }>): void {
+  #openCall(block: CallBlock): void {
     const tool = this.#wish.tools.get(block.name)
     const name = tool?.name ?? block.name
     const isCustom = tool?.isCustom === true

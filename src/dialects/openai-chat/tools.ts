@@ -5,6 +5,7 @@ import { isObject, textOf } from '../openai/json.ts'
 import { refuse } from '../openai/refusal.ts'
 import type { ToolDefinition, WantedChoice } from '../openai/tools.ts'
 import type { Block } from '../openai/upstream.ts'
+import type { Warning } from '../openai/warnings.ts'
 
 /** The tools of a chat request. */
 export interface ChatTools {
@@ -12,7 +13,7 @@ export interface ChatTools {
   readonly choice: WantedChoice | null
   /** They came as `functions`: one call at most, and the answer says `function_call`. */
   readonly isLegacy: boolean
-  readonly warnings: readonly string[]
+  readonly warnings: readonly Warning[]
 }
 
 /** Reads `tools` and `tool_choice`, or their older names `functions` and `function_call`. */
@@ -91,7 +92,7 @@ function nameOf(called: JsonObject, at: string): string {
 
 function readChoice(value: unknown): {
   readonly choice: WantedChoice | null
-  readonly warnings: readonly string[]
+  readonly warnings: readonly Warning[]
 } {
   const choice = (wanted: WantedChoice | null) => ({ choice: wanted, warnings: [] })
   if (value === undefined || value === null) return choice(null)

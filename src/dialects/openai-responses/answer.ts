@@ -28,8 +28,8 @@ export interface AnswerHead {
   readonly toolNamed: (upstreamName: string) => CalledTool
   /** The members that echo the request, as JSON without braces. */
   readonly echo: string
-  /** A fence around JSON text is taken off: the caller asked for JSON, and gets it in one piece. */
-  readonly dropsFence: boolean
+  /** A fence around the text is taken off: the caller parses it as JSON. */
+  readonly isLooseJson: boolean
 }
 
 /** Why a response failed, as `response.error` says it. */
@@ -247,7 +247,7 @@ export class Answer {
   /** The open message; a new one where something else is open. */
   #message(): MessageItem {
     if (this.#open instanceof MessageItem) return this.#open
-    return this.#begin((place) => new MessageItem(place, this.#head.dropsFence), 'msg')
+    return this.#begin((place) => new MessageItem(place, this.#head.isLooseJson), 'msg')
   }
 
   /** Begins an item; the one before it is whole, or nothing could follow it. */

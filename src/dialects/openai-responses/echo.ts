@@ -1,8 +1,9 @@
 import type { JsonObject } from '../openai/json.ts'
 import { isObject } from '../openai/json.ts'
+import type { Sampling } from '../openai/params.ts'
 
-/** The members of a response that repeat its request, as JSON without braces. */
-export function echoOf(body: JsonObject): string {
+/** The members of a response that repeat its request, as JSON without braces; of sampling what went up. */
+export function echoOf(body: JsonObject, sampling: Sampling['fields']): string {
   const echo = {
     instructions: body.instructions ?? null,
     max_output_tokens: body.max_output_tokens ?? null,
@@ -14,12 +15,12 @@ export function echoOf(body: JsonObject): string {
     reasoning: isObject(body.reasoning) ? body.reasoning : { effort: null, summary: null },
     safety_identifier: body.safety_identifier ?? null,
     store: false,
-    temperature: body.temperature ?? null,
+    temperature: sampling.temperature ?? null,
     text: { format: { type: 'text' }, ...withoutNulls(body.text) },
     tool_choice: body.tool_choice ?? 'auto',
     tools: Array.isArray(body.tools) ? body.tools : [],
     top_logprobs: 0,
-    top_p: body.top_p ?? null,
+    top_p: sampling.top_p ?? null,
     truncation: 'disabled',
     user: body.user ?? null,
   }

@@ -40,8 +40,8 @@ const DROPPED = new Set([
   'ghost_snapshot',
 ])
 
-/** Nothing is stored here that they could stand for. */
-const REFUSED = new Set(['compaction_trigger', 'computer_call_output', 'item_reference'])
+/** They ask for what does not exist here. */
+const REFUSED = new Set(['compaction_trigger', 'computer_call_output'])
 
 /** The tools that stand in the input itself (`additional_tools`). */
 export function additionalTools(input: unknown): readonly ToolList[] {
@@ -104,6 +104,7 @@ class InputReader {
       case 'web_search_call':
         return
     }
+    if (type === 'item_reference') refuseReference(field)
     if (REFUSED.has(type)) refuseItem('unsupported_value', type, field)
     if (!DROPPED.has(type) && !FOREIGN_TOOL.test(type)) refuseItem('invalid_value', type, field)
     this.#dropped.add(type)
@@ -207,6 +208,14 @@ function refuseRole(role: unknown, field: string): never {
   )
 }
 
+function refuseReference(field: string): never {
+  refuse(
+    'unsupported_value',
+    `${field}.type`,
+    "Items of type 'item_reference' are not supported here: responses are not stored. Send the items themselves; clients do so with 'store': false (AI SDK: providerOptions.openai.store = false).",
+  )
+}
+
 function refuseItem(
   code: 'invalid_value' | 'unsupported_value',
   type: string,
@@ -215,6 +224,6 @@ function refuseItem(
   refuse(
     code,
     `${field}.type`,
-    `Items of type '${type.slice(0, 100)}' are not supported here: nothing is stored, and only messages, reasoning, tool calls and their outputs are read.`,
+    `Items of type '${type.slice(0, 100)}' are not supported here: only messages, reasoning, tool calls and their outputs are read.`,
   )
 }

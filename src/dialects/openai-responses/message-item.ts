@@ -1,3 +1,4 @@
+import { FenceReader } from '../openai/json-fence.ts'
 import type { ItemPlace, ItemStatus, OutputItem } from './output-item.ts'
 import { writeAdded, writeDone } from './output-item.ts'
 
@@ -10,16 +11,18 @@ export interface UrlCitation {
 /** A run of text blocks, and a refusal behind it, as one `message` item. */
 export class MessageItem implements OutputItem {
   readonly #place: ItemPlace
-  readonly #dropsFence: boolean
+  /** Null where text passes as it is. */
+  readonly #fence: FenceReader | null
   #text = ''
   #refusal = ''
+  #isTextOver = false
   readonly #annotations: string[] = []
   /** Where the open text block begins in the text, in UTF-16 units. */
   #blockStart = 0
 
-  constructor(place: ItemPlace, dropsFence: boolean) {
+  constructor(place: ItemPlace, isLooseJson: boolean) {
     this.#place = place
-    this.#dropsFence = dropsFence
+    this.#fence = isLooseJson ? new FenceReader() : null
     const id = JSON.stringify(place.id)
     writeAdded(
       place,
@@ -29,6 +32,10 @@ export class MessageItem implements OutputItem {
 
   /** Takes a further piece of text; an empty one is nothing. */
   write(piece: string): void {
+    this.#say(this.#fence === null ? piece : this.#fence.push(piece))
+  }
+
+  #say(piece: string): void {
     if (piece === '') return
     if (this.#text === '') this.#addPart(0, outputText('""', ''))
     this.#text += piece
@@ -57,6 +64,7 @@ export class MessageItem implements OutputItem {
 
   /** Adds why the model declined, as a part of its own. */
   refuse(reason: string): void {
+    this.#endText()
     this.#refusal = reason
     const index = this.#text === '' ? 0 : 1
     this.#addPart(index, '{"type":"refusal","refusal":""}')
@@ -65,7 +73,7 @@ export class MessageItem implements OutputItem {
 
   json(status: ItemStatus): string {
     const parts = []
-    if (this.#text !== '') parts.push(this.#textPart())
+    if (this.#text !== '' || this.#refusal === '') parts.push(this.#textPart())
     if (this.#refusal !== '') parts.push(this.#refusalPart())
     return (
       `{"id":${JSON.stringify(this.#place.id)},"type":"message","role":"assistant",` +
@@ -74,8 +82,12 @@ export class MessageItem implements OutputItem {
   }
 
   finish(status: 'completed' | 'incomplete'): void {
+    this.#endText()
+    // A fence may be all that came: clients still expect a part.
+    const isEmpty = this.#text === '' && this.#refusal === ''
+    if (isEmpty) this.#addPart(0, outputText('""', ''))
     let index = 0
-    if (this.#text !== '') {
+    if (this.#text !== '' || isEmpty) {
       const text = JSON.stringify(this.#text)
       this.#event('response.output_text.done', index, `"text":${text},"logprobs":[]`)
       this.#event('response.content_part.done', index, `"part":${this.#textPart()}`)
@@ -88,6 +100,13 @@ export class MessageItem implements OutputItem {
     writeDone(this.#place, this.json(status))
   }
 
+  /** What a fence may have begun with, or ended in, is text after all. */
+  #endText(): void {
+    if (this.#fence === null || this.#isTextOver) return
+    this.#isTextOver = true
+    this.#say(this.#fence.end())
+  }
+
   #addPart(index: number, part: string): void {
     this.#event('response.content_part.added', index, `"part":${part}`)
   }
@@ -98,8 +117,7 @@ export class MessageItem implements OutputItem {
   }
 
   #textPart(): string {
-    const text = this.#dropsFence ? withoutFence(this.#text) : this.#text
-    return outputText(JSON.stringify(text), this.#annotations.join(','))
+    return outputText(JSON.stringify(this.#text), this.#annotations.join(','))
   }
 
   #refusalPart(): string {
@@ -109,9 +127,4 @@ export class MessageItem implements OutputItem {
 
 function outputText(text: string, annotations: string): string {
   return `{"type":"output_text","text":${text},"annotations":[${annotations}],"logprobs":[]}`
-}
-
-/** The JSON in a Markdown fence that is the whole text; else the text. */
-function withoutFence(text: string): string {
-  return /^\s*```(?:json)?\s*\n([\s\S]*?)\n\s*```\s*$/.exec(text)?.[1] ?? text
 }

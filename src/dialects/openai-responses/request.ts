@@ -6,10 +6,12 @@ import { missing, optionalBoolean, optionalText, wrongType } from '../openai/fie
 import type { Turn } from '../openai/history.ts'
 import type { JsonObject } from '../openai/json.ts'
 import { isDeeperThan, isObject, textOf } from '../openai/json.ts'
+import { namedModel } from '../openai/model-name.ts'
 import type { AnswerFormat } from '../openai/params.ts'
 import { answerFormat, endUserOf, maxTokensOf } from '../openai/params.ts'
 import { readEffort } from '../openai/reasoning.ts'
 import { refuse } from '../openai/refusal.ts'
+import type { Warning } from '../openai/warnings.ts'
 import { callNames } from './call-names.ts'
 import { ignoredFields, refuseUnsupported } from './fields.ts'
 import { additionalTools, readInput } from './input.ts'
@@ -25,7 +27,7 @@ export interface TranslatedRequest {
   readonly body: JsonObject
   readonly composed: Composed<ResponsesTool>
   readonly ignored: readonly string[]
-  readonly warnings: readonly string[]
+  readonly warnings: readonly Warning[]
   readonly stream: boolean
   readonly format: AnswerFormat
   readonly cacheKey: string | null
@@ -46,7 +48,7 @@ export function translateRequest(json: unknown, context: TranslationContext): Tr
   const turns = [...instructionTurns(json), ...input.turns]
   if (turns.every(isEmpty))
     refuse('invalid_value', 'input', "'input' has no content: all of it is empty.")
-  const { choice, isAllowList } = readToolChoice(json.tool_choice, tools.definitions)
+  const { choice, warnings: choiceWarnings } = readToolChoice(json.tool_choice, tools.definitions)
   const format = formatOf(json, model.capabilities)
   const composed = compose<ResponsesTool>(
     {
@@ -68,17 +70,17 @@ export function translateRequest(json: unknown, context: TranslationContext): Tr
     },
     context,
   )
-  const warnings = [
-    ...(isClamped ? ['max-tokens-clamped'] : []),
-    ...tools.dropped.map((type) => `tool-dropped:${type}`),
-    ...input.dropped.map((type) => `item-dropped:${type}`),
-    ...(isAllowList ? ['allowed-tools-not-enforced'] : []),
-    ...composed.warnings,
+  const warnings: Warning[] = [
+    ...(isClamped ? (['max-tokens-lowered'] as const) : []),
+    ...tools.dropped.map((type) => `tool-dropped:${type}` as const),
+    ...input.dropped.map((type) => `item-dropped:${type}` as const),
+    ...choiceWarnings,
+    ...composed.warnings.filter((word) => !choiceWarnings.includes(word)),
   ]
   return {
     body: json,
     composed,
-    ignored: ignoredFields(json),
+    ignored: [...ignoredFields(json), ...composed.ignored],
     warnings,
     stream: optionalBoolean(json, 'stream') === true,
     format,
@@ -89,7 +91,7 @@ export function translateRequest(json: unknown, context: TranslationContext): Tr
 function modelOf(body: JsonObject, context: TranslationContext) {
   const name = optionalText(body, 'model')
   if (name === null || name === '') missing('model')
-  return context.modelOf(name.replace(/^anthropic\//, ''))
+  return namedModel(name, context)
 }
 
 function instructionTurns(body: JsonObject): readonly Turn[] {

@@ -12,6 +12,7 @@ import { isObject, textOf } from '../openai/json.ts'
 import { refuse } from '../openai/refusal.ts'
 import type { ToolDefinition, WantedChoice } from '../openai/tools.ts'
 import type { Block, CacheControl } from '../openai/upstream.ts'
+import type { Warning } from '../openai/warnings.ts'
 
 /** A tool of a Responses request; `name` is the flat one, `<namespace>__<ownName>` where it has a namespace. */
 export type ResponsesTool = ToolDefinition & {
@@ -94,6 +95,7 @@ function readTool(tool: unknown, field: string, reading: Reading): void {
     // Codex offers it in every request, so that it is off must never be an error.
     if (reading.webSearch && tool.external_web_access !== false)
       reading.searches.push(searchTool(tool, field))
+    else reading.dropped.add(WEB_SEARCH)
     return
   }
   if (!DROPPED.has(type)) refuseType(type, field)
@@ -154,19 +156,20 @@ function searchTool(tool: JsonObject, field: string): Block {
 export function readToolChoice(
   choice: unknown,
   definitions: readonly ResponsesTool[],
-): { readonly choice: WantedChoice | null; readonly isAllowList: boolean } {
-  const plain = (kind: 'none' | 'auto' | 'required', isAllowList = false) => ({
+): { readonly choice: WantedChoice | null; readonly warnings: readonly Warning[] } {
+  const plain = (kind: 'none' | 'auto' | 'required', ...warnings: Warning[]) => ({
     choice: { kind },
-    isAllowList,
+    warnings,
   })
-  if (choice === undefined || choice === null) return { choice: null, isAllowList: false }
+  if (choice === undefined || choice === null) return { choice: null, warnings: [] }
   if (choice === 'none' || choice === 'auto' || choice === 'required') return plain(choice)
   if (!isObject(choice)) refuseChoice(choice)
   const type = textOf(choice.type)
   if (type === null) missing('tool_choice.type')
-  if (type === 'allowed_tools') return plain(choice.mode === 'required' ? 'required' : 'auto', true)
+  if (type === 'allowed_tools')
+    return plain(choice.mode === 'required' ? 'required' : 'auto', 'allowed-tools-not-enforced')
   // Tools that run elsewhere may be offered here or not; none of them can be forced.
-  if (type !== 'function' && type !== 'custom') return plain('auto')
+  if (type !== 'function' && type !== 'custom') return plain('auto', 'forced-tool-choice-degraded')
   const nested = isObject(choice[type]) ? choice[type] : choice
   const ownName = nameOf(nested, 'tool_choice')
   const namespace = textOf(choice.namespace)
@@ -174,7 +177,7 @@ export function readToolChoice(
     (it) => it.ownName === ownName && (namespace === null || it.namespace === namespace),
   )
   const name = tool?.name ?? ownName
-  return { choice: { kind: 'named', name, field: 'tool_choice' }, isAllowList: false }
+  return { choice: { kind: 'named', name, field: 'tool_choice' }, warnings: [] }
 }
 
 function refuseChoice(choice: unknown): never {

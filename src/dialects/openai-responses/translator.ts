@@ -59,7 +59,8 @@ class ResponsesAnswer implements AnswerTranslator {
   #failure: TranslatedError | null = null
 
   constructor(request: TranslatedRequest, about: AnswerContext) {
-    const { byUpstreamName } = request.composed.tools
+    const { composed } = request
+    const { byUpstreamName } = composed.tools
     this.#stream = request.stream
     this.#answer = new Answer({
       id: responseId(about.requestId),
@@ -68,8 +69,8 @@ class ResponsesAnswer implements AnswerTranslator {
       nowS: about.nowS ?? null,
       bill: about.bill ?? null,
       toolNamed: (name) => calledTool(byUpstreamName.get(name), name),
-      echo: echoOf(request.body),
-      dropsFence: request.format.isLooseJson && !request.stream,
+      echo: echoOf(request.body, composed.sampling),
+      isLooseJson: request.format.isLooseJson,
     })
   }
 

@@ -21,6 +21,9 @@ export type AnswerBlock =
   /** Server tools, their results, and kinds yet to come: passed back upstream, never shown as tool calls. */
   | { readonly kind: 'other'; readonly start: JsonObject; json: string; isOpen: boolean }
 
+/** Stop reasons in the middle of what was being said. */
+const CUTTING = new Set(['max_tokens', 'model_context_window_exceeded', 'refusal'])
+
 /** Puts the events of upstream's stream together to a whole answer; rounds of `pause_turn` become one. */
 export class AnswerAssembler {
   readonly blocks: AnswerBlock[] = []
@@ -56,6 +59,15 @@ export class AnswerAssembler {
       default:
         return null
     }
+  }
+
+  /**
+   * Whether a call was cut before the first byte of its arguments. What they would have been nobody knows: it
+   * must not look like a call without any, which clients would run.
+   */
+  isCutBeforeArguments(call: AnswerBlock): boolean {
+    if (call.kind !== 'tool_use' || call !== this.blocks.at(-1)) return false
+    return CUTTING.has(this.stopReason ?? '') && !hasArguments(call)
   }
 
   /** The content as upstream takes it back. */
@@ -134,6 +146,11 @@ function growBlock(block: AnswerBlock, delta: JsonObject): void {
   } else if (block.kind === 'tool_use' || block.kind === 'other') {
     if (delta.type === 'input_json_delta') block.json += textOf(delta.partial_json) ?? ''
   }
+}
+
+/** Whether there is a byte of a call's arguments, in pieces or in its start. */
+export function hasArguments({ json, input }: { readonly json: string; readonly input: unknown }) {
+  return json.trim() !== '' || (isObject(input) && Object.keys(input).length > 0)
 }
 
 /**

@@ -44,23 +44,29 @@ export interface PromptSections {
 
 /**
  * Keeps the first and the last three markers, the one at the top level counting as the last, and lets none
- * live longer than one before it. Answers the top-level marker as it may go up. Changes the blocks in place.
+ * live longer than one before it. Answers the top-level marker as it may go up, and whether anything had to
+ * give. Changes the blocks in place.
  */
 export function limitMarkers(
   sections: PromptSections,
   topLevel: CacheControl | null,
-): CacheControl | null {
+): { readonly topLevel: CacheControl | null; readonly isChanged: boolean } {
   const marked = markedBlocks(sections)
   const room = topLevel === null ? MAX_MARKERS : MAX_MARKERS - 1
   const extra = Math.max(0, marked.length - room)
   for (const block of marked.splice(1, extra)) delete block.cache_control
   let isShort = false
+  let isChanged = extra > 0
   for (const block of marked) {
     if (block.cache_control?.ttl !== '1h') isShort = true
-    else if (isShort) block.cache_control = { type: 'ephemeral', ttl: '5m' }
+    else if (isShort) {
+      block.cache_control = { type: 'ephemeral', ttl: '5m' }
+      isChanged = true
+    }
   }
-  if (topLevel?.ttl === '1h' && isShort) return { type: 'ephemeral', ttl: '5m' }
-  return topLevel
+  if (topLevel?.ttl === '1h' && isShort)
+    return { topLevel: { type: 'ephemeral', ttl: '5m' }, isChanged: true }
+  return { topLevel, isChanged }
 }
 
 /**

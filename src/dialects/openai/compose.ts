@@ -6,14 +6,15 @@ import type { Turn } from './history.ts'
 import { buildHistory } from './history.ts'
 import type { JsonObject } from './json.ts'
 import { isObject } from './json.ts'
-import type { AnswerFormat } from './params.ts'
+import type { AnswerFormat, Sampling } from './params.ts'
 import { samplingOf, serviceOf } from './params.ts'
 import type { ReasoningWish } from './reasoning.ts'
-import { lacksThinking, reasoningOf } from './reasoning.ts'
+import { LEFT_OUT, lacksThinking, reasoningOf } from './reasoning.ts'
 import type { ToolDefinition, ToolSet, WantedChoice } from './tools.ts'
 import { buildTools, toolChoice } from './tools.ts'
 import type { Block, CacheControl, UpstreamBody } from './upstream.ts'
 import { writeBody } from './upstream.ts'
+import type { Warning } from './warnings.ts'
 
 /** A client's request, read: what both of OpenAI's formats say, in the same words. */
 export interface RequestParts<T extends ToolDefinition = ToolDefinition> {
@@ -43,7 +44,11 @@ export interface RequestParts<T extends ToolDefinition = ToolDefinition> {
 export interface Composed<T extends ToolDefinition = ToolDefinition> {
   readonly text: string
   readonly betas: readonly string[]
-  readonly warnings: readonly string[]
+  /** Members of the body that had no effect on this request, though they have on others. */
+  readonly ignored: readonly string[]
+  readonly warnings: readonly Warning[]
+  /** What went up of the client's sampling. */
+  readonly sampling: Sampling['fields']
   readonly tools: ToolSet<T>
   readonly autoCache: AutoCache
   readonly autoCacheTtl: '5m' | '1h'
@@ -55,7 +60,6 @@ export function compose<T extends ToolDefinition>(
   context: TranslationContext,
 ): Composed<T> {
   const { capabilities } = parts.model
-  const warnings: string[] = []
   const wish = { ...parts.reasoning, maxTokens: parts.maxTokens, capabilities }
   let reasoning = reasoningOf(wish)
   const { system, messages } = buildHistory(parts.turns, {
@@ -66,10 +70,7 @@ export function compose<T extends ToolDefinition>(
     repair: context.settings.repairToolHistory,
     refuseUnanswered: parts.refuseUnanswered,
   })
-  if (reasoning.isBudget && lacksThinking(messages)) {
-    reasoning = { thinking: null, effort: reasoning.effort, isBudget: false, isActive: false }
-    warnings.push('thinking-left-out')
-  }
+  if (reasoning.isBudget && lacksThinking(messages)) reasoning = LEFT_OUT
   const tools = buildTools(parts.tools, context.digest)
   const choice = toolChoice(parts.choice, {
     hasTools: tools.blocks.length > 0,
@@ -78,7 +79,6 @@ export function compose<T extends ToolDefinition>(
     canForce: capabilities.forcedToolChoice && !reasoning.isBudget,
     onForced: context.settings.forcedToolChoice,
   })
-  warnings.push(...tools.warnings, ...choice.warnings)
   const sections = {
     // A client's own tool of that name wins: upstream refuses two.
     tools: [
@@ -88,7 +88,7 @@ export function compose<T extends ToolDefinition>(
     system: parts.format.instruction === null ? system : [...system, parts.format.instruction],
     messages,
   }
-  const topLevel = limitMarkers(sections, parts.cacheControl)
+  const { topLevel, isChanged } = limitMarkers(sections, parts.cacheControl)
   const auto = topLevel === null ? autoCacheOf(parts, context, sections) : NO_AUTO_CACHE
   const service = serviceOf(parts.body, context.settings.priorityIsFast)
   const speed = parts.speed ?? service.speed
@@ -96,11 +96,12 @@ export function compose<T extends ToolDefinition>(
   const format = parts.format.format === null ? {} : { format: parts.format.format }
   const output = { ...effort, ...format }
   const stops = parts.stopSequences
+  const sampling = samplingOf(parts.body, capabilities.sampling && !reasoning.isActive)
   const body: UpstreamBody = {
     model: parts.model.id,
     max_tokens: parts.maxTokens,
     stream: true,
-    ...samplingOf(parts.body, capabilities.sampling && !reasoning.isActive),
+    ...sampling.fields,
     stop_sequences: stops.length === 0 ? undefined : stops,
     metadata: parts.endUser === null ? undefined : { user_id: parts.endUser },
     service_tier: service.service_tier,
@@ -116,7 +117,16 @@ export function compose<T extends ToolDefinition>(
   return {
     text: writeBody(body),
     betas: betasOf(speed, reasoning.thinking),
-    warnings,
+    ignored: [...sampling.ignored, ...(service.isIgnored ? ['service_tier'] : [])],
+    warnings: [
+      ...reasoning.warnings,
+      ...sampling.warnings,
+      ...parts.format.warnings,
+      ...tools.warnings.filter((word) => !parts.format.warnings.includes(word)),
+      ...choice.warnings,
+      ...(isChanged ? (['cache-markers-changed'] as const) : []),
+    ],
+    sampling: sampling.fields,
     tools,
     autoCache: auto.kind,
     autoCacheTtl: auto.ttl,

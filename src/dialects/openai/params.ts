@@ -7,6 +7,7 @@ import { refuse } from './refusal.ts'
 import { sanitizeSchema } from './schema.ts'
 import type { Block } from './upstream.ts'
 import { textBlock } from './upstream.ts'
+import type { Warning } from './warnings.ts'
 
 /** What an answer may be long where the client does not say: enough for tool calls and thinking. */
 const DEFAULT_MAX_TOKENS = 32_000
@@ -25,16 +26,26 @@ export function maxTokensOf(
   if (name === undefined)
     return { maxTokens: Math.min(maxOutput, DEFAULT_MAX_TOKENS), isClamped: false }
   const value = body[name]
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0)
-    refuse('invalid_value', name, `'${name}' must be a whole number from 1 to ${maxOutput}.`)
+  if (typeof value !== 'number') wrongType(name, 'a whole number')
+  if (!Number.isSafeInteger(value) || value <= 0)
+    refuse('invalid_value', name, `'${name}' must be a whole number of at least 1.`)
   return { maxTokens: Math.min(value, maxOutput), isClamped: value > maxOutput }
 }
 
-/** Upstream's sampling fields; empty where the model or its thinking does not allow any. */
-export function samplingOf(
-  body: JsonObject,
-  isAllowed: boolean,
-): { readonly temperature?: number; readonly top_p?: number; readonly top_k?: number } {
+/** How an answer is sampled, and what of the client's wish had no effect or was changed. */
+export interface Sampling {
+  /** Upstream's fields; empty where the model or its thinking does not allow any. */
+  readonly fields: {
+    readonly temperature?: number
+    readonly top_p?: number
+    readonly top_k?: number
+  }
+  readonly ignored: readonly string[]
+  readonly warnings: readonly Warning[]
+}
+
+/** Maps sampling; 1, the default of `temperature` and `top_p`, asks for nothing where it is left out. */
+export function samplingOf(body: JsonObject, isAllowed: boolean): Sampling {
   const temperature = optionalNumber(body, 'temperature')
   const topP = optionalNumber(body, 'top_p')
   const topK = optionalNumber(body, 'top_k')
@@ -42,25 +53,45 @@ export function samplingOf(
     refuse('invalid_value', 'temperature', "'temperature' must be between 0 and 2.")
   if (topP !== null && (topP < 0 || topP > 1))
     refuse('invalid_value', 'top_p', "'top_p' must be between 0 and 1.")
-  if (!isAllowed) return {}
+  const isAsked = { temperature: isOther(temperature), top_p: isOther(topP), top_k: topK !== null }
+  if (!isAllowed) return { fields: {}, ignored: namesOf(isAsked), warnings: [] }
+  // Models refuse both together.
+  const hasTopP = topP !== null && temperature === null
   return {
-    ...(temperature === null ? {} : { temperature: Math.min(temperature, 1) }),
-    // Models refuse both together.
-    ...(topP === null || temperature !== null ? {} : { top_p: topP }),
-    ...(topK === null ? {} : { top_k: topK }),
+    fields: {
+      ...(temperature === null ? {} : { temperature: Math.min(temperature, 1) }),
+      ...(hasTopP ? { top_p: topP } : {}),
+      ...(topK === null ? {} : { top_k: topK }),
+    },
+    ignored: isAsked.top_p && !hasTopP ? ['top_p'] : [],
+    warnings: temperature !== null && temperature > 1 ? ['temperature-lowered'] : [],
   }
 }
 
+function isOther(value: number | null): boolean {
+  return value !== null && value !== 1
+}
+
+function namesOf(flags: Readonly<Record<string, boolean>>): string[] {
+  return Object.keys(flags).filter((name) => flags[name])
+}
+
 /** Stop sequences as upstream accepts them: none is blank. */
-export function stopSequences(stop: unknown): readonly string[] {
-  if (stop === undefined || stop === null) return []
+export function stopSequences(stop: unknown): {
+  readonly texts: readonly string[]
+  readonly warnings: readonly Warning[]
+} {
+  if (stop === undefined || stop === null) return { texts: [], warnings: [] }
   const list: readonly unknown[] = Array.isArray(stop) ? stop : [stop]
   const texts: string[] = []
+  let hasBlank = false
   list.forEach((item, i) => {
     if (typeof item !== 'string') wrongType(Array.isArray(stop) ? `stop[${i}]` : 'stop', 'a string')
     if (item.trim() !== '') texts.push(item)
+    // An empty one would stop nothing anywhere.
+    else if (item !== '') hasBlank = true
   })
-  return texts
+  return { texts, warnings: hasBlank ? ['blank-stop-dropped'] : [] }
 }
 
 /** The opaque id that stands for a client's end user; null where it names none. */
@@ -69,15 +100,20 @@ export function endUserOf(body: JsonObject, keyId: string, digest: Digest): stri
   return user === null || user === '' ? null : digest.sha256(`${keyId}:${user}`)
 }
 
-/** Upstream's service tier and speed for OpenAI's `service_tier`. */
+/** Upstream's service tier and speed for OpenAI's `service_tier`. `isIgnored`: the wish has no effect. */
 export function serviceOf(
   body: JsonObject,
   priorityIsFast: boolean,
-): { readonly service_tier?: 'standard_only'; readonly speed?: 'fast' } {
+): {
+  readonly service_tier?: 'standard_only'
+  readonly speed?: 'fast'
+  readonly isIgnored: boolean
+} {
   const tier = optionalText(body, 'service_tier')
-  if (tier === 'default') return { service_tier: 'standard_only' }
-  if (priorityIsFast && (tier === 'priority' || tier === 'fast')) return { speed: 'fast' }
-  return {}
+  if (tier === 'default') return { service_tier: 'standard_only', isIgnored: false }
+  if (priorityIsFast && (tier === 'priority' || tier === 'fast'))
+    return { speed: 'fast', isIgnored: false }
+  return { isIgnored: tier !== null && tier !== 'auto' }
 }
 
 /** How an answer's format goes upstream: as a schema, or in words. */
@@ -86,11 +122,17 @@ export interface AnswerFormat {
   readonly format: JsonObject | null
   /** Goes behind the system prompt; null: nothing. */
   readonly instruction: Block | null
-  /** The answer is JSON of no given shape: a fence around it is taken off where it does not stream. */
+  /** The answer is JSON of a shape that nothing enforces: a fence around it is taken off. */
   readonly isLooseJson: boolean
+  readonly warnings: readonly Warning[]
 }
 
-const TEXT: AnswerFormat = { format: null, instruction: null, isLooseJson: false }
+const TEXT: AnswerFormat = { format: null, instruction: null, isLooseJson: false, warnings: [] }
+
+function inWords(text: string): AnswerFormat {
+  const instruction = textBlock(text)
+  return { format: null, instruction, isLooseJson: true, warnings: ['format-in-words'] }
+}
 
 /** A format in either API's spelling: `schema` is the member that holds the JSON Schema. */
 export interface WantedFormat {
@@ -109,11 +151,7 @@ export function answerFormat(
 ): AnswerFormat {
   if (wanted === null || wanted.type === 'text') return TEXT
   if (wanted.type === 'json_object')
-    return {
-      format: null,
-      instruction: textBlock('Respond with one valid JSON object and nothing else.'),
-      isLooseJson: true,
-    }
+    return inWords('Respond with one valid JSON object and nothing else.')
   if (wanted.type !== 'json_schema')
     refuse(
       'invalid_value',
@@ -140,12 +178,14 @@ function bySchema(
       ? { ...schema, description }
       : schema
   const clean = sanitizeSchema(named)
-  if (capabilities.jsonSchema && !clean.isRecursive)
+  // A grammar forbids what a schema leaves open: a map could only be empty.
+  if (capabilities.jsonSchema && !clean.isRecursive && !clean.isOpen)
     return {
+      ...TEXT,
       format: { type: 'json_schema', schema: clean.schema },
-      instruction: null,
-      isLooseJson: false,
+      warnings: clean.hasWords ? ['schema-keywords-in-words'] : [],
     }
-  const text = `Answer only with one JSON value that follows this JSON Schema, and with nothing else:\n${JSON.stringify(named)}`
-  return { format: null, instruction: textBlock(text), isLooseJson: true }
+  return inWords(
+    `Answer only with one JSON value that follows this JSON Schema, and with nothing else:\n${JSON.stringify(named)}`,
+  )
 }

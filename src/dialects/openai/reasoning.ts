@@ -3,6 +3,7 @@ import { EFFORTS, fitEffort } from './capabilities.ts'
 import type { JsonObject } from './json.ts'
 import { refuse } from './refusal.ts'
 import type { UpstreamMessage } from './upstream.ts'
+import type { Warning } from './warnings.ts'
 
 /** `reasoning_effort` as clients may say it. */
 export type WantedEffort = Effort | 'none' | 'minimal'
@@ -29,6 +30,7 @@ export interface Reasoning {
   readonly isBudget: boolean
   /** It asks for thinking of any kind, beside which upstream refuses sampling. */
   readonly isActive: boolean
+  readonly warnings: readonly Warning[]
 }
 
 /** Reads an effort; refuses a word that OpenAI does not have either. */
@@ -63,19 +65,37 @@ export function reasoningOf(wish: ReasoningWish): Reasoning {
   if (thinking !== null) return verbatim(wish, thinking)
   if (wish.effort === 'none') return quiet(capabilities)
   const effort = wish.effort === 'minimal' ? 'low' : wish.effort
-  if (capabilities.thinking === 'budget') return byBudget(wish, effort)
-  if (capabilities.thinking === 'none') return NOTHING
   const wanted = effort ?? (wish.budget === null ? null : 'high')
   if (wanted === null && !wish.show) return NOTHING
+  if (capabilities.thinking === 'budget') return byBudget(wish, effort)
+  if (capabilities.thinking === 'none') return LEFT_OUT
+  const fitting = wanted === null ? null : fitEffort(capabilities.efforts, wanted)
   return {
     thinking: { type: 'adaptive', display: 'summarized' },
-    effort: wanted === null ? null : fitEffort(capabilities.efforts, wanted),
+    effort: fitting,
     isBudget: false,
     isActive: true,
+    warnings: [
+      ...(wish.budget === null ? [] : (['thinking-budget-changed'] as const)),
+      ...lowered(wanted, fitting),
+    ],
   }
 }
 
-const NOTHING: Reasoning = { thinking: null, effort: null, isBudget: false, isActive: false }
+const NOTHING: Reasoning = {
+  thinking: null,
+  effort: null,
+  isBudget: false,
+  isActive: false,
+  warnings: [],
+}
+
+/** Thinking that was asked for and cannot be. */
+export const LEFT_OUT: Reasoning = { ...NOTHING, warnings: ['thinking-left-out'] }
+
+function lowered(wanted: Effort | null, fitting: Effort | null): readonly Warning[] {
+  return wanted === fitting ? [] : ['effort-lowered']
+}
 
 function verbatim(wish: ReasoningWish, thinking: JsonObject): Reasoning {
   const isOff = thinking.type === 'disabled' || thinking.type === 'between_tools'
@@ -85,18 +105,21 @@ function verbatim(wish: ReasoningWish, thinking: JsonObject): Reasoning {
   const wanted = isOff && (asked === 'xhigh' || asked === 'max') ? 'high' : asked
   const sendsEffort = wanted !== null && !isBudget
   const effort = sendsEffort ? fitEffort(wish.capabilities.efforts, wanted) : null
-  return { thinking, effort, isBudget, isActive: !isOff }
+  // Beside a budget no effort is sent: `thinking` wins.
+  const warnings = isBudget ? [] : lowered(asked, effort)
+  return { thinking, effort, isBudget, isActive: !isOff, warnings }
 }
 
 function quiet(capabilities: ModelCapabilities): Reasoning {
-  if (capabilities.quiet === 'low_effort') return { ...NOTHING, effort: 'low' }
+  if (capabilities.quiet === 'low_effort')
+    return { ...NOTHING, effort: 'low', warnings: ['thinking-stays-on'] }
   if (capabilities.quiet === 'nothing') return NOTHING
   return { ...NOTHING, thinking: { type: capabilities.quiet } }
 }
 
 function byBudget(wish: ReasoningWish, effort: Effort | null): Reasoning {
   const { maxTokens, budget } = wish
-  if (maxTokens <= MIN_BUDGET || (effort === null && budget === null && !wish.show)) return NOTHING
+  if (maxTokens <= MIN_BUDGET) return LEFT_OUT
   const share = budget ?? Math.floor(maxTokens * BUDGET_SHARE[effort ?? 'medium'])
   const tokens = Math.max(MIN_BUDGET, Math.min(MAX_BUDGET, share, maxTokens - 1))
   return {
@@ -104,6 +127,7 @@ function byBudget(wish: ReasoningWish, effort: Effort | null): Reasoning {
     effort: null,
     isBudget: true,
     isActive: true,
+    warnings: budget === null || budget === tokens ? [] : ['thinking-budget-changed'],
   }
 }
 

@@ -7,8 +7,10 @@ export interface SanitizedSchema {
   readonly schema: JsonObject
   /** It refers to itself, or to something outside: upstream's grammar cannot be made. */
   readonly isRecursive: boolean
-  /** Some object asks for members beyond those it names; the sanitized one forbids them. */
+  /** Some object has members beyond those that it names itself; the sanitized one forbids them. */
   readonly isOpen: boolean
+  /** Some keywords are only told in descriptions. */
+  readonly hasWords: boolean
   /** Members that need not be there, over all objects. */
   readonly optionalCount: number
   /** Members of more than one type (`anyOf`, `oneOf`, a list of types), over all objects. */
@@ -45,6 +47,7 @@ export function sanitizeSchema(schema: JsonObject): SanitizedSchema {
     schema: clean,
     isRecursive: walk.isRecursive(),
     isOpen: walk.isOpen,
+    hasWords: walk.hasWords,
     optionalCount: walk.optionalCount,
     unionCount: walk.unionCount,
   }
@@ -52,6 +55,7 @@ export function sanitizeSchema(schema: JsonObject): SanitizedSchema {
 
 class Sanitizer {
   isOpen = false
+  hasWords = false
   optionalCount = 0
   unionCount = 0
   /** Which definition refers to which, by pointer; `#` is the schema itself. */
@@ -67,9 +71,11 @@ class Sanitizer {
       clean.type ??= 'object'
       clean.additionalProperties = false
     }
-    const extra = schema.additionalProperties
-    if (extra !== undefined && extra !== false) this.isOpen = true
-    if (said.length > 0) clean.description = joined(clean.description, said.join('; '))
+    if (isOpenObject(schema)) this.isOpen = true
+    if (said.length > 0) {
+      this.hasWords = true
+      clean.description = joined(clean.description, said.join('; '))
+    }
     return clean
   }
 
@@ -147,6 +153,45 @@ class Sanitizer {
     }
     return [...this.#refs.keys()].some(visit)
   }
+}
+
+/**
+ * Whether an object of the schema may have members that it does not name itself: a map, an object of which
+ * nothing is said, or one that is put together of several.
+ */
+function isOpenObject(schema: JsonObject): boolean {
+  const { properties, additionalProperties: extra } = schema
+  if (extra !== undefined && extra !== false) return true
+  if (OPENING.some((name) => name in schema && schema[name] !== false)) return true
+  const hasMembers = isObject(properties) && !isEmpty(properties)
+  const isClosed = extra === false || properties !== undefined
+  const isBare = typesOf(schema).includes('object') && !isClosed
+  return isBare || hasForeignMembers(schema, hasMembers)
+}
+
+/** Each allows members by a rule instead of a name. */
+const OPENING = ['patternProperties', 'unevaluatedProperties'] as const
+
+/** Whether the branches of a node have members beside its own, or beside each other: all of them apply. */
+function hasForeignMembers(schema: JsonObject, hasMembers: boolean): boolean {
+  const having = (name: string) => {
+    const branches = schema[name]
+    return Array.isArray(branches) ? branches.filter(hasOwnMembers).length : 0
+  }
+  const all = having('allOf')
+  const choices = (having('anyOf') > 0 ? 1 : 0) + (having('oneOf') > 0 ? 1 : 0)
+  return (hasMembers ? 1 : 0) + all + choices > 1
+}
+
+function hasOwnMembers(branch: unknown): boolean {
+  if (!isObject(branch)) return false
+  // What it refers to is most likely an object.
+  if (branch.$ref !== undefined) return true
+  if (isObject(branch.properties) && !isEmpty(branch.properties)) return true
+  return COMBINATORS.some((name) => {
+    const inner = branch[name]
+    return Array.isArray(inner) && inner.some(hasOwnMembers)
+  })
 }
 
 /** A tool's parameters as upstream accepts them. `note` goes to the description; null where nothing was lost. */

@@ -4,6 +4,7 @@ import type { JsonObject } from './json.ts'
 import { refuse } from './refusal.ts'
 import { inputSchema, joined, sanitizeSchema } from './schema.ts'
 import type { Block, CacheControl } from './upstream.ts'
+import type { Warning } from './warnings.ts'
 
 /** A tool as a client defined it. */
 export type ToolDefinition =
@@ -40,7 +41,7 @@ export interface ToolSet<T extends ToolDefinition = ToolDefinition> {
   readonly blocks: readonly Block[]
   /** By the name that upstream knows. */
   readonly byUpstreamName: ReadonlyMap<string, T>
-  readonly warnings: readonly string[]
+  readonly warnings: readonly Warning[]
 }
 
 /** Upstream's limits on strict tools, over all tools of a request. */
@@ -62,12 +63,12 @@ export function buildTools<T extends ToolDefinition>(
       )
     byUpstreamName.set(name, definition)
   }
-  const warnings: string[] = []
+  const warnings = new Set<Warning>()
   const strict = strictSchemas(definitions, warnings)
   const blocks: Block[] = []
   for (const [name, definition] of byUpstreamName)
-    blocks.push(toolBlock(definition, name, strict.get(definition)))
-  return { blocks, byUpstreamName, warnings }
+    blocks.push(toolBlock(definition, name, strict.get(definition), warnings))
+  return { blocks, byUpstreamName, warnings: [...warnings] }
 }
 
 /** The name under which upstream knows a tool. */
@@ -80,19 +81,23 @@ function toolBlock(
   definition: ToolDefinition,
   name: string,
   strictSchema: JsonObject | undefined,
+  warnings: Set<Warning>,
 ): Block {
   if (definition.kind === 'native') return definition.block
   // Written member by member: thousands of tools are a matter of every microsecond.
   const block: { -readonly [member in keyof Block]: Block[member] } = { name }
   if (definition.kind === 'custom') {
     const description = customDescription(definition.description, definition.format)
+    if (description !== definition.description) warnings.add('grammar-in-words')
     if (description) block.description = description
     block.input_schema = CUSTOM_SCHEMA
   } else {
     const { schema, note } = inputSchema(definition.parameters, definition.field)
     const { description } = definition
-    if (note !== null) block.description = joined(description, note)
-    else if (description) block.description = description
+    if (note !== null) {
+      block.description = joined(description, note)
+      warnings.add('tool-alternatives-merged')
+    } else if (description) block.description = description
     block.input_schema = strictSchema ?? schema
     if (strictSchema !== undefined) block.strict = true
   }
@@ -126,12 +131,13 @@ function customDescription(description: string | null, format: unknown): string 
  */
 function strictSchemas(
   definitions: readonly ToolDefinition[],
-  warnings: string[],
+  warnings: Set<Warning>,
 ): ReadonlyMap<ToolDefinition, JsonObject> {
   const schemas = new Map<ToolDefinition, JsonObject>()
   let optional = 0
   let unions = 0
   let isDropped = false
+  let hasWords = false
   for (const definition of definitions) {
     if (definition.kind !== 'function' || !definition.strict) continue
     const { schema } = inputSchema(definition.parameters, definition.field)
@@ -142,6 +148,7 @@ function strictSchemas(
     }
     optional += clean.optionalCount
     unions += clean.unionCount
+    hasWords ||= clean.hasWords
     schemas.set(definition, clean.schema)
   }
   if (
@@ -152,7 +159,8 @@ function strictSchemas(
     schemas.clear()
     isDropped = true
   }
-  if (isDropped) warnings.push('strict-tools-degraded')
+  if (isDropped) warnings.add('strict-tools-degraded')
+  if (hasWords && schemas.size > 0) warnings.add('schema-keywords-in-words')
   return schemas
 }
 
@@ -166,7 +174,7 @@ export type WantedChoice =
 export interface ToolChoice {
   /** Upstream's `tool_choice`; null: not sent. */
   readonly value: JsonObject | null
-  readonly warnings: readonly string[]
+  readonly warnings: readonly Warning[]
 }
 
 /**
@@ -205,8 +213,7 @@ export function toolChoice(
         'tool_choice',
         "This model does not support a forced 'tool_choice' on this request. Use 'auto'.",
       )
-    const warnings = ['forced-tool-choice-degraded']
-    return { value: { type: 'auto', ...solo }, warnings }
+    return { value: { type: 'auto', ...solo }, warnings: ['forced-tool-choice-degraded'] }
   }
   const forced = choice.kind === 'named' ? { type: 'tool', name: named } : { type: 'any' }
   return { value: { ...forced, ...solo }, warnings: [] }

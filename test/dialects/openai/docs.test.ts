@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { ERRORS } from '../../../src/core/errors.ts'
 import { openAiError } from '../../../src/dialects/openai/errors.ts'
 import type { FieldRules } from '../../../src/dialects/openai/field-rules.ts'
+import { WARNINGS, WARNINGS_OF } from '../../../src/dialects/openai/warnings.ts'
 import { CHAT_FIELDS } from '../../../src/dialects/openai-chat/fields.ts'
 import { RESPONSES_FIELDS } from '../../../src/dialects/openai-responses/fields.ts'
 
@@ -13,6 +14,8 @@ const TABLE =
   /(<!-- fields: written by test\/dialects\/openai\/docs.test.ts -->\n)[\s\S]*(<!-- end of fields -->)/
 const ERROR_TABLE =
   /(<!-- errors: written by test\/dialects\/openai\/docs.test.ts -->\n)[\s\S]*(<!-- end of errors of OpenAI's paths -->)/
+const WARNING_TABLE =
+  /(<!-- warnings: written by test\/dialects\/openai\/docs.test.ts -->\n)[\s\S]*(<!-- end of warnings -->)/
 
 function cell(rules: FieldRules, name: string): string {
   return Object.hasOwn(rules, name) ? rules[name].action : ''
@@ -49,6 +52,20 @@ test('the API’s document tells which errors have other words on OpenAI’s pat
   const table = `| ours | \`type\` | \`code\` |\n|---|---|---|\n${rows.join('')}`
   const text = readFileSync(FILE, 'utf8')
   const wanted = text.replace(ERROR_TABLE, (_, begin, end) => begin + table + end)
+  if (process.env.UPDATE_GOLDEN === '1') writeFileSync(FILE, wanted)
+  assert.equal(readFileSync(FILE, 'utf8'), wanted)
+  assert.ok(wanted.includes(table))
+})
+
+/** `UPDATE_GOLDEN=1` writes the table anew. */
+test('the API’s document has every word of the warnings', () => {
+  const rows = [
+    ...Object.entries(WARNINGS).map(([word, note]) => `| \`${word}\` | ${note} |\n`),
+    ...Object.entries(WARNINGS_OF).map(([word, note]) => `| \`${word}:TYPE\` | ${note} |\n`),
+  ]
+  const table = `| word | what was changed |\n|---|---|\n${rows.join('')}`
+  const text = readFileSync(FILE, 'utf8')
+  const wanted = text.replace(WARNING_TABLE, (_, begin, end) => begin + table + end)
   if (process.env.UPDATE_GOLDEN === '1') writeFileSync(FILE, wanted)
   assert.equal(readFileSync(FILE, 'utf8'), wanted)
   assert.ok(wanted.includes(table))

@@ -135,7 +135,7 @@ test('text inside a body is parsed unless it is too complex; strings may hold an
 })
 
 test('a schema keeps what upstream knows, and says the rest in words', () => {
-  const { schema, isRecursive, isOpen, optionalCount, unionCount } = sanitizeSchema({
+  const { schema, isRecursive, isOpen, hasWords, optionalCount, unionCount } = sanitizeSchema({
     $schema: 'http://json-schema.org/draft-07/schema#',
     type: 'object',
     properties: {
@@ -179,7 +179,8 @@ test('a schema keeps what upstream knows, and says the rest in words', () => {
     additionalProperties: false,
     description: 'patternProperties: {"^x":{}}',
   })
-  assert.deepEqual([isRecursive, isOpen, optionalCount, unionCount], [false, false, 5, 2])
+  assert.deepEqual([isRecursive, isOpen, hasWords], [false, true, true])
+  assert.deepEqual([optionalCount, unionCount], [5, 2])
 })
 
 test('members of any name and odd keywords of a schema harm nothing', () => {
