@@ -26,21 +26,27 @@ export function shortOutcome(outcome: string): string {
   return Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome as keyof typeof OUTCOMES] : outcome
 }
 
-/** `spare answered 529 (overloaded) in 210 ms · our list cost $0.00`. */
+/** `spare answered 529 (overloaded: overloaded_error) in 210 ms · upstream id req_1 · our list cost $0.00`. */
 export function attemptText(row: UsageRow, attempt: Attempt): string {
   const name = row.accountNames[attempt.accountId] ?? attempt.accountId
   const answer = attempt.httpStatus === null ? '' : ` answered ${attempt.httpStatus}`
   const meaning = attempt.outcome === 'ok' ? '' : ` (${meaningOf(row, attempt)})`
+  const isFailed = attempt.outcome !== 'ok' && attempt.upstreamRequestId !== null
+  const upstream = isFailed ? ` · upstream id ${attempt.upstreamRequestId}` : ''
   const cost =
     // Records of the first schema did not keep it.
     attempt.listCostMicro === undefined
       ? ''
       : ` · our list cost ${formatUsdFull(attempt.listCostMicro)}`
-  return `${name}${answer}${meaning} in ${formatMs(attempt.durationMs)}${cost}`
+  return `${name}${answer}${meaning} in ${formatMs(attempt.durationMs)}${upstream}${cost}`
 }
 
-function meaningOf(row: UsageRow, { outcome }: Attempt): string {
-  if (outcome !== 'abandoned') return shortOutcome(outcome)
+function meaningOf(row: UsageRow, { outcome, reason }: Attempt): string {
+  if (outcome !== 'abandoned') {
+    // Its status stands before it already.
+    const detail = (reason ?? '').replace(/^\d{3} /, '').replace(/^no connection \((.*)\)$/, '$1')
+    return detail === '' ? shortOutcome(outcome) : `${shortOutcome(outcome)}: ${detail}`
+  }
   if (isOutOfMoney(row.errorCode)) return 'stopped: the money for it was used up'
   return outcomeOf(row) === 'left' ? 'stopped: the client had left' : shortOutcome(outcome)
 }

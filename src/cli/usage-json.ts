@@ -15,6 +15,7 @@ export function usageJson(row: UsageRow): Json {
       account_id: attempt.accountId,
       account: row.accountNames[attempt.accountId] ?? null,
       outcome: attempt.outcome,
+      reason: attempt.reason ?? null,
       http_status: attempt.httpStatus,
       duration_ms: attempt.durationMs,
       upstream_request_id: attempt.upstreamRequestId,

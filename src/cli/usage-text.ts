@@ -58,11 +58,10 @@ function identityLines(row: UsageRow, { calendar, nowMs }: Clock): readonly stri
   ]
 }
 
-/** The gateway's own time until the first try left, and what of it the request stood in line for an account. */
-function gatewayTexts({ gatewayUs, trail, attempts }: UsageRow): readonly string[] {
-  const waits = trail.map(({ waitedMs }) => waitedMs)
-  const lineMs = attempts.length === 0 ? waits.reduce((sum, ms) => sum + ms, 0) : (waits[0] ?? 0)
-  const own = `gateway ${Math.max(0, gatewayUs / 1000 - lineMs).toFixed(1)} ms`
+/** How long the request stood in line for accounts, and the gateway's own time until the first try left. */
+function gatewayTexts({ gatewayUs, trail }: UsageRow): readonly string[] {
+  const lineMs = trail.reduce((sum, { waitedMs }) => sum + waitedMs, 0)
+  const own = `gateway ${(gatewayUs / 1000).toFixed(1)} ms`
   return lineMs < 1 ? [own] : [`in line ${formatMs(lineMs)}`, own]
 }
 
@@ -98,12 +97,13 @@ function stepText({ kind, amountMicro, afterMs, thinRiskMicro }: HoldStep): stri
     : `${step}, thin: ${formatUsdFull(thinRiskMicro)} more was possible if the cache had been cold`
 }
 
-/** One line per try; a single one that went well and cost what the request cost is not worth one. */
+/** One line per try; a single one that did not fail and cost what the request cost is not worth one. */
 function attemptTexts(row: UsageRow): readonly string[] {
   const listMicro = row.receipt?.listCostMicro ?? row.costMicro
   const [only] = row.attempts
   const isPlain = row.attempts.length === 1 && (only.listCostMicro ?? listMicro) === listMicro
-  if (isPlain && listMicro === row.costMicro) return []
+  const isFailed = row.attempts.some(({ outcome }) => outcome !== 'ok' && outcome !== 'abandoned')
+  if (isPlain && !isFailed && listMicro === row.costMicro) return []
   return row.attempts.map((attempt) => attemptText(row, attempt))
 }
 

@@ -234,6 +234,8 @@ export interface Attempt {
   readonly httpStatus: number | null
   readonly durationMs: number
   readonly upstreamRequestId: string | null
+  /** Of one that failed: a short phrase for people, without secrets; absent in records before schema 3. */
+  readonly reason?: string
   /** Our own list cost of the try: exact for the one that answered, the bound for one that may have been billed. */
   readonly listCostMicro: Micro
 }
@@ -291,7 +293,7 @@ export interface UsageRecord {
   /** Until the first byte of the answer was written to the client; null when none was. */
   readonly firstByteMs: number | null
   readonly durationMs: number
-  /** Time spent inside the gateway before the first attempt left, in microseconds. */
+  /** Time inside the gateway before the first attempt left, in microseconds, without the wait in line. */
   readonly gatewayUs: number
   readonly clientIp: string | null
   /** The client's user-agent, cut to 120 characters. */

@@ -1,9 +1,10 @@
+import { ERRORS, type ErrorRow } from './errors.ts'
 import type { UsageRecord } from './model.ts'
 
 /**
  * How a request ended for the one who counts errors: `failed` is ours or upstream's (5xx, or an answer that
- * broke off), `refused` is the client's own (4xx, or an answer that ended with the customer's money), `left`
- * is a client that went away.
+ * broke off), `refused` is the client's own or a limit (4xx, or a stream that ended with an error of such a status,
+ * as it does after early pings, or for the customer's money), `left` is a client that went away.
  */
 export type Outcome = 'ok' | 'failed' | 'refused' | 'left'
 
@@ -17,8 +18,26 @@ export function outcomeOf({
   if (httpStatus >= 500) return 'failed'
   if (httpStatus >= 400) return 'refused'
   if (status !== 'interrupted') return 'ok'
-  return isOutOfMoney(errorCode) ? 'refused' : 'failed'
+  return isRefusal(errorCode) ? 'refused' : 'failed'
 }
+
+/** True for codes that as a status would be 4xx: of ours, or of upstream's where its answer goes to the client. */
+function isRefusal(errorCode: string | null): boolean {
+  if (errorCode === null) return false
+  if (UPSTREAMS_REFUSALS.has(errorCode)) return true
+  const row: ErrorRow | null = Object.hasOwn(ERRORS, errorCode)
+    ? ERRORS[errorCode as keyof typeof ERRORS]
+    : null
+  return row !== null && row.status >= 400 && row.status < 500
+}
+
+const UPSTREAMS_REFUSALS: ReadonlySet<string> = new Set([
+  'invalid_request_error',
+  'request_too_large',
+  'not_found_error',
+  'permission_error',
+  'rate_limit_error',
+])
 
 /** True for the codes of a request that its customer could not pay for, or no longer. */
 export function isOutOfMoney(errorCode: string | null): boolean {
@@ -39,13 +58,17 @@ export function wasKilled({
   return source === 'recovered' || (source === 'none' && httpStatus !== 200)
 }
 
-/** `200`, `200 cut` for an answer that broke off, `200 killed` where the gateway died under it. */
+/**
+ * `200`, `200 cut` for an answer that broke off, `200 error` for a stream that ended with an error before anything of
+ * an answer, `200 killed` where the gateway died under it.
+ */
 export function statusText(
   row: Pick<UsageRecord, 'httpStatus' | 'status' | 'errorCode' | 'source'>,
 ): string {
   if (wasKilled(row)) return `${row.httpStatus} killed`
   const isCut = row.status === 'interrupted' && row.httpStatus < 400
-  return isCut ? `${row.httpStatus} cut` : String(row.httpStatus)
+  if (!isCut) return String(row.httpStatus)
+  return `${row.httpStatus} ${row.source === 'none' ? 'error' : 'cut'}`
 }
 
 /** The model that answered, else the one asked for; `–` where the body named none. */

@@ -160,9 +160,17 @@ export function usageRecord(
     firstByteMs:
       exchange.firstByteMs === null ? null : Math.round(exchange.firstByteMs - call.arrivedMs),
     durationMs: Math.round(nowMonotonicMs - call.arrivedMs),
-    gatewayUs: Math.round(((exchange.leftMs ?? nowMonotonicMs) - call.arrivedMs) * 1_000),
+    gatewayUs: gatewayUsOf(exchange, nowMonotonicMs),
     clientIp: call.clientIp,
     clientAgent: call.clientAgent,
     ...end,
   }
+}
+
+/** From the arrival until the first try left, in microseconds; the line for its account is no time of the gateway. */
+function gatewayUsOf({ call, leftMs, trail }: Recorded, nowMonotonicMs: number): number {
+  // Until it left it had stood in line for its first account alone; who never left, for all that it ever did.
+  const lines = leftMs === null ? trail : trail.slice(0, 1)
+  const waitedMs = lines.reduce((sum, choice) => sum + choice.waitedMs, 0)
+  return Math.round(Math.max(0, (leftMs ?? nowMonotonicMs) - call.arrivedMs - waitedMs) * 1_000)
 }

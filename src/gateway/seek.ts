@@ -142,7 +142,11 @@ function waitInLine(
     }
     if (place === null) end(inVain(seeker, decision))
     else {
-      onWait(() => end({ kind: 'called_off' }))
+      onWait(() => {
+        // What it stood in line is told all the same.
+        if (!isOver) tell(seeker, decision.trail, waitedNowMs())
+        end({ kind: 'called_off' })
+      })
       look()
     }
   })

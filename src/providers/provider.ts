@@ -12,6 +12,9 @@ export interface Target {
   readonly workspaceId: string | null
 }
 
+/** Records keep no more of a reason than this. */
+const MOST_REASON = 120
+
 /** An attempt as the usage record keeps it; `listCostMicro`: what it may have cost us, where that is known yet. */
 export function attemptOf(facts: {
   accountId: string
@@ -19,12 +22,14 @@ export function attemptOf(facts: {
   durationMs: number
   listCostMicro?: number
 }): Attempt {
+  const { reason } = facts.outcome
   return {
     accountId: facts.accountId,
     outcome: facts.outcome.kind,
     httpStatus: facts.outcome.httpStatus,
     durationMs: Math.round(facts.durationMs),
     upstreamRequestId: facts.outcome.upstreamRequestId,
+    ...(reason === '' ? {} : { reason: reason.slice(0, MOST_REASON) }),
     listCostMicro: facts.listCostMicro ?? 0,
   }
 }

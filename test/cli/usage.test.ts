@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { costOf } from '../../src/billing/cost.ts'
 import { BUILT_IN_PRICES } from '../../src/billing/prices.ts'
+import type { DecisionTrail } from '../../src/core/decision-trail.ts'
 import { NO_TOKENS, type Usage } from '../../src/core/usage.ts'
 import { makeId } from '../store/world.ts'
 import { type PrintedReceipt, printedCostMicro } from '../support/printed-cost.ts'
@@ -395,6 +396,54 @@ test('how a request ended is said in words', async (t) => {
     await show(left),
     /read on for 3\.00 s or for 100 tokens \(on_disconnect is 3s,100tok/,
   )
+})
+
+test('a request that failed at its only try tells of it: why, the status, upstream’s id', async (t) => {
+  const w = await usageWorld(t)
+  const accountId = (await w.store.loadAccounts())[0].account.id
+  const attempt = { accountId, durationMs: 40, listCostMicro: 0, upstreamRequestId: null }
+  const failed = { status: 'rejected', source: 'none', costMicro: 0, receipt: null } as const
+  const proxy = 'no connection (proxy refused: 407)'
+  const choice = { because: 'wait', accountId, bound: null, left: null, candidates: [], others: 0 }
+  const waits = [1_760, 1_360].map((waitedMs) => ({ ...choice, waitedMs }) as DecisionTrail)
+  const [refused, busy] = await w.asked([
+    {
+      ...failed,
+      atMs: NOW_MS - 2_000,
+      httpStatus: 503,
+      errorCode: 'no_healthy_account',
+      attempts: [{ ...attempt, outcome: 'unreachable', httpStatus: null, reason: proxy }],
+    },
+    {
+      ...failed,
+      atMs: NOW_MS - 1_000,
+      httpStatus: 502,
+      errorCode: 'upstream_error',
+      trail: waits,
+      attempts: [
+        {
+          ...attempt,
+          outcome: 'overloaded',
+          httpStatus: 529,
+          reason: '529 overloaded_error',
+          upstreamRequestId: 'req_1',
+        },
+      ],
+    },
+  ])
+  assert.match(
+    await w.ok(`usage show ${refused}`),
+    /Attempts {3}main \(no connection: proxy refused: 407\) in 40 ms/,
+  )
+  const shown = await w.ok(`usage show ${busy}`)
+  assert.match(
+    shown,
+    /main answered 529 \(overloaded: overloaded_error\) in 40 ms · upstream id req_1/,
+  )
+  assert.match(shown, /in line 3\.12 s · gateway 3\.2 ms/, 'all that it stood in line')
+  const json = await w.json(`usage show ${refused}`)
+  assert.equal((json.attempts as { reason: string }[])[0].reason, proxy)
+  assert.equal((await w.json(`usage show ${busy}`)).gateway_ms, 3.2)
 })
 
 test('on a narrow terminal a receipt is broken between words', async (t) => {

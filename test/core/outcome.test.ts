@@ -30,6 +30,17 @@ test('5xx and broken answers are failures, 4xx and spent money the client’s ow
   }
 })
 
+test('a stream that ends with an error counts as the status that the error would have had', () => {
+  const ended = { ...CUT, source: 'none' } as const
+  const upstreams = ['invalid_request_error', 'request_too_large', 'rate_limit_error']
+  for (const errorCode of [...upstreams, 'account_rpm_exceeded', 'key_burn_rate_exceeded'])
+    assert.equal(outcomeOf({ ...ended, errorCode }), 'refused', errorCode)
+  const failures = ['upstream_error', 'no_healthy_account', 'overloaded_error', 'api_error']
+  for (const errorCode of [...failures, 'upstream_interrupted', 'toString', null])
+    assert.equal(outcomeOf({ ...ended, errorCode }), 'failed', String(errorCode))
+  assert.equal(statusText({ ...ended, errorCode: 'invalid_request_error' }), '200 error')
+})
+
 test('a status says whether the answer broke off, and whether the gateway died under it', () => {
   assert.equal(statusText(DONE), '200')
   assert.equal(statusText(CUT), '200 cut')

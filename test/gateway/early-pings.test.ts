@@ -8,7 +8,7 @@ import {
 } from 'node:http'
 import { describe, type TestContext, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
-import { wasKilled } from '../../src/core/outcome.ts'
+import { outcomeOf, wasKilled } from '../../src/core/outcome.ts'
 import { DIALECTS } from '../../src/dialects/index.ts'
 import { EarlyPings } from '../../src/gateway/early-pings.ts'
 import type { UsageRow } from '../../src/store/store.ts'
@@ -294,6 +294,7 @@ describe('early pings', { concurrency: 3 }, () => {
       [row.status, row.httpStatus, row.errorCode],
       ['interrupted', 200, 'invalid_request_error'],
     )
+    assert.equal(outcomeOf(row), 'refused')
     const html = eventsOf(withoutPings((await client(w).whole()).text).rest)
     assert.equal(JSON.parse(html[0].data).error.type, 'request_too_large')
     await assertClean(w)

@@ -86,7 +86,7 @@ test('a key whose tags no account carries is told so, and not to wait', async (t
   const { status, text, headers } = await ask(w)
   assert.equal(status, 503)
   assert.match(text, /"overloaded_error"/)
-  assert.match(text, /none of the accounts that this key may use serves this model/)
+  assert.match(text, /there is none that this key may use/)
   assert.equal(headers.get('x-should-retry'), 'false')
   assert.deepEqual(asked(w), [])
 })
@@ -178,6 +178,13 @@ test('a proxy that refuses is a failure before anything was sent: others serve, 
   })
   for (let i = 0; i < 4; i++) assert.equal((await ask(w)).status, 200)
   assert.deepEqual(new Set(asked(w)), new Set(['two']))
+  await w.settled()
+  const { rows } = await w.store.listUsage({ limit: 10 })
+  const refused = rows.flatMap(({ attempts }) => attempts).filter(({ outcome }) => outcome !== 'ok')
+  assert.deepEqual(
+    new Set(refused.map(({ reason }) => reason)),
+    new Set(['no connection (proxy refused: 407)']),
+  )
   const log = w.log.join('')
   assert.match(log, /no connection \(proxy refused: 407\)/)
   assert.doesNotMatch(log, /wrong-word/)

@@ -106,6 +106,13 @@ test('requests wait in line for a slot, and those of all keys get their turn', a
   assert.deepEqual(new Set(statuses), new Set([200]))
   assert.ok(order.indexOf('bob') < 8, order.join(' '))
   assert.equal(w.sandbox.counters.peakInFlight, 2)
+  await w.settled()
+  // The wait is told as such, and is no time of the gateway.
+  const { rows } = await w.store.listUsage({ limit: 20 })
+  const waits = rows.map(({ trail }) => trail.reduce((sum, { waitedMs }) => sum + waitedMs, 0))
+  const longest = waits.indexOf(Math.max(...waits))
+  assert.ok(waits[longest] >= 200, `${waits}`)
+  assert.ok(rows[longest].gatewayUs < (waits[longest] * 1_000) / 2, `${rows[longest].gatewayUs}`)
   await assertClean(w)
 })
 
@@ -142,6 +149,9 @@ test('a client that leaves the line makes room, and nothing is sent or billed fo
   assert.equal((await slow).status, 200)
   await w.settled()
   assert.equal(w.sandbox.counters.messages, 1)
+  const { rows } = await w.store.listUsage({ limit: 5 })
+  const gone = rows.find(({ httpStatus }) => httpStatus === 499)
+  assert.ok((gone?.trail.at(-1)?.waitedMs ?? 0) > 20, 'how long it stood in line is known')
   await assertClean(w)
 })
 
