@@ -79,9 +79,11 @@ test('who waits for one model stops no request of the same key for another', asy
 })
 
 test('a request waits no longer in all than one may wait, however many tries it makes', async (t) => {
-  const { ask } = world(t, [{ id: 'acct_1', models: ['*'] }])
+  const { ask, routing } = world(t, [{ id: 'acct_1', models: ['*'] }])
   assert.equal((await ask('key_1', 'opus')).kind, 'slot')
-  assert.equal((await ask('key_1', 'opus', 0, 60_000, 60_000)).kind, 'none')
+  const late = ask('key_1', 'opus', 0, 60_000, 60_000)
+  assert.equal(routing.room.size, 0, 'it does not get in line any more')
+  assert.equal((await late).kind, 'none')
 })
 
 test('a full pool is looked at once for everybody who waits, and each slot that gets free is given on', async (t) => {
