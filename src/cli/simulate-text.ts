@@ -21,6 +21,7 @@ export function printSimulation(print: Printer, played: Played): void {
   for (const line of headOf(played)) print.wrapped(line, 2)
   print.out()
   print.table(columnsOf(played), [yardstick, ...runs])
+  for (const line of legendOf(played)) print.wrapped(line, 2)
   print.out()
   print.out(
     print.style('heading', 'Cost, by that of one account with unlimited room and no trouble'),
@@ -73,6 +74,16 @@ function headOf({ options, yardstick }: Played): readonly string[] {
     `A day of ${formatCount(conversations)} conversations and six bursts of agents (${formatCount(yardstick.requests)} requests), ${model}, first prompts of ${prompts} tokens, seed ${seed}.`,
     `${count}, ${errors}, ${failing}.`,
   ]
+}
+
+/** What the columns count, and what many errors mean. */
+function legendOf({ yardstick, runs }: Played): readonly string[] {
+  const own = runs[runs.length - 1]
+  const legend =
+    'RATIO: cost by that of the first line. P99 WAIT: from first asking until an account began, with what clients wait before they ask again. MOVED: turns answered elsewhere than the turn before. ERRORS: a 429 or 5xx that a client got; each asks again.'
+  // One request in ten: that is no trouble that passes.
+  if (own.clientErrors * 10 < yardstick.requests) return [legend]
+  return [legend, 'This pool is too small for this day: most of the wait is clients asking again.']
 }
 
 function columnsOf({ yardstick }: Played): readonly Column<RunFigures>[] {

@@ -28,6 +28,11 @@ test('a day is played without config and database, as table and charts that a pi
   for (const name of ['one account', 'round robin', 'least busy', 'sticky by key', 'ccgate']) {
     assert.match(out, new RegExp(`\\n${name} +\\$\\d`))
   }
+  assert.match(
+    out,
+    /^RATIO: cost by that of the first line\. P99 WAIT: .*ERRORS: .* asks again\.$/m,
+  )
+  assert.doesNotMatch(out, /too small/)
   assert.match(out, /\nround robin +█+[▏▎▍▌▋▊▉]? \d\.\d\d\n/)
   assert.match(out, /\nSHARE OF REQUESTS +WEIGHT .*\naccount-1 +3 /)
   assert.ok(!out.includes('\x1b'), 'no colour in a pipe')
@@ -96,4 +101,10 @@ test('bad options are told with the option and what would be right', async (t) =
     assert.deepEqual([code, out], [2, ''], options)
     assert.match(err, message, options)
   }
+})
+
+test('a pool that is too small for its day is called so', async (t) => {
+  const world = cliWorld(t)
+  const { out } = await world.run(`${SMALL} --rpm 1 --outage 0s`)
+  assert.match(out, /^This pool is too small for this day: /m)
 })

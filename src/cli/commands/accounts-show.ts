@@ -8,7 +8,7 @@ import {
   formatLeft,
 } from '../../core/account-state.ts'
 import type { AccountEvent } from '../../core/model.ts'
-import { formatUsd, formatUsdFull, formatUsdSmall } from '../../core/money.ts'
+import { formatUsdFull, formatUsdSmall } from '../../core/money.ts'
 import { parseCount } from '../../core/quantity.ts'
 import { safeText } from '../../core/text.ts'
 import type { AccountSummary } from '../../store/store.ts'
@@ -74,7 +74,7 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
     `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
   )
   out(
-    `Today     ${formatCount(account.requestsToday)} ${account.requestsToday === 1 ? 'request' : 'requests'} · ${formatUsd(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
+    `Today     ${formatCount(account.requestsToday)} ${account.requestsToday === 1 ? 'request' : 'requests'} · ${formatUsdSmall(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
   )
   outAll(headroomTexts(account, nowMs))
   out(`Created   ${calendar.day(account.createdAtMs)}`)

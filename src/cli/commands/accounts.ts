@@ -7,7 +7,7 @@ import {
   isUsable,
   type Now,
 } from '../../core/account-state.ts'
-import { formatUsd } from '../../core/money.ts'
+import { formatUsdSmall } from '../../core/money.ts'
 import type { AccountChange, AccountSummary } from '../../store/store.ts'
 import { type WatchedAccount, watchedAccounts } from '../../tui/watched-accounts.ts'
 import { type Context, expectFound } from '../context.ts'
@@ -107,7 +107,7 @@ function accountColumns(
     { header: 'ERR 5M', cell: errorCell, align: 'right', dropOrder: 3 },
     {
       header: 'CHARGED TODAY',
-      cell: (account) => formatUsd(account.spendTodayMicro),
+      cell: (account) => formatUsdSmall(account.spendTodayMicro),
       align: 'right',
       dropOrder: 1,
     },

@@ -1,5 +1,5 @@
 import { isLowBalance, lowBalanceMicro } from '../../core/low-balance.ts'
-import { formatUsd, type Micro } from '../../core/money.ts'
+import { formatUsd, formatUsdFull, formatUsdSmall, type Micro } from '../../core/money.ts'
 import { runsOutAt, runsOutIn } from '../../core/runs-out.ts'
 import type { UserSummary } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
@@ -34,7 +34,7 @@ export async function showCredit(context: Context, call: Invocation): Promise<vo
       ...user,
       runsOut: runsOutIn(user, nowMs),
       isLow: isLowBalance(user, noticeMicro),
-      lowAt: lowAtMicro === null ? '–' : lowAtMicro === 0 ? 'none' : formatUsd(lowAtMicro),
+      lowAt: lowAtMicro === null ? '–' : lowAtMicro === 0 ? 'none' : formatUsdFull(lowAtMicro),
     }
   })
   const total = { name: 'total', ...totals, runsOut: '', isLow: false, lowAt: '' }
@@ -59,10 +59,10 @@ const BALANCE_COLUMNS: readonly Column<BalanceRow>[] = [
     align: 'right',
     role: (row) => (row.balanceMicro <= 0 ? 'bad' : row.isLow ? 'warn' : null),
   },
-  { header: 'HELD', cell: (row) => formatUsd(row.heldMicro), align: 'right', dropOrder: 2 },
+  { header: 'HELD', cell: (row) => formatUsdSmall(row.heldMicro), align: 'right', dropOrder: 2 },
   {
     header: 'SPENT 30 D',
-    cell: (row) => formatUsd(row.spent30dMicro),
+    cell: (row) => formatUsdSmall(row.spent30dMicro),
     align: 'right',
     dropOrder: 1,
   },

@@ -1,5 +1,5 @@
 import { lowBalanceMicro } from '../../core/low-balance.ts'
-import { formatUsd, formatUsdFull } from '../../core/money.ts'
+import { formatUsd, formatUsdFull, formatUsdSmall } from '../../core/money.ts'
 import { safeText } from '../../core/text.ts'
 import type { UserSummary } from '../../store/store.ts'
 import { type Context, expectFound } from '../context.ts'
@@ -109,11 +109,11 @@ const USER_COLUMNS: readonly Column<UserSummary>[] = [
   { header: 'STATE', cell: (user) => user.state },
   { header: 'EMAIL', cell: (user) => user.email ?? '–', dropOrder: 2, mayCut: true },
   { header: 'BALANCE', cell: (user) => formatUsd(user.balanceMicro), align: 'right' },
-  { header: 'HELD', cell: (user) => formatUsd(user.heldMicro), align: 'right', dropOrder: 3 },
+  { header: 'HELD', cell: (user) => formatUsdSmall(user.heldMicro), align: 'right', dropOrder: 3 },
   { header: 'KEYS', cell: (user) => String(user.activeKeys), align: 'right' },
   {
     header: 'SPENT 30 D',
-    cell: (user) => formatUsd(user.spent30dMicro),
+    cell: (user) => formatUsdSmall(user.spent30dMicro),
     align: 'right',
     dropOrder: 1,
   },
@@ -136,14 +136,14 @@ export async function showUser(context: Context, call: Invocation): Promise<void
   }
   print.out(`Email     ${safeText(user.email ?? '–')}`)
   print.out(
-    `Balance   ${formatUsd(user.balanceMicro)}, ${formatUsd(user.heldMicro)} held by running requests`,
+    `Balance   ${formatUsdFull(user.balanceMicro)}, ${formatUsdFull(user.heldMicro)} held by running requests`,
   )
   const lowMicro = lowBalanceMicro(user, (await context.config()).config.billing.lowBalanceMicro)
   if (lowMicro !== null && lowMicro > 0) {
     const own = user.lowBalanceMicro === null ? ' (default)' : ''
-    print.out(`Warning   below ${formatUsd(lowMicro)}${own}`)
+    print.out(`Warning   below ${formatUsdFull(lowMicro)}${own}`)
   }
-  print.out(`Spent     ${formatUsd(user.spent30dMicro)} in 30 days`)
+  print.out(`Spent     ${formatUsdSmall(user.spent30dMicro)} in 30 days`)
   print.out(`Keys      ${user.activeKeys} active`)
   print.out(`Created   ${context.calendar().day(user.createdAtMs)}`)
   if (user.note !== null) print.out(`Note      ${safeText(user.note)}`)
