@@ -78,6 +78,8 @@ const MAY_LOOK_BEHIND: Readonly<Record<string, readonly string[]>> = {
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   // The one line of a new dialect, and the route that speaks it.
   'dialects/index.ts': ['server', 'gateway'],
+  // A model is looked up by the name that a request may call it.
+  'dialects/openai/model-name.ts': ['server'],
   'providers/http.ts': ['gateway'],
   'providers/anthropic/classify.ts': ['gateway'],
   'providers/anthropic/made-objects.ts': ['gateway'],

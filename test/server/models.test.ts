@@ -110,3 +110,15 @@ test('one model is found under its encoded name in either shape, and one that is
     assert.equal((await models(w, '/%zz', by)).status, 404)
   }
 })
+
+test('a model is found with the vendor before its name by clients of OpenAI’s formats alone', async (t) => {
+  const w = await world(t, { config: withNames({}, { 'anthropic/best': 'claude-opus-5-5' }) })
+  const path = '/anthropic%2Fclaude-opus-5-5'
+  const found = await models(w, path)
+  assert.deepEqual([found.status, Object(found).id], [200, 'claude-opus-5-5'])
+  assert.equal((await models(w, path, 'anthropic')).status, 404)
+  assert.equal(Object(await models(w, '/anthropic%2Fbest')).id, 'anthropic/best')
+  const { status, error } = await models(w, '/anthropic%2Fclaude-opus-55')
+  assert.equal(status, 404)
+  assert.match(error?.message ?? '', /No model named anthropic\/claude-opus-55 here/)
+})

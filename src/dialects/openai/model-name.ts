@@ -9,6 +9,11 @@ export function namedModel(
   { modelOf }: TranslationContext,
 ): ReturnType<TranslationContext['modelOf']> {
   const model = modelOf(name)
-  const isKnown = model.id !== name || !name.startsWith(VENDOR)
-  return isKnown ? model : modelOf(name.slice(VENDOR.length))
+  const bare = withoutVendor(name)
+  return model.id !== name || bare === null ? model : modelOf(bare)
+}
+
+/** A model's name without the vendor before it; null where there is none. */
+export function withoutVendor(name: string): string | null {
+  return name.startsWith(VENDOR) ? name.slice(VENDOR.length) : null
 }

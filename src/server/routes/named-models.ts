@@ -8,6 +8,7 @@ import {
   servedModels,
 } from '../../billing/price-table.ts'
 import { GatewayError } from '../../core/errors.ts'
+import { withoutVendor } from '../../dialects/openai/model-name.ts'
 import { modelNotFound } from '../../gateway/inspect-body.ts'
 import { mappedModel } from '../../gateway/translation.ts'
 import type { Incoming } from '../context.ts'
@@ -41,14 +42,21 @@ export function openAiModels(incoming: Incoming): readonly NamedModel[] {
   return [...own, ...mapped]
 }
 
-/** One of the models; aliases of upstream resolve, our own keep their name. Throws `model_not_found`. */
+/**
+ * One of the models; aliases of upstream resolve, our own keep their name. Clients of OpenAI's formats may put
+ * the vendor before it, as in a request. Throws `model_not_found`.
+ */
 export function namedModel(incoming: Incoming, id: string): NamedModel {
   const { gateway } = incoming.context
-  const { modelMap } = gateway.policy.translation
-  const name = incoming.dialect.name === 'openai' ? mappedModel(modelMap, id) : id
-  const found = findModel(incoming, id, name)
-  if (found === null) throw modelNotFound(gateway.prices, id, incoming.arrivedAtMs)
-  return found
+  const isOpenAi = incoming.dialect.name === 'openai'
+  const bare = isOpenAi ? withoutVendor(id) : null
+  const names = bare === null ? [id] : [id, bare]
+  for (const name of names) {
+    const { modelMap } = gateway.policy.translation
+    const found = findModel(incoming, name, isOpenAi ? mappedModel(modelMap, name) : name)
+    if (found !== null) return found
+  }
+  throw modelNotFound(gateway.prices, id, incoming.arrivedAtMs)
 }
 
 /** `name` is what `id` stands for, where the two differ. */
