@@ -46,7 +46,7 @@ export class Absence {
 
   /** The answer is not whole yet: it goes on as the policy says. */
   goOn(): void {
-    const policy = policyOf(this.#gateway, this.#exchange.call)
+    const policy = policyOf(this.#gateway, this.#exchange)
     this.#exchange.onDisconnect = policy.kind
     const departure = new Departure(policy, this.#produced())
     this.#departure = departure

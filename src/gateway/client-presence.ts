@@ -89,10 +89,7 @@ export class ClientPresence implements RunningExchange {
       return
     }
     exchange.clientGone = true
-    // An answer that does not stream is billed whole upstream anyway: it is read to its end.
-    const policy = exchange.request.stream
-      ? policyOf(this.#gateway, this.#call)
-      : ({ kind: 'finish' } as const)
+    const policy = policyOf(this.#gateway, exchange)
     exchange.onDisconnect = policy.kind
     const waitMs = waitForBeginning(policy)
     if (waitMs === null) {

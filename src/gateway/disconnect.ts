@@ -1,6 +1,7 @@
 import type { DisconnectPolicy } from '../core/model.ts'
-import type { Call } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { isStreamed } from './ready-request.ts'
 
 /** Omitted thinking is billed but not seen: after a disconnect we read on this long for its true count. */
 const COUNT_WITHIN_MS = 30_000
@@ -58,9 +59,16 @@ export class Departure {
   }
 }
 
-/** The policy of this caller: its key's own, else the server's. */
-export function policyOf({ policy }: Pick<Gateway, 'policy'>, { live }: Call): DisconnectPolicy {
-  return live.key.onDisconnect ?? policy.onDisconnect
+/**
+ * The policy of a stream's caller: its key's own, else the server's. An answer that comes whole is always
+ * finished, for a retry: nobody has got anything of it yet.
+ */
+export function policyOf(
+  { policy }: Pick<Gateway, 'policy'>,
+  exchange: Pick<Exchange, 'call' | 'request' | 'format'>,
+): DisconnectPolicy {
+  if (!isStreamed(exchange)) return { kind: 'finish' }
+  return exchange.call.live.key.onDisconnect ?? policy.onDisconnect
 }
 
 /** Whether the answer of a client that leaves before it began may still come, and for how long; null: it may not. */

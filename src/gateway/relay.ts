@@ -215,7 +215,7 @@ class Relay implements StreamSink, RunningExchange {
 
   #clientOf({ gateway, exchange, forwarded, client }: RelayContext): ClientStream {
     // What no policy would finish need not be kept for anybody.
-    const isKept = policyOf(gateway, exchange.call).kind !== 'cancel'
+    const isKept = policyOf(gateway, exchange).kind !== 'cancel'
     return new ClientStream({
       client,
       head: headOf(exchange, forwarded),
@@ -287,7 +287,8 @@ class Relay implements StreamSink, RunningExchange {
 
   /** Whether more of a paused answer is wanted, and paid for. */
   #mayGoOn(): boolean {
-    return !this.#isClosing && !this.#client.isGone && this.#growth?.isRefused !== true
+    const isWanted = !this.#client.isGone || !isStreamed(this.#exchange)
+    return !this.#isClosing && isWanted && this.#growth?.isRefused !== true
   }
 
   /** Upstream is told that nobody wants more. */
@@ -321,7 +322,7 @@ class Relay implements StreamSink, RunningExchange {
     if (this.#isClosing) return
     this.#close()
     this.#hasUpstreamEnded = true
-    const isUnsent = !isStreamed(this.#exchange) && !this.#client.isGone
+    const isUnsent = !isStreamed(this.#exchange)
     const ending = {
       errorCode,
       httpStatus: isUnsent ? (billed === 'made' ? 402 : 502) : 200,

@@ -61,7 +61,8 @@ export async function settleCut(
   const usage = cutStreamUsage(gateway, exchange, tap, gateway.clock.monotonicMs())
   if (isLost) {
     noteLoss(exchange, usage)
-    return { closed: await voidHold(gateway, exchange, { httpStatus, errorCode }), usage }
+    const seen = exchange.clientGone ? 499 : httpStatus
+    return { closed: await voidHold(gateway, exchange, { httpStatus: seen, errorCode }), usage }
   }
   const closed = await settle(gateway, exchange, usage, 'partial', {
     status: 'interrupted',

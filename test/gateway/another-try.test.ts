@@ -232,7 +232,8 @@ test('a store that cannot hold for a second try is what the client and its row a
 })
 
 test('a client that leaves during the second try leaves no hold behind', async (t) => {
-  const { w, upstream } = await scripted(t, [cut, () => {}])
+  const failsLate: ScriptedAnswer = (response) => void setTimeout(() => response.destroy(), 500)
+  const { w, upstream } = await scripted(t, [cut, failsLate])
   const leaving = new AbortController()
   const pending = postOpenAi(w, CHAT, BODY, {}, leaving.signal)
   while (upstream.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 10))
@@ -240,6 +241,7 @@ test('a client that leaves during the second try leaves no hold behind', async (
   assert.equal(hold.progress?.tokens.input, 0, 'after a crash nothing of the first would be billed')
   leaving.abort()
   await assert.rejects(pending)
+  await w.settled()
   await assertClean(w)
   assert.equal((await w.wallet()).balanceMicro, 10_000_000)
   const [row] = (await w.store.listUsage({ limit: 1 })).rows
