@@ -15,15 +15,17 @@ const PLACES: Readonly<Record<string, string>> = {
 const LEFT = {
   load: 'too much ran there',
   resting: 'it rested',
-  full: 'it had no slot',
+  full: 'it was full',
   priority: 'its priority is a later one',
   tried: 'it had failed this request',
 } as const satisfies Record<NonNullable<DecisionTrail['left']>['because'], string>
 
 const STATES = {
   ready: 'ready',
-  full: 'no slot',
+  full: 'full',
   resting: 'resting',
+  closed: 'closed',
+  capped: 'at its cap',
   tried: 'tried before',
   other_model: 'not for this model',
   other_tags: 'not for this key',
@@ -97,8 +99,16 @@ function candidateText(one: TrailCandidate, { left }: DecisionTrail): string {
   return parts.join(' · ')
 }
 
+/** States that time ends. */
+const HAS_END: ReadonlySet<TrailCandidate['state']> = new Set([
+  'full',
+  'resting',
+  'closed',
+  'capped',
+])
+
 function stateText({ state, waitMs }: TrailCandidate): string {
-  if (state !== 'resting' && state !== 'full') return STATES[state]
+  if (!HAS_END.has(state)) return STATES[state]
   if (waitMs === null) return `${STATES[state]}, no end known`
   const span =
     waitMs < LONG_MS ? formatMs(waitMs) : formatSpan(Math.round(waitMs / LONG_MS) * LONG_MS)

@@ -4,16 +4,19 @@ import { formatUsdFull } from './money.ts'
 import { opensInMs } from './working-hours.ts'
 
 /** The words that people see for an account; JSON carries the `exact` state beside it. */
-export type AccountStateWord =
-  | 'healthy'
-  | 'cooling'
-  | 'limited'
-  | 'invalid'
-  | 'no-credit'
-  | 'blocked'
-  | 'disabled'
-  | 'full'
-  | 'closed'
+export const ACCOUNT_STATE_WORDS = [
+  'healthy',
+  'cooling',
+  'limited',
+  'invalid',
+  'no-credit',
+  'blocked',
+  'disabled',
+  'full',
+  'closed',
+] as const
+
+export type AccountStateWord = (typeof ACCOUNT_STATE_WORDS)[number]
 
 /**
  * The state as it is stored, or `disabled` (by a person), `closed` (outside the account's hours), `full` (at the

@@ -27,8 +27,13 @@ export interface TrailCandidate {
   readonly accountId: string
   readonly state:
     | 'ready'
+    /** At its own limits: on requests, on tokens, on what runs at a time. */
     | 'full'
     | 'resting'
+    /** Outside its hours. */
+    | 'closed'
+    /** What the operator wants to spend there is spent. */
+    | 'capped'
     | 'tried'
     | 'other_model'
     | 'other_tags'

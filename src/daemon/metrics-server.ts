@@ -26,8 +26,10 @@ export async function serveMetrics(
     gauges() {
       const { prefixes, bound } = routing.affinity.figures
       const waiting = routing.room.size
-      const accounts = pool.counts()
-      return { running: running.size, waiting, accounts, prefixes, bound, isOpen: isOpen() }
+      const accounts = pool.states().map(({ word }) => word)
+      // Who stands in line is among the running as well, for a stop has to wait for it.
+      const served = Math.max(0, running.size - waiting)
+      return { running: served, waiting, accounts, prefixes, bound, isOpen: isOpen() }
     },
   })
   const server = createMetricsServer(counts)

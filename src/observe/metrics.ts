@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { ACCOUNT_STATE_WORDS, type AccountStateWord } from '../core/account-state.ts'
 import type { UsageRecord } from '../core/model.ts'
 import { outcomeOf } from '../core/outcome.ts'
 
@@ -11,15 +12,12 @@ export interface CacheWorth {
 
 /** How the gateway is right now. */
 export interface Gauges {
-  /** Requests between hold and settlement. */
+  /** Requests that are worked on: those in line for an account aside. */
   readonly running: number
   /** Requests in line for an account. */
   readonly waiting: number
-  readonly accounts: {
-    readonly healthy: number
-    readonly resting: number
-    readonly disabled: number
-  }
+  /** The state of every account, in the words of `accounts list`. */
+  readonly accounts: readonly AccountStateWord[]
   /** Beginnings of prompts of which is known where they are cached. */
   readonly prefixes: number
   /** Conversations that are bound to an organisation by their thinking. */
@@ -100,19 +98,25 @@ export function createMetrics(options: {
   gauge('cache_hit_ratio', 'Prompt tokens read from the cache, of all since the start.', () =>
     promptTokens === 0 ? 0 : readTokens / promptTokens,
   )
-  gauge('requests_running', 'Requests that hold credit.', () => options.gauges().running)
+  gauge(
+    'requests_running',
+    'Requests that are worked on, those in line aside.',
+    () => options.gauges().running,
+  )
   gauge('requests_waiting', 'Requests in line for an account.', () => options.gauges().waiting)
   gauge('cached_prefixes', 'Known beginnings of prompts.', () => options.gauges().prefixes)
   gauge('bound_conversations', 'Known conversations with thinking.', () => options.gauges().bound)
   gauge('open', '1 while requests are admitted.', () => (options.gauges().isOpen ? 1 : 0))
   new Gauge({
     name: 'ccgate_accounts',
-    help: 'Accounts by state.',
+    help: 'Accounts by state, in the words of accounts list.',
     labelNames: ['state'],
     registers,
     collect() {
-      for (const [state, count] of Object.entries(options.gauges().accounts))
-        this.set({ state }, count)
+      const { accounts } = options.gauges()
+      // Also those that none is in: a series that is missing alarms nobody.
+      for (const state of ACCOUNT_STATE_WORDS)
+        this.set({ state }, accounts.filter((word) => word === state).length)
     },
   })
 

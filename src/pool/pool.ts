@@ -1,11 +1,12 @@
 import { NOTICE_KINDS } from '../core/account-notices.ts'
-import { isCountPart } from '../core/account-state.ts'
+import { type AccountState, accountStateOf, isCountPart } from '../core/account-state.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Account, AccountEvent, HeadroomRow, HealthRow } from '../core/model.ts'
 import { matchesModel } from '../core/model-glob.ts'
 import { WorkingHours } from '../core/working-hours.ts'
 import { AccountPlaces, type LearnedListener } from './account-places.ts'
 import type { Candidate, Rest } from './candidate.ts'
+import { conditionOf } from './conditions.ts'
 import type { CooldownPolicy, Evidence } from './cooldown.ts'
 import { isHalfOpen, rests } from './cooldown.ts'
 import { ForeignUseWatch } from './foreign-use.ts'
@@ -331,6 +332,15 @@ export class Pool {
       else counts.healthy++
     }
     return counts
+  }
+
+  /** The state of every account, in the words of `accounts list`; caps aside. */
+  states(): readonly AccountState[] {
+    const now = { nowMs: this.#book.nowMs(), timeZone: this.#timeZone }
+    const monotonicMs = this.#clock.monotonicMs()
+    return [...this.#entries].map(([id, entry]) =>
+      accountStateOf(conditionOf(entry, this.#book.partsOf(id), monotonicMs), now),
+    )
   }
 
   /** Takes back changes that could not be written; what has changed again since stays as it is. */

@@ -47,7 +47,7 @@ export function trailOf(accountId: string | null, reasons: Reasons): DecisionTra
     left: left?.accountId === accountId ? null : (left ?? triedOf(accountId, options)),
     candidates: told.map((option) => ({
       accountId: option.candidate.id,
-      state: option.state,
+      state: toldStateOf(option),
       waitMs: option.waitMs,
       inFlight: option.candidate.inFlight,
       loadLimit: limitOf(option, isOwnPrefix(option.warmTokens, demand)),
@@ -58,6 +58,12 @@ export function trailOf(accountId: string | null, reasons: Reasons): DecisionTra
     others: options.length - told.length,
     waitedMs: 0,
   }
+}
+
+/** To the choice it only rests; people are told of an operator's own hours and caps. */
+function toldStateOf({ state, candidate: { rest } }: Option): Option['state'] {
+  const isOwn = rest?.kind === 'closed' || rest?.kind === 'capped'
+  return state === 'resting' && isOwn ? rest.kind : state
 }
 
 /** The warmest account that failed this request, where it is warmer than the one chosen in its place. */

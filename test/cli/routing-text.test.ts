@@ -88,6 +88,17 @@ test('time in line is told, for those it was worth it for and those who got noth
     candidates: [candidate('acct_1', { state: 'resting', waitMs: 600_000 })],
   })
   assert.equal(state, '  main: resting for 10 min more · 2 in flight')
+  for (const [own, text] of [
+    ['closed', 'closed for 2 h more'],
+    ['capped', 'at its cap for 2 h more'],
+    ['full', 'full for about 2 h'],
+  ] as const) {
+    const candidates = [candidate('acct_1', { state: own, waitMs: 7_200_000 })]
+    assert.match(
+      linesOf({ because: 'none', accountId: null, candidates })[1],
+      new RegExp(`^ {2}main: ${text} ·`),
+    )
+  }
 })
 
 test('one account that served at once is not worth a word', () => {

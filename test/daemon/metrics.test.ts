@@ -91,6 +91,27 @@ test('a reroute and what it lost are counted under the reason', async (t) => {
   assert.equal(Math.round(lost * 1_000_000), cache.lostMicro)
 })
 
+test('who stands in line is no request that is served; accounts have the words of their list', async (t) => {
+  const w = await world(t, {
+    accounts: ['one', 'two', 'three'],
+    accountLimits: { concurrencyLimit: 1 },
+    config: (config) => ({ ...config, metricsListen: ANYWHERE }),
+  })
+  const at = w.daemon.metricsAddress ?? ''
+  w.sandbox.revoke('two')
+  w.sandbox.revoke('three')
+  const gaugeOf = async (name: string) => (await read(at)).get(name)
+  while ((await gaugeOf('ccgate_accounts{state="invalid"}')) !== 2) await (await w.post()).text()
+  w.sandbox.setFault('*', 'first_byte_ms=600')
+  const answers = [w.post(), w.post(), w.post()]
+  let seen = await read(at)
+  while (seen.get('ccgate_requests_waiting') !== 2) seen = await read(at)
+  assert.equal(seen.get('ccgate_requests_running'), 1)
+  assert.equal(seen.get('ccgate_accounts{state="full"}'), 1)
+  assert.equal(seen.get('ccgate_accounts{state="healthy"}'), 0)
+  for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200)
+})
+
 test('metrics tell nothing of customers, and answer nothing else', async (t) => {
   const w = await world(t, { config: (config) => ({ ...config, metricsListen: ANYWHERE }) })
   await (await w.post()).text()

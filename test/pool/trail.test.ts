@@ -45,3 +45,11 @@ test('a warm account that failed the request is told as the one that was left', 
   // Nobody was chosen, so nobody was left for another.
   assert.equal(leftBy('a', 'b', 'c'), null)
 })
+
+test('an account outside its hours, or at its cap, is told as such and not as one that rests', () => {
+  const kinds = ['closed', 'capped', 'unhealthy'] as const
+  const candidates = kinds.map((kind) => ({ ...candidate(kind), rest: { kind, forMs: 60_000 } }))
+  const { trail } = select(candidates, DEMAND, () => 0)
+  const told = Object.fromEntries(trail.candidates.map((one) => [one.accountId, one.state]))
+  assert.deepEqual(told, { closed: 'closed', capped: 'capped', unhealthy: 'resting' })
+})
