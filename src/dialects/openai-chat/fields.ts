@@ -8,7 +8,7 @@ export const CHAT_FIELDS: FieldRules = {
   model: mapped('`model`; aliases apply, a leading `anthropic/` is dropped. Required.'),
   messages: mapped('`system` and `messages`. Required, not empty.'),
   max_completion_tokens: mapped(
-    '`max_tokens`; more than the model has is lowered. Without it the smaller of 32,000 and what the model has.',
+    '`max_tokens`; at least 1; more than the model has is lowered, with a warning. Without it the smaller of 32,000 and what the model has.',
   ),
   max_tokens: mapped('As `max_completion_tokens`, which wins.'),
   temperature: mapped(

@@ -10,7 +10,7 @@ export const RESPONSES_FIELDS: FieldRules = {
   input: mapped('`system` and `messages`: a text, or items (below). Required, not empty.'),
   instructions: mapped('The first block of `system`.'),
   max_output_tokens: mapped(
-    '`max_tokens`; more than the model has is lowered. Without it the smaller of 32,000 and what the model has.',
+    '`max_tokens`; at least 1; more than the model has is lowered, with a warning. Without it the smaller of 32,000 and what the model has.',
   ),
   temperature: mapped(
     '`temperature`, at most 1, with a warning. Ignored where the model accepts none, or thinks; the answer repeats what was sent. 0 to 2.',

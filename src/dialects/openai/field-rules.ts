@@ -1,3 +1,5 @@
+import { isEmpty } from './json.ts'
+
 /** What happens to a member of a request. */
 export interface FieldRule {
   /** `ignored`: taken, without effect, and named in `X-CC-Ignored-Params`. */
@@ -30,11 +32,11 @@ const MAX_TOLD = 20
 
 /** Whether a value is one of these scalars, or of an object or array an empty one. */
 export function oneOf(...values: readonly unknown[]): (value: unknown) => boolean {
-  return (value) => values.includes(value) || isEmpty(value)
+  return (value) => values.includes(value) || isEmptyObject(value)
 }
 
-function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && isEmpty(value)
 }
 
 /**

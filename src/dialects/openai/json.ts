@@ -6,6 +6,12 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Whether an object or array has no member. */
+export function isEmpty(value: object): boolean {
+  for (const _ in value) return false
+  return true
+}
+
 /** The member as text; null where it is anything else. */
 export function textOf(value: unknown): string | null {
   return typeof value === 'string' ? value : null

@@ -1,6 +1,7 @@
 import { wrongType } from './fields.ts'
 import type { JsonObject } from './json.ts'
-import { isObject } from './json.ts'
+import { isEmpty, isObject } from './json.ts'
+import { COMBINATORS, Openness, typesOf } from './openness.ts'
 
 /** A JSON Schema made fit for upstream's structured outputs (openai-mapping 1.6). */
 export interface SanitizedSchema {
@@ -34,8 +35,6 @@ const FORMATS = new Set([
   'uuid',
 ])
 
-const COMBINATORS: readonly string[] = ['oneOf', 'anyOf', 'allOf']
-
 /** A longer chain of definitions counts as endless: no grammar is made of it, and no stack is spent on it. */
 const MAX_REF_CHAIN = 200
 
@@ -58,6 +57,7 @@ class Sanitizer {
   hasWords = false
   optionalCount = 0
   unionCount = 0
+  readonly #openness = new Openness()
   /** Which definition refers to which, by pointer; `#` is the schema itself. */
   readonly #refs = new Map<string, Set<string>>()
 
@@ -71,7 +71,7 @@ class Sanitizer {
       clean.type ??= 'object'
       clean.additionalProperties = false
     }
-    if (isOpenObject(schema)) this.isOpen = true
+    if (!this.isOpen && this.#openness.isOpen(schema)) this.isOpen = true
     if (said.length > 0) {
       this.hasWords = true
       clean.description = joined(clean.description, said.join('; '))
@@ -155,45 +155,6 @@ class Sanitizer {
   }
 }
 
-/**
- * Whether an object of the schema may have members that it does not name itself: a map, an object of which
- * nothing is said, or one that is put together of several.
- */
-function isOpenObject(schema: JsonObject): boolean {
-  const { properties, additionalProperties: extra } = schema
-  if (extra !== undefined && extra !== false) return true
-  if (OPENING.some((name) => name in schema && schema[name] !== false)) return true
-  const hasMembers = isObject(properties) && !isEmpty(properties)
-  const isClosed = extra === false || properties !== undefined
-  const isBare = typesOf(schema).includes('object') && !isClosed
-  return isBare || hasForeignMembers(schema, hasMembers)
-}
-
-/** Each allows members by a rule instead of a name. */
-const OPENING = ['patternProperties', 'unevaluatedProperties'] as const
-
-/** Whether the branches of a node have members beside its own, or beside each other: all of them apply. */
-function hasForeignMembers(schema: JsonObject, hasMembers: boolean): boolean {
-  const having = (name: string) => {
-    const branches = schema[name]
-    return Array.isArray(branches) ? branches.filter(hasOwnMembers).length : 0
-  }
-  const all = having('allOf')
-  const choices = (having('anyOf') > 0 ? 1 : 0) + (having('oneOf') > 0 ? 1 : 0)
-  return (hasMembers ? 1 : 0) + all + choices > 1
-}
-
-function hasOwnMembers(branch: unknown): boolean {
-  if (!isObject(branch)) return false
-  // What it refers to is most likely an object.
-  if (branch.$ref !== undefined) return true
-  if (isObject(branch.properties) && !isEmpty(branch.properties)) return true
-  return COMBINATORS.some((name) => {
-    const inner = branch[name]
-    return Array.isArray(inner) && inner.some(hasOwnMembers)
-  })
-}
-
 /** A tool's parameters as upstream accepts them. `note` goes to the description; null where nothing was lost. */
 export interface InputSchema {
   readonly schema: JsonObject
@@ -217,11 +178,6 @@ export function inputSchema(parameters: unknown, tool: string): InputSchema {
 }
 
 const NO_PARAMETERS: InputSchema = { schema: { type: 'object', properties: {} }, note: null }
-
-function isEmpty(object: JsonObject): boolean {
-  for (const _ in object) return false
-  return true
-}
 
 /** The branches of the top level made into one object: all members, those required that every branch needs. */
 function merged(parameters: JsonObject): InputSchema {
@@ -278,11 +234,6 @@ export function joined(description: unknown, more: string): string {
 function setMember(object: Record<string, unknown>, name: string, value: unknown): void {
   if (name !== '__proto__') object[name] = value
   else Object.defineProperty(object, name, { value, enumerable: true })
-}
-
-function typesOf(schema: JsonObject): readonly unknown[] {
-  if (schema.type === undefined) return []
-  return Array.isArray(schema.type) ? schema.type : [schema.type]
 }
 
 function stringsOf(value: unknown): readonly string[] {

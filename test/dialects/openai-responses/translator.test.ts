@@ -117,3 +117,48 @@ test('20,000 tools, items, calls and agents’ messages do not hold the loop', (
   // Far above what it takes; quadratic work would be far above this again.
   assert.ok(user < 5_000_000, `took ${user} µs`)
 })
+
+test('refusals for what is not stored say what to do instead', () => {
+  const problem = (fields: object) => {
+    const outcome = translator.translate({ model: MODEL, input: 'Hi', ...fields }, contextWith())
+    return outcome.kind === 'refused' ? outcome.message : 'passed'
+  }
+  const previous = problem({ previous_response_id: 'resp_1' })
+  assert.match(previous, /^Previous response with id 'resp_1' not found\. .*whole conversation/)
+  assert.match(previous, /'store': false/)
+  assert.match(problem({ input: [{ type: 'item_reference', id: 'msg_1' }] }), /'store': false/)
+  assert.match(problem({ conversation: 'conv_1' }), /whole conversation in 'input'/)
+  assert.match(problem({ context_management: [] }), /shorten 'input'/)
+  assert.match(problem({ max_output_tokens: '100' }), /Invalid type .* must be a whole number\./)
+  assert.match(problem({ max_output_tokens: 0 }), /at least 1/)
+})
+
+test('loose JSON loses its fence however it is cut; of a fence alone an empty part stays', () => {
+  const wish = { model: MODEL, input: 'Hi', text: { format: { type: 'json_object' } } }
+  const shown = (pieces: readonly string[], stopReason = 'end_turn') => {
+    const answer = openAnswer(translated({ ...wish, stream: true }))
+    const events = answer.push(sse(answerOf([{ text: pieces }], stopReason))).toString()
+    const data = events.split('\n').flatMap((line) => /^data: (.*)/.exec(line)?.[1] ?? [])
+    const parsed = data.map((json) => JSON.parse(json))
+    const said = parsed.filter(({ type }) => type === 'response.output_text.delta')
+    const { content } = parsed.at(-1).response.output[0]
+    assert.equal(said.map(({ delta }) => delta).join(''), content[0].text)
+    return content.map(({ text }: { text: string }) => text)
+  }
+  assert.deepEqual(shown(['`', '``js', 'on\n{"a"', ': 1}\n', '``', '`']), ['{"a": 1}'])
+  assert.deepEqual(shown(['{"a": 1}']), ['{"a": 1}'])
+  assert.deepEqual(shown(['``']), ['``'])
+  assert.deepEqual(shown(['```json\n'], 'max_tokens'), [''])
+})
+
+test('an answer repeats the sampling that went up', () => {
+  const echo = (fields: object) => {
+    const answer = openAnswer(translated({ input: 'Hi', ...fields }))
+    answer.push(sse(answerOf([{ text: ['Hi'] }])))
+    const { temperature, top_p } = JSON.parse(answer.body() ?? '')
+    return [temperature, top_p]
+  }
+  assert.deepEqual(echo({ model: MODEL, temperature: 0.5, top_p: 0.5 }), [null, null])
+  assert.deepEqual(echo({ model: 'claude-haiku-4-5', temperature: 1.5, top_p: 0.5 }), [1, null])
+  assert.deepEqual(echo({ model: 'claude-haiku-4-5', top_p: 0.5 }), [null, 0.5])
+})
