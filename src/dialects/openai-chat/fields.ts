@@ -29,7 +29,9 @@ export const CHAT_FIELDS: FieldRules = {
     '`tool_choice`. A forced call becomes `auto`, with a warning, where the model cannot be forced. `allowed_tools` is not enforced.',
   ),
   parallel_tool_calls: mapped('`tool_choice.disable_parallel_tool_use`.'),
-  functions: mapped('As `tools`; the answer then has `function_call`.'),
+  functions: mapped(
+    'As `tools`, beside which they are ignored; the answer then has `function_call`.',
+  ),
   function_call: mapped('As `tool_choice`, one call at most.'),
   response_format: mapped(
     '`output_config.format`. Where the model has no structured outputs or the schema is open or refers to itself, and for `json_object`, an instruction in `system`, with a warning.',
@@ -76,8 +78,14 @@ export function ignoredFields(body: JsonObject): string[] {
   if (isObject(options) && (options.include_obfuscation ?? false) !== false)
     names.push('stream_options.include_obfuscation')
   if (Array.isArray(messages) && messages.some(isNamed)) names.push('messages.name')
+  // The older names of tools have no effect beside them.
+  if (hasAny(body.tools) && hasAny(body.functions)) names.push('functions')
   names.push(...beatenByThinking(body))
   return names
+}
+
+function hasAny(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0
 }
 
 /** Whether a message names who speaks. A result's name only repeats that of its call. */

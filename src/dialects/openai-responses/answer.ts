@@ -127,8 +127,7 @@ export class Answer {
   response(): string {
     const { usage, model } = this.#assembler
     const isOver = this.#status !== 'in_progress'
-    const isPaid = isOver && this.#status !== 'failed'
-    const bill = isPaid ? this.#head.bill?.() : undefined
+    const bill = isOver ? this.#head.bill?.() : undefined
     const reason = this.#status === 'incomplete' ? INCOMPLETE[this.stopReason ?? ''] : null
     const head = JSON.stringify({
       id: this.#head.id,
