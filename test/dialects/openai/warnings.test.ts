@@ -158,6 +158,9 @@ test('what asks for something and gets nothing is told; what asks for nothing is
     assert.deepEqual(told({ service_tier }), ['service_tier'])
   assert.deepEqual(chat({ service_tier: 'priority' }, { priorityIsFast: true }).ignored, [])
   assert.deepEqual(told({ messages: [{ ...HI[0], name: 'Ann' }] }), ['messages.name'])
+  const functions = [{ name: 'g' }]
+  assert.deepEqual(told({ functions }), [])
+  assert.deepEqual(told({ tools: call(object({})), functions }), ['functions'])
   assert.deepEqual(
     told({
       thinking: { type: 'disabled' },
