@@ -1,3 +1,4 @@
+import type { OutcomeKind } from '../core/attempt-outcome.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { upstreamHeaders } from '../providers/anthropic/request.ts'
 import { startAttempt } from './attempt.ts'
@@ -24,15 +25,26 @@ const COUNTED = [
   'speed',
 ]
 
+/** What the free count came to. */
+export type Counted =
+  | { readonly kind: 'counted'; readonly tokens: number }
+  /** Upstream is overloaded, at a limit or out of reach: soon it may say; `reason` is that of the try's outcome. */
+  | { readonly kind: 'not_now'; readonly reason: string }
+  /** It does not say of this request, or not in time. */
+  | { readonly kind: 'unknown' }
+
+/** Failures that pass by themselves and say nothing of the request. */
+const PASSING: ReadonlySet<OutcomeKind> = new Set(['overloaded', 'rate_limited', 'unreachable'])
+
 /**
- * The prompt's length as upstream counts it, by the free endpoint; null when it cannot say in time. What is
- * sent are the body's own bytes, member by member.
+ * The prompt's length as upstream counts it, by the free endpoint. What is sent are the body's own bytes, member by
+ * member.
  */
 export async function countTokens(
   gateway: Gateway,
   exchange: Exchange,
   live: LiveAccount,
-): Promise<number | null> {
+): Promise<Counted> {
   const { request, up } = exchange
   const target = targetOf(live, gateway.pool.headroom(live.account.id)?.workspaceId ?? null)
   const query = up.target.includes('?') ? up.target.slice(up.target.indexOf('?')) : ''
@@ -49,8 +61,14 @@ export async function countTokens(
     nowMs: gateway.clock.monotonicMs,
   })
   const end = await attempt.end
-  if (end.kind !== 'answer' || end.outcome.kind !== 'ok') return null
-  const json = end.json
+  if (end.kind === 'stream') return { kind: 'unknown' }
+  const { outcome } = end
+  if (PASSING.has(outcome.kind)) return { kind: 'not_now', reason: outcome.reason }
+  const tokens = end.kind === 'answer' ? tokensOf(end.json) : null
+  return tokens === null ? { kind: 'unknown' } : { kind: 'counted', tokens }
+}
+
+function tokensOf(json: unknown): number | null {
   if (typeof json !== 'object' || json === null || !('input_tokens' in json)) return null
   const tokens = json.input_tokens
   return typeof tokens === 'number' &&

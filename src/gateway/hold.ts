@@ -1,5 +1,6 @@
 import { maxTokensThatFit } from '../billing/bound.ts'
 import { HoldMeter } from '../billing/hold-meter.ts'
+import { GatewayError } from '../core/errors.ts'
 import type { Micro } from '../core/money.ts'
 import type { LiveAccount } from '../pool/pool.ts'
 import { boundInputOf } from './bound-input.ts'
@@ -12,6 +13,7 @@ import type { Route } from './route.ts'
 import { continuesThread } from './scalars.ts'
 import { thinElsewhere, thinOffer } from './thin-offer.ts'
 import { historyTokens } from './threads.ts'
+import { upstreamWords } from './upstream-words.ts'
 
 /** How large the hold of an exchange has to be: the whole bound, or the first step of an answer that streams. */
 export async function meterOf(gateway: Gateway, exchange: Exchange): Promise<HoldMeter> {
@@ -34,7 +36,7 @@ export async function meterOf(gateway: Gateway, exchange: Exchange): Promise<Hol
  * is asked once, but not about a thread, of which it would see the news alone. Where the wallet has no room for
  * that either, a thin hold is tried; `elsewhere` when it may only be had where the prompt is warm, to which the route
  * is bound then. Throws `insufficient_credit` or `key_spend_limit` with what is needed, what is there and what
- * would fit.
+ * would fit; `upstream_error` where only a count could tell that it fits and upstream is too busy for one.
  */
 export async function holdCredit(
   gateway: Gateway,
@@ -44,11 +46,13 @@ export async function holdCredit(
 ): Promise<'held' | 'elsewhere'> {
   let sized = meter
   let isCounted = meter.isCounted || continuesThread(exchange.request.facts)
+  let uncounted: string | null = null
   const count = async () => {
     isCounted = true
-    const tokens = await countTokens(gateway, exchange, account)
-    if (tokens === null) return false
-    sized = meter.counted(tokens)
+    const counted = await countTokens(gateway, exchange, account)
+    if (counted.kind === 'not_now') uncounted = counted.reason
+    if (counted.kind !== 'counted') return false
+    sized = meter.counted(counted.tokens)
     return true
   }
   if (!meter.bound.inputKnown && !isCounted) await count()
@@ -68,7 +72,14 @@ export async function holdCredit(
       return 'elsewhere'
     }
   }
+  if (uncounted !== null && meter.mayFit(roomOf(refusal))) throw cannotCount(uncounted)
   throw cannotBegin(gateway, exchange, needOf(sized, roomOf(refusal)), refusal)
+}
+
+/** Whether it can be paid for is not known: clients try that again, and would not try a 402. */
+function cannotCount(reason: string): GatewayError {
+  const facts = { upstream: upstreamWords(reason) }
+  return new GatewayError('upstream_error', { facts, retryAfterMs: 2_000 })
 }
 
 /** What a request needs to begin, and what would fit into `roomMicro`. */

@@ -24,7 +24,7 @@ import { earlyHead, relayedHead } from './reply-head.ts'
 import { resendRule } from './resend.ts'
 import { nextRoundOf } from './rounds.ts'
 import { type Route, routeOf } from './route.ts'
-import { asksForFast } from './scalars.ts'
+import { asksForFast, continuesThread } from './scalars.ts'
 import type { Seeker } from './seek.ts'
 import { mayBeThin } from './thin-offer.ts'
 import { readyRequest } from './translation.ts'
@@ -214,6 +214,9 @@ async function requireSomeCredit(
   const availableMicro = wallet === null ? 0 : availableMicroOf(wallet)
   if (availableMicro >= meter.openMicro) return
   if (mayBeThin(gateway, exchange, route, availableMicro)) return
+  // Only a count could tell, and for that an account has to be there: till then money is not what is missing.
+  const mayBeCounted = !meter.isCounted && !continuesThread(exchange.request.facts)
+  if (mayBeCounted && meter.mayFit(availableMicro)) return
   const noRoom = { kind: 'insufficient_credit', availableMicro } as const
   throw cannotBegin(gateway, exchange, needOf(meter, availableMicro), noRoom)
 }

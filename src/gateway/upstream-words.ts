@@ -1,5 +1,7 @@
 /** Reasons of ours, by how they begin, in words for customers: no names of ours, no names of errors. */
 const WORDS: readonly (readonly [begins: string, words: string])[] = [
+  ['no connection', 'no connection could be made'],
+  ['no free connection', 'no connection could be made'],
   ['connection broke', 'the connection broke'],
   ['stream closed the connection', 'the connection broke'],
   ['closed the connection', 'the connection broke'],

@@ -320,6 +320,30 @@ test('who can pay where the prompt is warm alone goes there, however busy it is'
   await assertClean(w)
 })
 
+test('who could perhaps pay is not told to while upstream is too busy to count', async (t) => {
+  const w = await world(t, { accounts: ['one', 'two'], creditMicro: 1_000_000 })
+  const talk = conversation(w)
+  // The cheap bound of a first turn is above this; whether its tokens are, only a count could tell.
+  await setBalance(w, 450_000)
+  w.sandbox.setFault('*', 'status=529', { path: 'count_tokens' })
+  const busy = await talk()
+  assert.deepEqual([busy.status, busy.code], [502, 'upstream_error'])
+  assert.match(busy.answer, /Upstream failed: Anthropic answered 529 \(overloaded_error\)\. Please/)
+  assert.equal(asked(w).length, 0, 'it was the count that was refused')
+  // What no count could make fit is no question.
+  await setBalance(w, 500)
+  assert.equal((await talk()).code, 'insufficient_credit')
+  w.sandbox.clearFaults()
+  await setBalance(w, 450_000)
+  assert.equal((await talk()).code, 'insufficient_credit', 'now it is known')
+  // Nor while nobody is there to count.
+  w.sandbox.setFault('*', 'status=429,retry_after=40')
+  const bob = await w.newKey('bob', 'k', { creditMicro: 100_000_000 })
+  await talk({ 'x-api-key': bob })
+  assert.equal((await talk()).code, 'account_rpm_exceeded')
+  await assertClean(w)
+})
+
 test('who is given credit on the way to the warm account may go anywhere after all', async (t) => {
   let topUp: (() => Promise<void>) | null = null
   const w = await world(t, {
