@@ -178,8 +178,10 @@ export function expectFound<T>(found: Found<T>, what: 'key' | 'user' | 'account'
 
 /** One line per problem: where, which setting, what is wrong. */
 export function problemLine(problem: ConfigProblem): string {
+  // An option says by its name which setting it is.
+  if (problem.origin.kind === 'option') return `${problem.origin.name}: ${problem.message}`
   const place =
-    problem.origin.kind === 'env' || problem.origin.kind === 'option'
+    problem.origin.kind === 'env'
       ? `${problem.origin.name}  `
       : problem.line === null
         ? ''

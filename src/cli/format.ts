@@ -7,6 +7,11 @@ export function formatCount(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
+/** `1 request`, `1,204 requests`. */
+export function countOf(value: number, noun: string): string {
+  return `${formatCount(value)} ${noun}${value === 1 ? '' : 's'}`
+}
+
 /** `3 s ago`, `2 h ago`, `31 d ago`; `never` for null. */
 export function formatAgo(atMs: number | null, nowMs: number): string {
   return atMs === null ? 'never' : `${formatSpan(Math.max(0, nowMs - atMs))} ago`

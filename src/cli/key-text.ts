@@ -6,14 +6,14 @@ import { spendLimitText } from '../core/spend-limit.ts'
 import { safeText } from '../core/text.ts'
 import type { KeySummary } from '../store/store.ts'
 import type { Calendar } from './format.ts'
-import { formatCount } from './format.ts'
+import { countOf, formatCount } from './format.ts'
 import { modelsText } from './limits.ts'
 import { limitUseOf } from './money-limits.ts'
 
 /** `60 requests/min, $200.00/month`: what a new key may do, in a sentence. */
 export function limitsText(key: Key): string {
   const rpm =
-    key.rpmLimit === null ? 'no limit per minute' : `${formatCount(key.rpmLimit)} requests/min`
+    key.rpmLimit === null ? 'no limit per minute' : `${countOf(key.rpmLimit, 'request')}/min`
   return [
     rpm,
     ...(key.spendLimit === null ? [] : [spendLimitText(key.spendLimit)]),

@@ -1,3 +1,4 @@
+import { formatLeft } from '../core/account-state.ts'
 import type { DecisionTrail, TrailCandidate } from '../core/decision-trail.ts'
 import { formatCount, formatMs, formatSpan } from './format.ts'
 
@@ -5,6 +6,7 @@ import { formatCount, formatMs, formatSpan } from './format.ts'
 const MOST_SHOWN = 4
 /** From here on rests are told in minutes and hours. */
 const LONG_MS = 60_000
+const HOUR_MS = 3_600_000
 
 const PLACES: Readonly<Record<string, string>> = {
   credential: 'account',
@@ -111,7 +113,11 @@ function stateText({ state, waitMs }: TrailCandidate): string {
   if (!HAS_END.has(state)) return STATES[state]
   if (waitMs === null) return `${STATES[state]}, no end known`
   const span =
-    waitMs < LONG_MS ? formatMs(waitMs) : formatSpan(Math.round(waitMs / LONG_MS) * LONG_MS)
+    waitMs < LONG_MS
+      ? formatMs(waitMs)
+      : waitMs < HOUR_MS
+        ? formatSpan(Math.round(waitMs / LONG_MS) * LONG_MS)
+        : formatLeft(waitMs)
   return state === 'full'
     ? `${STATES[state]} for about ${span}`
     : `${STATES[state]} for ${span} more`

@@ -38,11 +38,11 @@ export interface TestTarget {
 
 const MAX_BODY_BYTES = 65_536
 
-/** The base URL as it will be stored; refuses what `core/address.ts` forbids. */
-export function readBaseUrl(text: string, allowPrivate: boolean): string {
+/** The base URL as it will be stored, `what` is where it was given; refuses what `core/address.ts` forbids. */
+export function readBaseUrl(text: string, allowPrivate: boolean, what: string): string {
   const checked = checkBaseUrl(text, { allowPrivate })
   if (checked.kind === 'refused')
-    throw usageError(`--base-url: ${checked.problem}`, checked.hint, 'bad_value')
+    throw usageError(`${what}: ${checked.problem}`, checked.hint, 'bad_value')
   return checked.baseUrl
 }
 

@@ -376,7 +376,10 @@ function unknownNames(env: Place['env']): readonly string[] {
   )
   if (unknown.length === 0) return []
   const parts = unknown.sort().map((name) => {
-    const hint = nearest(name, known)
+    // The beginning, which all have, would make everything look alike.
+    const short = (text: string) => text.replace(/^CCGATE_/, '')
+    const close = nearest(short(name), known.map(short))
+    const hint = known.find((one) => short(one) === close) ?? null
     return hint === null ? name : `${name} (did you mean ${hint}?)`
   })
   return [`Unknown in the environment: ${parts.join(', ')}`]

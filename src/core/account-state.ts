@@ -1,5 +1,5 @@
 import { type AccountNotices, reachedCap } from './account-notices.ts'
-import type { Account, HealthRow } from './model.ts'
+import type { Account, HeadroomRow, HealthRow } from './model.ts'
 import { formatUsdFull } from './money.ts'
 import { opensInMs } from './working-hours.ts'
 
@@ -153,13 +153,31 @@ export function accountNote(state: AccountState, nowMs: number): string {
   return `${brief}, ${formatLeft(state.untilMs - nowMs)} left${scope}`
 }
 
+/** What upstream says is left of a limit is old news once the limit has reset; where no time was told, after a minute. */
+export function isPastReset(
+  { resetAtMs, updatedAtMs }: Pick<HeadroomRow, 'resetAtMs' | 'updatedAtMs'>,
+  nowMs: number,
+): boolean {
+  return nowMs >= (resetAtMs ?? updatedAtMs + LIMIT_PERIOD_MS)
+}
+
+const LIMIT_PERIOD_MS = 60_000
+
+/** How a rest without a time ends. */
+export function endOfRest({ exact }: AccountState): string {
+  if (exact === 'half_open') return 'ended, the next request tries it'
+  const isProbed = exact === 'unauthorized' || exact === 'out_of_credit'
+  return isProbed ? 'until a free probe succeeds' : 'until cleared'
+}
+
 /** `0:42`, `12:05`, `3 h 20 min`, `2 d`: a rest that still lasts `ms` milliseconds, rounded up. */
 export function formatLeft(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000))
   const minutes = Math.floor(seconds / 60)
   if (minutes < 60) return `${minutes}:${String(seconds % 60).padStart(2, '0')}`
   const hours = Math.floor(minutes / 60)
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d`
+  if (hours >= 48) return `${Math.floor(hours / 24)} d`
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
 }
 
 const HEALTHY: AccountState = {
@@ -270,7 +288,9 @@ function fullState(account: AccountCondition): AccountState | null {
     return { ...full, exact: 'capped', reason, untilMs: cap.resetsAtMs }
   }
   if (concurrencyLimit !== null && inFlight >= concurrencyLimit) {
-    return { ...full, reason: `all ${concurrencyLimit} in use` }
+    const reason =
+      concurrencyLimit === 1 ? 'its 1 slot is in use' : `all ${concurrencyLimit} in use`
+    return { ...full, reason }
   }
   if (rpmLimit !== null && requests1m >= rpmLimit) {
     return { ...full, reason: 'at rpm limit' }

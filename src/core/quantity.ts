@@ -64,6 +64,7 @@ export function parseSize(text: string): Parsed<number> {
 export function parseCount(text: string): Parsed<number> {
   const trimmed = text.trim()
   const match = /^(\d[\d_]*)(?:\.(\d+))?(k|M)?$/.exec(trimmed)
+  if (/^-\d/.test(trimmed)) return bad(`"${trimmed}" is below zero. Example: 60`)
   if (match === null || match[1].endsWith('_') || match[1].includes('__')) {
     return bad(`"${trimmed}" is not a number. Example: 60`)
   }

@@ -97,6 +97,11 @@ export function createAccounts(list: readonly AccountOptions[]): AccountBook {
   }
 }
 
+/** The name of the account that a sandbox key with this ending is for: `red` of `red_org_acme`. */
+export function accountNameOf(ending: string): string {
+  return read(ending, '').name
+}
+
 /** `<prefix>NAME[_org_ORGANISATION][_ws_WORKSPACE]` */
 function read(key: string, prefix: string): AccountOptions {
   const match = /^(.*?)(?:_org_(.*?))?(?:_ws_(.*))?$/s.exec(key.slice(prefix.length))

@@ -1,4 +1,9 @@
-import { type AccountStateWord, accountRestsOf, accountStateOf } from '../core/account-state.ts'
+import {
+  type AccountStateWord,
+  accountRestsOf,
+  accountStateOf,
+  isPastReset,
+} from '../core/account-state.ts'
 import type { AccountSummary } from '../store/store.ts'
 import { type AccountView, CHART_MINUTES, type Snapshot } from './facts.ts'
 import { type AccountTraffic, percentiles } from './traffic.ts'
@@ -63,7 +68,7 @@ function accountOf(
     requests1m: account.requests1m,
     rpmLimit: account.rpmLimit,
     inFlight: account.inFlight,
-    load: loadOf(account),
+    load: loadOf(account, nowMs),
     errorShare:
       account.requests5m === 0 ? null : Math.min(1, account.errors5m / account.requests5m),
     spendTodayMicro: account.spendTodayMicro,
@@ -84,18 +89,22 @@ function accountOf(
   }
 }
 
-/** How full the account is by the limit that is nearest: requests, concurrency, or what upstream says. */
-function loadOf(account: AccountSummary): number | null {
+/** How full the account is by the limit that is nearest: requests, concurrency, or what upstream says until that resets. */
+function loadOf(account: AccountSummary, nowMs: number): number | null {
   const { rpmLimit, concurrencyLimit, headroom } = account
   const parts: number[] = []
   if (rpmLimit !== null && rpmLimit > 0) parts.push(account.requests1m / rpmLimit)
   if (concurrencyLimit !== null && concurrencyLimit > 0) {
     parts.push(account.inFlight / concurrencyLimit)
   }
-  const limit = headroom?.requestsLimit
-  const remaining = headroom?.requestsRemaining
-  if (parts.length === 0 && limit != null && limit > 0 && remaining != null) {
-    parts.push(1 - remaining / limit)
+  if (parts.length > 0 || headroom === null) return most(parts)
+  const { requestsLimit: limit, requestsRemaining: remaining } = headroom
+  if (limit !== null && limit > 0 && remaining !== null) {
+    parts.push(isPastReset(headroom, nowMs) ? 0 : 1 - remaining / limit)
   }
+  return most(parts)
+}
+
+function most(parts: readonly number[]): number | null {
   return parts.length === 0 ? null : Math.min(1, Math.max(0, ...parts))
 }

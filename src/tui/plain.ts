@@ -66,7 +66,11 @@ function accountsText({ states, accounts, daemon }: Model, nowMs: number): strin
       .filter((account) => account.state.word === word)
       .map(({ name, state }) => {
         const left =
-          state.untilMs === null ? accountNote(state, nowMs) : formatLeft(state.untilMs - nowMs)
+          state.exact === 'half_open'
+            ? 'retry due'
+            : state.untilMs === null
+              ? accountNote(state, nowMs)
+              : formatLeft(state.untilMs - nowMs)
         return `${name}, ${left}`
       })
     return `${count} ${word} (${named.slice(0, 3).join('; ')}${named.length > 3 ? '; …' : ''})`

@@ -11,7 +11,9 @@ test('on 80 columns records and help break between words, and commands stay whol
   const world = await usageWorld(t)
   await world.ok('accounts update main --rpm 50 --tag eu,us --hours 08:00-18:00 --day-cap 0.5')
   await world.ok('accounts cooldown set main --for 10h')
-  await world.ok('keys limit alice/laptop --spend-limit 200/month --models claude-haiku-*,claude-opus-*')
+  await world.ok(
+    'keys limit alice/laptop --spend-limit 200/month --models claude-haiku-*,claude-opus-*',
+  )
   await world.ok('keys limit bob/phone --account-tag mars')
   await world.asked([{ atMs: NOW_MS - 60_000, costMicro: 120_000 }])
   for (const line of [

@@ -85,7 +85,7 @@ test('bad options are told with the option and what would be right', async (t) =
     ['--weights ,', /--weights: there is no value/],
     ['--concurrency 5,6', /--concurrency has 2 values for 4 accounts\./],
     ['--concurrency 0', /--concurrency: 0 is out of range: use 1 to 1000000, or none/],
-    ['--rpm -1', /--rpm: "-1" is not a number/],
+    ['--rpm -1', /--rpm: "-1" is below zero/],
     ['--conversations 1M', /--conversations: 1000000 is out of range: use 1 to 5000/],
     ['--conversations 5000 --prompt 100k', /5000 conversations of 100000 tokens are more than/],
     ['--prompt 20', /--prompt: 20 is out of range: use 100 to 150000/],

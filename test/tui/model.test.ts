@@ -242,6 +242,22 @@ test('load is the limit that is nearest, and unknown where there is no limit', (
   assert.equal(load({ requests1m: 25, inFlight: 6 }), 0.75)
   assert.equal(load({ rpmLimit: null, concurrencyLimit: null }), null)
   assert.equal(load({ requests1m: 80 }), 1)
+  const told = {
+    accountId: 'main',
+    inputTokensLimit: null,
+    inputTokensRemaining: null,
+    outputTokensLimit: null,
+    outputTokensRemaining: null,
+    organizationId: null,
+    workspaceId: null,
+    requestsLimit: 50,
+    requestsRemaining: 0,
+    updatedAtMs: NOW - 61_000,
+  }
+  const own = { rpmLimit: null, concurrencyLimit: null }
+  assert.equal(load({ ...own, headroom: { ...told, resetAtMs: NOW + 1 } }), 1)
+  assert.equal(load({ ...own, headroom: { ...told, resetAtMs: NOW } }), 0, 'the limit has reset')
+  assert.equal(load({ ...own, headroom: { ...told, resetAtMs: null } }), 0, 'a minute is over')
 })
 
 test('old minutes are forgotten', () => {

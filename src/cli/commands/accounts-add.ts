@@ -14,6 +14,7 @@ import {
 } from '../account-options.ts'
 import { type Context, expectFound } from '../context.ts'
 import { CliError, EXIT } from '../errors.ts'
+import { countOf } from '../format.ts'
 import { accept, type Invocation } from '../invocation.ts'
 import { readLimit, readModels } from '../limits.ts'
 import { readCap } from '../money-limits.ts'
@@ -45,7 +46,11 @@ export async function addNamedAccount(
   const { print } = context
   const { config } = await context.config()
   const allowPrivate = call.flag('allow-private')
-  const baseUrl = readBaseUrl(call.text('base-url') ?? config.upstream.baseUrl, allowPrivate)
+  const baseUrl = readBaseUrl(
+    call.text('base-url') ?? config.upstream.baseUrl,
+    allowPrivate,
+    call.text('base-url') === null ? 'upstream.base_url of the config' : '--base-url',
+  )
   const priority = call.read('priority', readRank) ?? 1
   const weight = call.read('weight', readRank) ?? 1
   const rpmLimit = readLimit(call, 'rpm', null)?.value ?? null
@@ -221,7 +226,9 @@ async function tryOrRefuse(context: Context, target: TestTarget, title: string):
 
 function limitText(result: TestResult): string {
   const limit = result.limits.requests_limit
-  return limit === null ? '' : ` (limit ${limit} requests/min)`
+  return limit === null
+    ? ''
+    : ` (limit ${typeof limit === 'number' ? countOf(limit, 'request') : limit}/min)`
 }
 
 function seal(

@@ -5,16 +5,18 @@ import {
   accountNote,
   accountRestsOf,
   accountStateOf,
+  endOfRest,
   formatLeft,
+  isPastReset,
 } from '../../core/account-state.ts'
 import type { AccountEvent } from '../../core/model.ts'
 import { formatUsdFull, formatUsdSmall } from '../../core/money.ts'
 import { parseCount } from '../../core/quantity.ts'
 import { safeText } from '../../core/text.ts'
 import type { AccountSummary } from '../../store/store.ts'
-import { withNotices } from '../../tui/watched-accounts.ts'
+import { type WatchedAccount, withNotices } from '../../tui/watched-accounts.ts'
 import { type Context, expectFound } from '../context.ts'
-import { type Calendar, formatAgo, formatCount, isoTime } from '../format.ts'
+import { type Calendar, countOf, formatAgo, formatCount, isoTime } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { modelsText } from '../limits.ts'
 import { accountJson } from '../records.ts'
@@ -31,7 +33,13 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
   const found = expectFound(await store.findAccount(call.arg(0)), 'account', call.arg(0))
   const now = await context.now()
   const { timeZone } = now
-  const [account] = await withNotices(store, [found], now)
+  // Whether upstream contradicts a cache scope shows in all accounts together, in their order.
+  const accounts = (await store.listAccounts(nowMs)).map((one) =>
+    one.id === found.id ? found : one,
+  )
+  const all = await withNotices(store, accounts, now)
+  const account = all.find(({ id }) => id === found.id)
+  if (account === undefined) throw new Error('an account was found and is not listed')
   const events = await store.listAccountEvents(account.id, limit)
   if (print.json) {
     return print.document({
@@ -56,11 +64,12 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
   )
   out(`Upstream  ${account.baseUrl}${account.allowPrivate ? ' (private addresses allowed)' : ''}`)
   if (account.proxy !== null) out(`Proxy     ${account.proxy}`)
-  const rpm = account.rpmLimit === null ? 'no limit per minute' : `${account.rpmLimit}/min`
+  const rpm =
+    account.rpmLimit === null ? 'no limit per minute' : `${formatCount(account.rpmLimit)}/min`
   const parallel =
     account.concurrencyLimit === null
       ? 'any number parallel'
-      : `${account.concurrencyLimit} parallel`
+      : `${formatCount(account.concurrencyLimit)} parallel`
   const tpm = account.tpmLimit === null ? '' : ` · ${formatCount(account.tpmLimit)} tokens/min`
   out(
     `Limits    ${rpm} · ${parallel}${tpm} · ${modelsText(account.models)} · priority ${account.priority}, weight ${account.weight}`,
@@ -71,10 +80,10 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
   }
   outAll(noticeTexts(account, { nowMs, timeZone }))
   out(
-    `Now       ${account.inFlight} in flight · ${account.requests1m} requests/min · errors ${errorCell(account)} in 5 min`,
+    `Now       ${account.inFlight} in flight · ${countOf(account.requests1m, 'request')}/min · errors ${errorCell(account)} in 5 min`,
   )
   out(
-    `Today     ${formatCount(account.requestsToday)} ${account.requestsToday === 1 ? 'request' : 'requests'} · ${formatUsdSmall(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
+    `Today     ${countOf(account.requestsToday, 'request')} · ${formatUsdSmall(account.spendTodayMicro)} charged to users · last used ${formatAgo(account.lastUsedAtMs, nowMs)}`,
   )
   outAll(headroomTexts(account, nowMs))
   out(`Created   ${calendar.day(account.createdAtMs)}`)
@@ -84,14 +93,23 @@ export async function showAccount(context: Context, call: Invocation): Promise<v
 
 /** What the operator said of when and for whom it works. */
 function placeTexts(
-  { tags, cacheScope, hours }: AccountSummary,
+  { tags, cacheScope, hours, notices }: WatchedAccount,
   timeZone: string,
 ): readonly string[] {
   return [
     ...(tags.length === 0 ? [] : [`Tags      ${tags.join(', ')}`]),
-    ...(cacheScope === null ? [] : [`Cache     shared with accounts of scope ${cacheScope}`]),
+    ...(cacheScope === null
+      ? []
+      : [`Cache     ${scopeText(cacheScope, notices?.cacheScope ?? null)}`]),
     ...(hours === null ? [] : [`Hours     ${hours}, ${timeZone}`]),
   ]
+}
+
+/** Upstream's word holds where it contradicts the operator's. */
+function scopeText(cacheScope: string, contradiction: string | null): string {
+  return contradiction === null
+    ? `shared with accounts of scope ${cacheScope}`
+    : `not shared with accounts of scope ${cacheScope}: ${contradiction}`
 }
 
 /** `all models, 529 overloaded_error · until 12:05:13 (0:42 left) · step 2 · upstream request req_018EeWyX`. */
@@ -101,9 +119,7 @@ function restText(
 ): string {
   const ends =
     rest.untilMs === null
-      ? rest.exact === 'half_open'
-        ? 'ended, the next request tries it'
-        : 'until cleared'
+      ? endOfRest(rest)
       : `until ${calendar.stamp(rest.untilMs, nowMs)} (${formatLeft(rest.untilMs - nowMs)} left)`
   const upstream = rest.upstreamRequestId
   return safeText(
@@ -145,7 +161,8 @@ function headroomTexts({ headroom }: AccountSummary, nowMs: number): readonly st
     ...part('output tokens', headroom.outputTokensRemaining, headroom.outputTokensLimit),
   ]
   if (parts.length === 0) return []
-  return [`Headroom  ${parts.join(' · ')}, as of ${formatAgo(headroom.updatedAtMs, nowMs)}`]
+  const past = isPastReset(headroom, nowMs) ? ', reset since' : ''
+  return [`Headroom  ${parts.join(' · ')}, as of ${formatAgo(headroom.updatedAtMs, nowMs)}${past}`]
 }
 
 function printEvents(context: Context, events: readonly AccountEvent[]): void {

@@ -2,6 +2,7 @@ import {
   type AccountState,
   accountRestsOf,
   accountStateOf,
+  endOfRest,
   formatLeft,
   type Now,
 } from '../../core/account-state.ts'
@@ -60,7 +61,7 @@ export async function listCooldowns(context: Context, _call: Invocation): Promis
 
 function leftText(state: AccountState, nowMs: number): string {
   if (state.exact === 'half_open') return 'to be tried'
-  return state.untilMs === null ? 'until cleared' : formatLeft(state.untilMs - nowMs)
+  return state.untilMs === null ? endOfRest(state) : formatLeft(state.untilMs - nowMs)
 }
 
 export async function clearCooldowns(context: Context, call: Invocation): Promise<void> {
@@ -88,10 +89,10 @@ export async function clearCooldowns(context: Context, call: Invocation): Promis
     records.push(changeJson(now, account, change))
     const left =
       state.untilMs === null
-        ? safeText(state.reason ?? state.word)
-        : `${formatLeft(state.untilMs - nowMs)} left, step ${state.step}`
+        ? `was: ${safeText(state.reason ?? state.word)}`
+        : `${formatLeft(state.untilMs - nowMs)} were left${state.step === 0 ? '' : `, step ${state.step}`}`
     if (!print.json && !print.quiet)
-      print.out(`${account.name}: cooldown ended (was ${left}). The next request will try it.`)
+      print.out(`${account.name}: cooldown ended (${left}). The next request will try it.`)
   }
   if (print.json) print.document(records.length === 1 ? records[0] : listJson(records))
   else if (accounts.length === 0 && !print.quiet) print.out('No account rests.')

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
@@ -16,7 +16,7 @@ import { startSandbox } from '../../sandbox/sandbox.ts'
 import type { Store } from '../../store/store.ts'
 import type { Context } from '../context.ts'
 import { CliError, EXIT, usageError } from '../errors.ts'
-import { formatSpan } from '../format.ts'
+import { countOf, formatSpan } from '../format.ts'
 import type { Invocation } from '../invocation.ts'
 import { untilSignal } from '../signals.ts'
 import { ccgateVersion, PACKAGE_ROOT } from '../version.ts'
@@ -53,9 +53,15 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
     // The store's threads may still write while the process is on its way out.
     if (keep === null) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
+  let isBuilt = false
   const tidy = () => {
     remove()
-    if (keep !== null) context.print.note(`Kept in ${folder}`)
+    if (keep === null) return
+    if (isBuilt) context.print.note(`Kept in ${folder}`)
+    // The next try with this folder must find it empty.
+    else
+      for (const name of readdirSync(folder))
+        rmSync(join(folder, name), { recursive: true, force: true })
   }
   // `demo --once | head -2` closes our stdout, which ends the process at once.
   process.once('exit', remove)
@@ -68,6 +74,7 @@ export async function demo(context: Context, call: Invocation): Promise<number> 
   let hasRun = false
   try {
     const house = await build(context, { folder, scenario, wantedPort })
+    isBuilt = true
     try {
       if (wantedPort === null && !house.daemon.address.endsWith(`:${FIRST_PORT}`)) {
         context.print.note(
@@ -300,7 +307,9 @@ function explain(
     `  ${ccgate} monitor ${db}`,
     ...(first.trafficPerMinute === null
       ? []
-      : [`Traffic: about ${first.trafficPerMinute} requests per minute, until it stops.`]),
+      : [
+          `Traffic: about ${countOf(first.trafficPerMinute, 'request')} per minute, until it stops.`,
+        ]),
     ...(first.endAfterMs === null
       ? []
       : [`It stops by itself after ${formatSpan(first.endAfterMs)}.`]),

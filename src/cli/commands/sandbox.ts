@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { type Parsed, parseCount, parseDuration } from '../../core/quantity.ts'
+import { accountNameOf, KEY_PREFIXES } from '../../sandbox/accounts.ts'
 import { SCENARIOS, type Scenario } from '../../sandbox/fault-board.ts'
 import { startSandbox } from '../../sandbox/sandbox.ts'
 import { parseScript, type Script } from '../../sandbox/script.ts'
@@ -13,6 +14,7 @@ export async function sandbox(context: Context, call: Invocation): Promise<numbe
   const port = call.read('port', parsePort) ?? 0
   const scriptFile = call.text('script')
   const script = scriptFile === null ? undefined : await readScript(scriptFile)
+  for (const warning of unfitNames(script ?? [])) context.print.warn(warning)
   const running = await startSandbox({
     port,
     scenario: scenarioOf(call),
@@ -79,6 +81,18 @@ function parseLatency(text: string): Parsed<readonly [number, number]> {
   return from <= to
     ? { kind: 'ok', value: [from, to] }
     : { kind: 'bad', problem: `"${text}" ends before it begins. Example: 20ms..900ms` }
+}
+
+/** Rules that never fit, because no account can have such a name. */
+function unfitNames(script: Script): readonly string[] {
+  return script.flatMap(({ match: { account } }, at) => {
+    if (account === undefined) return []
+    const prefix = KEY_PREFIXES.find((start) => account.startsWith(start)) ?? ''
+    const name = accountNameOf(account.slice(prefix.length))
+    return name === account
+      ? []
+      : [`Rule ${at + 1} never fits: the account is called ${name}, not ${account}.`]
+  })
 }
 
 async function readScript(file: string): Promise<Script> {

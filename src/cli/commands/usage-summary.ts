@@ -90,7 +90,7 @@ async function readQuery(
   const timeZone = calendar.zone
   const time = by.find(isTime)
   const given = readWindow(context, call, calendar)
-  const spanMs = (time === 'month' ? 365 : 30) * DAY_MS
+  const spanMs = (time === 'month' ? 365 : time === 'hour' ? 1 : 30) * DAY_MS
   const endMs = given.untilMs ?? context.nowMs
   const sinceMs = given.sinceMs ?? endMs - spanMs
   // `7d` counts back from now; a date says where to begin.

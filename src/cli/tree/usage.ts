@@ -70,7 +70,7 @@ export function addUsage(
         'day (the default), hour, month, user, key, model, account or status; one or two',
         'list',
       ],
-      ['--since <time>', 'from then on, as 2026-11-01; 7d = the last seven (30d)'],
+      ['--since <time>', 'from then on, as 2026-11-01; 7d = the last seven (30d; by hour 24h)'],
       ['--until <time>', 'before then'],
       ['--tz <zone>', 'time zone of hours, days and months: Europe/Berlin'],
       ...WHOSE,

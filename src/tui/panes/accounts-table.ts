@@ -1,5 +1,6 @@
 import { accountNote, isUsable } from '../../core/account-state.ts'
 import { formatUsdSmall } from '../../core/money.ts'
+import { textWidth } from '../../core/text.ts'
 import type { AccountView, DaemonView, Model } from '../facts.ts'
 import { formatAgo, formatMs, formatShare, shortId } from '../format.ts'
 import { type Column, chart, type Line, type Part, span, type Tone, tableRow } from '../lines.ts'
@@ -117,10 +118,15 @@ function cellOf(
     case 'lastUsed':
       return account.lastUsedAtMs === null ? 'never' : formatAgo(nowMs - account.lastUsedAtMs)
     case 'note':
-      return span(accountNote(account.state, nowMs), 'dim')
+      return span(fittingNote(accountNote(account.state, nowMs), width), 'dim')
     case 'cooldown':
       return cooldownText(account, nowMs)
   }
+}
+
+/** Which models it is about is left out where there is no room: half a word says less. */
+function fittingNote(note: string, width: number): string {
+  return textWidth(note) <= width ? note : note.replace(/ \([^()]*\)$/, '')
 }
 
 function cooldownText({ state, restEndedAtMs }: AccountView, nowMs: number): string {
