@@ -34,7 +34,7 @@ export function addAccounts(
       ['--base-url <url>', 'where its API is (upstream.base_url of the config)'],
       ['--allow-private', 'permit http and loopback or private addresses in --base-url'],
       ['--priority <n>', 'lower is used first (1)'],
-      ['--weight <n>', 'share among equal priorities (1)'],
+      ['--weight <n>', 'share of new conversations among equal priorities, speed counting too (1)'],
       ['--rpm <n>', 'requests per minute; none = unlimited'],
       ['--concurrency <n>', 'requests at the same time; none = unlimited'],
       ['--models <glob>', 'models it may serve, repeat or comma', 'list'],
@@ -97,7 +97,7 @@ export function addAccounts(
     ],
     options: [
       ['--priority <n>', 'lower is used first'],
-      ['--weight <n>', 'share among equal priorities'],
+      ['--weight <n>', 'share of new conversations among equal priorities, speed counting too'],
       ['--rpm <n>', 'requests per minute; none = unlimited'],
       ['--concurrency <n>', 'requests at the same time; none = unlimited'],
       ['--models <glob>', 'models it may serve, repeat or comma; all = *', 'list'],
