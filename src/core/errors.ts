@@ -167,7 +167,7 @@ export const ERRORS = {
     message:
       'Insufficient credit: {available} available, this request may cost up to {required}. {fits}Top up to continue: {supportEmail}. Nothing was charged.',
     messageInStream:
-      'Your credit ran out during this answer; it stops here. You pay only for what was delivered: {charged} for {outputTokens} output tokens. Top up: {supportEmail}. Request {requestId}.',
+      'Your credit ran out during this answer; it stops here. {bill}. Top up: {supportEmail}. Request {requestId}.',
     hint: 'ccgate credit grant <user> <dollars>',
   },
   key_spend_limit: {
@@ -178,7 +178,7 @@ export const ERRORS = {
     message:
       'This key reached its limit of {limit}: {available} is left, this request may cost up to {required}. {opens}Use another key or ask {supportEmail} to raise the limit. Nothing was charged.',
     messageInStream:
-      'This key reached its limit of {limit} during this answer; it stops here. You pay only for what was delivered: {charged} for {outputTokens} output tokens. {opens}Use another key or ask {supportEmail} to raise the limit. Request {requestId}.',
+      'This key reached its limit of {limit} during this answer; it stops here. {bill}. {opens}Use another key or ask {supportEmail} to raise the limit. Request {requestId}.',
     hint: 'ccgate keys limit <key> --spend-limit <dollars>/<period>',
   },
   user_suspended: {

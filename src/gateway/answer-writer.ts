@@ -1,4 +1,5 @@
 import type { GatewayError } from '../core/errors.ts'
+import type { TranslatedError } from '../dialects/dialect.ts'
 import type { ChunkPart } from './attempt.ts'
 import type { ClientStream } from './client-stream.ts'
 import type { Closed } from './settle.ts'
@@ -9,8 +10,10 @@ export interface AnswerWriter {
   take(chunk: Buffer, part: ChunkPart): void
   /** The answer is whole, and paid for. */
   release(closed: Closed): void
-  /** It ends here; null: upstream has said why, or nobody is there. */
-  endWith(error: GatewayError | null): void
+  /** It ends here; null: upstream has said why, or nobody is there. `closed`: what it cost, where that is known. */
+  endWith(error: GatewayError | null, closed: Closed | null): void
+  /** Why no answer can be made of what came; null where one can. */
+  readonly failure: TranslatedError | null
   /** What upstream wants to go on with; null where it has not paused, or the client itself goes on. */
   pausedContent(): readonly unknown[] | null
   /** Called every few seconds with the monotonic time. */
@@ -27,6 +30,7 @@ export function passingWriter(
     release: () => client.release(),
     endWith: (error) => client.endWith(error === null ? null : Buffer.from(renderError(error))),
     pausedContent: () => null,
+    failure: null,
     // Upstream sends its own pings, and they pass.
     tick: () => {},
   }

@@ -15,7 +15,7 @@ export interface StreamClient {
   /** Called once, just before the first byte. */
   readonly writeHead: (head: StreamHead) => void
   /** Writes the whole of an error answer; instead of all else. */
-  readonly replyError: (error: GatewayError) => void
+  readonly replyError: (error: GatewayError, cost: StreamHead['cost']) => void
 }
 
 /** What an answer begins with: as upstream's, or as its translation's. */
@@ -55,7 +55,7 @@ export class ClientStream {
   #held: Buffer[] = []
   #isHolding = false
   /** What is told instead of an answer. */
-  #failure: GatewayError | null = null
+  #failure: { readonly error: GatewayError; readonly cost: StreamHead['cost'] } | null = null
 
   constructor(parts: {
     client: StreamClient
@@ -118,8 +118,8 @@ export class ClientStream {
   }
 
   /** There is no answer, but this; nothing was written before. */
-  fail(error: GatewayError): void {
-    this.#failure = error
+  fail(error: GatewayError, cost: StreamHead['cost']): void {
+    this.#failure = { error, cost }
     this.endWith(null)
   }
 
@@ -152,7 +152,7 @@ export class ClientStream {
     this.#recording?.drop()
     if (this.#isGone || response.destroyed) return whole
     if (this.#failure !== null) {
-      this.#client.replyError(this.#failure)
+      this.#client.replyError(this.#failure.error, this.#failure.cost)
       return null
     }
     if (!this.#isHeadWritten) this.#writeHead()

@@ -53,7 +53,11 @@ async function joinStream(joining: Joining, adopt: Adopt): Promise<boolean> {
       if (call.response.headersSent) return
       call.response.writeHead(head.status, joinedHead(joining, head, head.cost?.balanceMicro))
     },
-    replyError: joining.side.replyError,
+    // The run has the bill.
+    replyError(error, cost) {
+      const balanceMicro = cost?.balanceMicro ?? null
+      joining.side.replyError(error, cost === null ? null : { costMicro: 0, balanceMicro })
+    },
   }
   // It is admitted, and the run has the bill.
   early?.allow()

@@ -7,6 +7,7 @@ import { formatUsdExact, formatUsdFull, type Micro } from '../core/money.ts'
 import type { KeyLimitReached, Window } from '../store/store.ts'
 import type { Call, Exchange } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
+import { isStreamed } from './ready-request.ts'
 
 /** What a request needs before it may leave, and the `max_tokens` with which it would fit; null: none. */
 export interface Need {
@@ -17,9 +18,14 @@ export interface Need {
 }
 
 /** What an answer came to that stops for want of money. */
-export interface Delivered {
+interface Made {
   readonly outputTokens: number
   readonly costMicro: Micro
+}
+
+interface Delivered extends Made {
+  /** false: the client wanted it whole, and has nothing of it. */
+  readonly isDelivered: boolean
 }
 
 /** The spend limit that a key has reached. */
@@ -56,10 +62,12 @@ export function cannotBegin(
 /** Ends a stream that cannot be paid for any further: what was delivered, and what it cost. */
 export function cannotGoOn(
   gateway: Gateway,
-  { call }: Exchange,
-  delivered: Delivered,
+  exchange: Exchange,
+  made: Made,
   noRoom: NoRoom,
 ): GatewayError {
+  const { call } = exchange
+  const delivered = { ...made, isDelivered: isStreamed(exchange) }
   return noRoom.kind === 'insufficient_credit'
     ? creditRanOut(delivered, noRoom.availableMicro)
     : limitRanOut(delivered, limitOf(gateway, call, noRoom))
@@ -123,8 +131,7 @@ function keySpendLimit(need: Need, limit: ReachedLimit): GatewayError {
 function creditRanOut(delivered: Delivered, availableMicro: Micro): GatewayError {
   return new GatewayError('insufficient_credit', {
     facts: {
-      charged: formatUsdExact(delivered.costMicro),
-      outputTokens: delivered.outputTokens,
+      bill: billText(delivered),
     },
     details: { ...deliveredDetails(delivered), available_micro: availableMicro },
   })
@@ -134,12 +141,18 @@ function limitRanOut(delivered: Delivered, limit: ReachedLimit): GatewayError {
   return new GatewayError('key_spend_limit', {
     facts: {
       limit: limitText(limit),
-      charged: formatUsdExact(delivered.costMicro),
-      outputTokens: delivered.outputTokens,
+      bill: billText(delivered),
       opens: opensText(limit),
     },
     details: { ...limitDetails(limit), ...deliveredDetails(delivered) },
   })
+}
+
+function billText({ outputTokens, costMicro, isDelivered }: Delivered): string {
+  const charged = `${formatUsdExact(costMicro)} for ${outputTokens} output tokens`
+  return isDelivered
+    ? `You pay only for what was delivered: ${charged}`
+    : `What was made of it is charged, ${charged}, though none of it could be delivered: with "stream": true you get all that you pay for`
 }
 
 function requiredText({ requiredMicro, isFirstStep }: Need): string {

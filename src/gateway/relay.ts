@@ -1,5 +1,5 @@
 import type { AttemptOutcome } from '../core/attempt-outcome.ts'
-import { GatewayError } from '../core/errors.ts'
+import { ERRORS, GatewayError } from '../core/errors.ts'
 import type { Usage } from '../core/usage.ts'
 import type { WireError } from '../dialects/dialect.ts'
 import type { Slot } from '../pool/pool.ts'
@@ -16,10 +16,10 @@ import { cannotGoOn, type NoRoom } from './no-money.ts'
 import { isStreamed } from './ready-request.ts'
 import { type NextRound, Rounds } from './rounds.ts'
 import type { AbandonedRun, Joined } from './runs.ts'
-import type { Closed } from './settle.ts'
+import { believed, type Closed } from './settle.ts'
 import { StreamAttempt } from './stream-attempt.ts'
 import { StreamBrake } from './stream-brake.ts'
-import { noteLost, settleCut, settleEnded } from './stream-end.ts'
+import { type CutEnding, noteLost, settleCut, settleEnded } from './stream-end.ts'
 import { cutStreamUsage } from './stream-usage.ts'
 import { brokenOff, headOf, writerOf } from './writer-of.ts'
 
@@ -87,6 +87,8 @@ class Relay implements StreamSink, RunningExchange {
   #hasUpstreamEnded = false
   #isWhole = false
   #settled: Closed | null = null
+  /** What it is billed for where it was cut; null as long as it is not. */
+  #cutUsage: Usage | null = null
   #isFinished = false
 
   constructor(context: RelayContext) {
@@ -100,7 +102,7 @@ class Relay implements StreamSink, RunningExchange {
     this.#attempt = new StreamAttempt(gateway, exchange, forwarded)
     this.#startedMs = gateway.clock.monotonicMs()
     this.#client = this.#clientOf(context)
-    this.#writer = writerOf(context, this.#client)
+    this.#writer = writerOf({ ...context, cutUsage: () => this.#cutUsage }, this.#client)
     this.#absence = new Absence({
       gateway,
       exchange,
@@ -108,7 +110,7 @@ class Relay implements StreamSink, RunningExchange {
       produced: () => this.#produced(),
       stop: () => {
         this.#stop('client went away')
-        this.#interrupt(null, null)
+        this.#interrupt({ errorCode: null, httpStatus: 499, isLost: false }, null)
       },
     })
     this.#growth = this.#growthOf(exchange)
@@ -141,6 +143,12 @@ class Relay implements StreamSink, RunningExchange {
       this.#growth?.started()
     }
     this.#writer.take(chunk, part)
+    if (this.#writer.failure !== null && !this.#isClosing) {
+      // Its client has been told; whatever comes yet is for nobody.
+      this.#stream.abort()
+      this.broken('sent what cannot be read')
+      return
+    }
     if (tap.ended) {
       const content = this.#mayGoOn() ? this.#writer.pausedContent() : null
       if (content === null || !this.#rounds.goOn(this.#stream, content)) this.#complete()
@@ -166,14 +174,14 @@ class Relay implements StreamSink, RunningExchange {
     const broke = this.#attempt.failed(error, reason)
     const first = this.#elsewhere()
     if (first !== null) this.#giveUp({ first, broke })
-    else if (error !== null) this.#interrupt(error.type, null)
-    else this.#interrupt('upstream_interrupted', () => brokenOff(this.#exchange, reason))
+    else if (error !== null) this.#endAsUpstream(error.type)
+    else this.#breakOff(brokenOff(this.#exchange, reason))
   }
 
   cut(): void {
     if (this.#isClosing) return
     this.#stop('gateway stopped')
-    this.#interrupt('draining', () => new GatewayError('draining', { retryAfterMs: 3_000 }))
+    this.#breakOff(new GatewayError('draining', { retryAfterMs: 3_000 }))
   }
 
   /** Called every few seconds: progress for recovery, and the limits in time. */
@@ -186,8 +194,7 @@ class Relay implements StreamSink, RunningExchange {
     if (this.#absence.check()) return
     if (nowMs - this.#startedMs > this.#gateway.policy.longestStreamMs) {
       this.#stop('stream ran too long')
-      const reason = 'ran longer than this server allows'
-      this.#interrupt('upstream_interrupted', () => brokenOff(this.#exchange, reason))
+      this.#breakOff(brokenOff(this.#exchange, 'ran longer than this server allows'))
       return
     }
     this.#writer.tick(nowMs)
@@ -263,15 +270,14 @@ class Relay implements StreamSink, RunningExchange {
   #ranOut(noRoom: NoRoom): void {
     if (this.#isClosing) return
     this.#stop('no money for more')
-    const code = noRoom.kind === 'key_limit' ? 'key_spend_limit' : noRoom.kind
-    this.#interrupt(
-      code,
-      ({ costMicro }, { tokens }) => {
-        const delivered = { costMicro, outputTokens: tokens.output }
-        return cannotGoOn(this.#gateway, this.#exchange, delivered, noRoom)
-      },
-      'made',
-    )
+    const errorCode = noRoom.kind === 'key_limit' ? 'key_spend_limit' : noRoom.kind
+    const { status: httpStatus } = ERRORS[errorCode]
+    // It was made for its sake, so it is billed also where none of it can be delivered.
+    const ending = { errorCode, httpStatus, isLost: false }
+    this.#interrupt(ending, ({ costMicro }, { tokens }) => {
+      const made = { costMicro, outputTokens: tokens.output }
+      return cannotGoOn(this.#gateway, this.#exchange, made, noRoom)
+    })
   }
 
   /** The next round of a paused answer flows on as this one did. */
@@ -313,23 +319,33 @@ class Relay implements StreamSink, RunningExchange {
     )
   }
 
-  /** `billed` by what has reached the client; `made`: by what upstream made for it. */
-  #interrupt(
-    errorCode: string | null,
-    lastWords: LastWords,
-    billed: 'delivered' | 'made' = 'delivered',
-  ): void {
+  /** Upstream has said why it stopped: an unstreamed answer's client is told that, in its own words. */
+  #endAsUpstream(type: string): void {
+    const { failure } = this.#writer
+    const errorCode = failure?.error.code ?? type
+    const httpStatus = failure?.status ?? ERRORS.upstream_error.status
+    this.#interrupt({ errorCode, httpStatus, isLost: true }, null)
+  }
+
+  #breakOff(error: GatewayError): void {
+    const { status: httpStatus } = ERRORS[error.code]
+    this.#interrupt({ errorCode: error.code, httpStatus, isLost: true }, () => error)
+  }
+
+  /** `ending` is that of an answer of which nothing has gone out; a stream has begun, and is billed. */
+  #interrupt(ending: CutEnding, lastWords: LastWords): void {
     if (this.#isClosing) return
     this.#close()
     this.#hasUpstreamEnded = true
-    const isUnsent = !isStreamed(this.#exchange)
-    const ending = {
-      errorCode,
-      httpStatus: isUnsent ? (billed === 'made' ? 402 : 502) : 200,
-      isLost: isUnsent && billed === 'delivered',
-    }
-    settleCut(this.#gateway, this.#exchange, this.#stream.tap, ending).then(
-      ({ closed, usage }) => this.#endWith(lastWords === null ? null : lastWords(closed, usage)),
+    const { tap } = this.#stream
+    const usage = cutStreamUsage(this.#gateway, this.#exchange, tap, this.#nowMs())
+    this.#cutUsage = usage
+    const so = isStreamed(this.#exchange) ? { ...ending, httpStatus: 200, isLost: false } : ending
+    settleCut(this.#gateway, this.#exchange, { tap, usage }, so).then(
+      (closed) => {
+        const billed = believed(this.#exchange, usage)
+        this.#endWith(lastWords === null ? null : lastWords(closed, billed), closed)
+      },
       () => this.#refuseEnd(),
     )
   }
@@ -352,8 +368,8 @@ class Relay implements StreamSink, RunningExchange {
     if (this.#settled !== null && this.#hasUpstreamEnded) this.#finish()
   }
 
-  #endWith(error: GatewayError | null): void {
-    this.#writer.endWith(error)
+  #endWith(error: GatewayError | null, closed: Closed | null): void {
+    this.#writer.endWith(error, closed)
     const errorCode = error?.code ?? this.#stream.tap.errorEvent?.type ?? null
     this.#absence.joined({ status: 'interrupted', errorCode })
     this.#finish()
@@ -362,7 +378,7 @@ class Relay implements StreamSink, RunningExchange {
   #refuseEnd(): void {
     this.#isWhole = false
     this.#stream.abort()
-    this.#endWith(new GatewayError('store_unavailable', { retryAfterMs: 5_000 }))
+    this.#endWith(new GatewayError('store_unavailable', { retryAfterMs: 5_000 }), null)
   }
 
   #finish(): void {

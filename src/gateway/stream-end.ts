@@ -50,26 +50,24 @@ export interface CutEnding {
   readonly isLost: boolean
 }
 
-/** Settles a stream that broke off, or was stopped, by what it has proved. */
+/** Settles a stream that broke off, or was stopped, by what it has proved: `usage`. */
 export async function settleCut(
   gateway: Gateway,
   exchange: Exchange,
-  tap: StreamTap,
+  { tap, usage }: { readonly tap: StreamTap; readonly usage: Usage },
   { errorCode, httpStatus, isLost }: CutEnding,
-): Promise<{ readonly closed: Closed; readonly usage: Usage }> {
+): Promise<Closed> {
   noteObjects(gateway, exchange, tap.made, tap.messageId)
-  const usage = cutStreamUsage(gateway, exchange, tap, gateway.clock.monotonicMs())
   if (isLost) {
     noteLoss(exchange, usage)
     const seen = exchange.clientGone ? 499 : httpStatus
-    return { closed: await voidHold(gateway, exchange, { httpStatus: seen, errorCode }), usage }
+    return voidHold(gateway, exchange, { httpStatus: seen, errorCode })
   }
-  const closed = await settle(gateway, exchange, usage, 'partial', {
+  return settle(gateway, exchange, usage, 'partial', {
     status: 'interrupted',
     httpStatus: exchange.clientGone ? 499 : httpStatus,
     errorCode,
   })
-  return { closed, usage }
 }
 
 /** Of a stream that broke off and that nobody gets anything of: its try says what upstream takes for it. */

@@ -58,11 +58,15 @@ export class TranslatedStream implements AnswerWriter {
     client.release()
   }
 
-  endWith(error: GatewayError | null): void {
+  endWith(error: GatewayError | null, closed: Closed | null): void {
     const { answer, client, format, brokenOff } = this.#parts
     if (format.stream) client.endWith(this.#lastWords(error))
-    else if (error === null && answer.failure !== null) this.#giveFailure(answer.failure, null)
-    else client.fail(error ?? brokenOff())
+    else if (error === null && answer.failure !== null) this.#giveFailure(answer.failure, closed)
+    else client.fail(error ?? brokenOff(), closed)
+  }
+
+  get failure(): TranslatedError | null {
+    return this.#parts.answer.failure
   }
 
   pausedContent(): readonly unknown[] | null {

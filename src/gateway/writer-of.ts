@@ -1,4 +1,5 @@
 import { GatewayError } from '../core/errors.ts'
+import type { Usage } from '../core/usage.ts'
 import type { WireError } from '../dialects/dialect.ts'
 import { type AnswerWriter, passingWriter } from './answer-writer.ts'
 import type { ClientStream, StreamHead } from './client-stream.ts'
@@ -33,10 +34,12 @@ export function writerOf(
     readonly exchange: Exchange
     readonly forwarded: Relayed
     readonly describe: (error: GatewayError) => WireError
+    /** What a stream that was cut is billed for; null as long as it is not. */
+    readonly cutUsage: () => Usage | null
   },
   client: ClientStream,
 ): AnswerWriter {
-  const { gateway, exchange, forwarded, describe } = parts
+  const { gateway, exchange, forwarded, describe, cutUsage } = parts
   const { call, format } = exchange
   const { stream, account } = forwarded
   const renderError = (error: GatewayError) => call.dialect.renderStreamError(describe(error))
@@ -47,7 +50,8 @@ export function writerOf(
     createdS: seconds(call.arrivedAtMs),
     nowS: () => seconds(gateway.clock.nowMs()),
     bill() {
-      const usage = believed(exchange, endedUsage(gateway, exchange, stream.tap))
+      const told = cutUsage() ?? endedUsage(gateway, exchange, stream.tap)
+      const usage = believed(exchange, told)
       return { costMicro: receiptOf(exchange, usage).costMicro, tokens: usage.tokens }
     },
   })

@@ -120,14 +120,14 @@ test('the ending waits for the settlement, however upstream’s bytes are cut', 
 test('an ending that could not be settled becomes an error', () => {
   const stream = streamOf(true)
   feed(stream, 0, EVENTS.length)
-  stream.translated.endWith(new GatewayError('store_unavailable'))
+  stream.translated.endWith(new GatewayError('store_unavailable'), null)
   stream.client.finish()
   assert.equal(stream.response.text.includes('[DONE]'), false)
   assert.match(stream.response.text, /data: \{"error":\{"message":"The gateway cannot record/)
 
   const whole = streamOf(false)
   feed(whole, 0, EVENTS.length)
-  whole.translated.endWith(new GatewayError('store_unavailable'))
+  whole.translated.endWith(new GatewayError('store_unavailable'), null)
   whole.client.finish()
   assert.deepEqual(
     [whole.failures.map(({ code }) => code), whole.response.text],

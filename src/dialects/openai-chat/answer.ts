@@ -33,7 +33,7 @@ export class ChatAnswer implements AnswerTranslator {
     framer.push(bytes)
     while (framer.next()) {
       if (this.state !== 'open' && this.state !== 'paused') continue
-      if (framer.oversized) this.#fail(streamBroken())
+      if (framer.oversized) this.#fail(streamBroken(this.#stream !== null))
       else if (this.#stream?.passed(framer.buffer, framer.start, framer.end) !== true)
         this.#event(framer.buffer, framer.start, framer.end)
     }
@@ -66,7 +66,7 @@ export class ChatAnswer implements AnswerTranslator {
     const { data } = parseEvent(buffer, start, end)
     if (data === null) return
     const event = parseJson(data)
-    if (!isObject(event)) this.#fail(streamBroken())
+    if (!isObject(event)) this.#fail(streamBroken(this.#stream !== null))
     else if (event.type === 'error') this.#fail(translateStreamError(event))
     else if (event.type === 'message_stop') this.#stop()
     else this.#add(event, buffer, start, end)
@@ -82,7 +82,7 @@ export class ChatAnswer implements AnswerTranslator {
 
   #stop(): void {
     const { stopReason } = this.#assembler
-    if (stopReason === null) this.#fail(streamBroken())
+    if (stopReason === null) this.#fail(streamBroken(this.#stream !== null))
     // Only with upstream's own tools is the whole content at hand that another round needs.
     else if (stopReason === 'pause_turn' && this.#wish.searchesWeb) this.state = 'paused'
     else this.#finish()

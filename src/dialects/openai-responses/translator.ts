@@ -85,7 +85,7 @@ class ResponsesAnswer implements AnswerTranslator {
     while (framer.next()) {
       if (this.#state !== 'open' && this.#state !== 'paused') continue
       if (framer.oversized) {
-        out += this.#fail(streamBroken())
+        out += this.#fail(streamBroken(this.#stream))
         continue
       }
       const { data } = parseEvent(framer.buffer, framer.start, framer.end)
@@ -120,7 +120,7 @@ class ResponsesAnswer implements AnswerTranslator {
   }
 
   #take(event: unknown): string {
-    if (!isObject(event)) return this.#fail(streamBroken())
+    if (!isObject(event)) return this.#fail(streamBroken(this.#stream))
     if (event.type === 'error') return this.#fail(translateStreamError(event))
     if (event.type === 'message_stop') return this.#stop()
     if (event.type === 'message_start') this.#state = 'open'
@@ -129,7 +129,7 @@ class ResponsesAnswer implements AnswerTranslator {
 
   #stop(): string {
     const reason = this.#answer.stopReason
-    if (reason === null) return this.#fail(streamBroken())
+    if (reason === null) return this.#fail(streamBroken(this.#stream))
     if (reason === 'pause_turn') {
       this.#state = 'paused'
       return ''

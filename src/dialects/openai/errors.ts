@@ -117,6 +117,14 @@ const UPSTREAM_FAILED: OpenAiError = {
   code: 'upstream_error',
 }
 
+const INTERRUPTED: OpenAiError = {
+  message:
+    'The answer stopped before it was complete (upstream sent what cannot be read). You pay only for what was delivered.',
+  type: 'server_error',
+  param: null,
+  code: 'upstream_interrupted',
+}
+
 /** Error types of a running stream whose text is about the request or about nobody. */
 const SPEAKABLE = new Set([
   'overloaded_error',
@@ -133,14 +141,14 @@ export function translateStreamError(event: unknown): TranslatedError {
   const error = isObject(event) && isObject(event.error) ? event.error : {}
   const type = textOf(error.type) ?? 'api_error'
   if (type === 'rate_limit_error') return refusedWith(429, RATE_LIMITED, true)
-  if (!SPEAKABLE.has(type)) return streamBroken()
+  if (!SPEAKABLE.has(type)) return streamBroken(false)
   const message = textOf(error.message) ?? UPSTREAM_FAILED.message
   const said = { message, type, param: null, code: type }
   if (type === 'invalid_request_error') return refusedWith(400, said, false)
   return refusedWith(type === 'overloaded_error' ? 503 : 502, said, true)
 }
 
-/** A stream that ended without saying why it stopped. */
-export function streamBroken(): TranslatedError {
-  return refusedWith(502, UPSTREAM_FAILED, true)
+/** What upstream sent is no answer: of one that does not stream its client has nothing, and pays nothing. */
+export function streamBroken(isStreamed: boolean): TranslatedError {
+  return refusedWith(502, isStreamed ? INTERRUPTED : UPSTREAM_FAILED, true)
 }

@@ -218,6 +218,8 @@ export class StreamTap {
         this.made.delta(recordOf(event.delta))
         return
       case 'error': {
+        // Nothing is made after it: from here on what was produced is the same at any time.
+        this.#closeBlock()
         const error = recordOf(event.error)
         this.errorEvent ??= {
           type: typeof error.type === 'string' ? plainWord(error.type) : 'api_error',

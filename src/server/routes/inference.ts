@@ -1,6 +1,6 @@
-import type { GatewayError } from '../../core/errors.ts'
 import { runInference } from '../../gateway/pipeline.ts'
 import { noteRefusal } from '../../gateway/refusals.ts'
+import { costHeaders } from '../../gateway/reply-head.ts'
 import { receiveBody } from '../body.ts'
 import { callOf, enter, identify, requireOpen, requireSlot, requireSlowBurn } from '../caller.ts'
 import type { Incoming } from '../context.ts'
@@ -38,8 +38,8 @@ export async function serveInference(incoming: Incoming): Promise<void> {
         if (joinsOnly) await requireSlot(live)
       },
       describe: (error) => wireError(error, requestId, contact, 'stream'),
-      replyError(error: GatewayError) {
-        const extraHeaders = ownHeaders(incoming)
+      replyError(error, cost) {
+        const extraHeaders = [...ownHeaders(incoming), ...(cost === null ? [] : costHeaders(cost))]
         replyError(response, error, { dialect, requestId, contact, extraHeaders, place: 'stream' })
       },
       endStream(error: unknown) {

@@ -226,7 +226,7 @@ test('an event that is too large ends the answer in an error, and nothing follow
   )
   assert.equal(answer.state, 'failed')
   assert.ok(payloadsOf(written).at(-1) instanceof Object)
-  assert.match(written, /"code":"upstream_error"[^\n]*\n\n$/)
+  assert.match(written, /"code":"upstream_interrupted"[^\n]*\n\n$/)
 })
 
 test('automatic caching can be added to a body that was written already', () => {
