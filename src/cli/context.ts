@@ -7,7 +7,7 @@ import type { Boot } from '../core/model.ts'
 import type { By, Found, Store } from '../store/store.ts'
 import { type Asker, createAsker } from './ask.ts'
 import type { CliErrorCode } from './error-codes.ts'
-import { CliError, EXIT, fileTrouble, usageError } from './errors.ts'
+import { CliError, EXIT, fileTrouble, SEE_HELP, usageError } from './errors.ts'
 import { type Calendar, createCalendar } from './format.ts'
 import { createPrinter, type Printer } from './print.ts'
 import type { Terminal } from './terminal.ts'
@@ -207,11 +207,13 @@ function configError(result: Exclude<ConfigResult, { kind: 'loaded' }>): CliErro
   const [first] = result.problems
   const more = result.problems.length > 1 ? ` (and ${result.problems.length - 1} more)` : ''
   // A wrong option is a wrong command line, a wrong file is a machine that is not ready.
+  if (first.origin.kind === 'option')
+    return usageError(`${problemLine(first)}${more}`, SEE_HELP, 'config_invalid')
   return new CliError({
     code: 'config_invalid',
     message: `${result.file === null ? '' : `${result.file}: `}${problemLine(first)}${more}`,
     hint: 'See all of it: ccgate config check',
-    exitCode: first.origin.kind === 'option' ? EXIT.usage : EXIT.notReady,
+    exitCode: EXIT.notReady,
   })
 }
 

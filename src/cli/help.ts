@@ -1,5 +1,5 @@
 import type { Help } from 'commander'
-import { keepCommands, wrapText } from '../core/text.ts'
+import { keepWhole, wrapText } from '../core/text.ts'
 import { CcgateCommand } from './command.ts'
 import { usageError } from './errors.ts'
 
@@ -71,7 +71,7 @@ export function wrapHelp(text: string, columns: number): string {
     .flatMap((line) => {
       const column = /^ {2}\S.*? {2,}(?=\S)/.exec(line)?.[0].length
       if (column === undefined && line.startsWith('  ')) return [line]
-      return wrapText(keepCommands(line), columns, column ?? 0)
+      return wrapText(keepWhole(line), columns, column ?? 0)
     })
     .join('\n')
 }

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util'
-import { cutText, keepCommands, safeText, textWidth, wrapText } from '../core/text.ts'
+import { cutText, keepWhole, safeText, textWidth, wrapText } from '../core/text.ts'
 import type { CliError } from './errors.ts'
 import type { Output, Terminal } from './terminal.ts'
 
@@ -74,7 +74,7 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
   const errLine = (line: string) => stderr.write(`${line}\n`)
   const outWidth = () => columnsOf(stdout)
   const errText = (line: string) => {
-    for (const part of wrapText(keepCommands(line), columnsOf(stderr))) errLine(part)
+    for (const part of wrapText(keepWhole(line), columnsOf(stderr))) errLine(part)
   }
   const outPaint = (role: Role, text: string) => paint(outColor, role, text)
 
@@ -82,7 +82,7 @@ export function createPrinter(terminal: Terminal, options: PrintOptions): Printe
     ...options,
     out: (line = '') => outLine(line),
     wrapped(line, indent) {
-      for (const part of wrapText(keepCommands(line), outWidth(), indent)) outLine(part)
+      for (const part of wrapText(keepWhole(line), outWidth(), indent)) outLine(part)
     },
     outAll(lines) {
       for (const line of lines) outLine(line)

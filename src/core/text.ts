@@ -64,9 +64,14 @@ export function wrapText(text: string, width: number, indent = 0): readonly stri
 const JOINT = '\u00a0'
 const COMMAND = /(?<=^ *|: +|\()(?:curl .*$|ccgate [^·()]*?(?= {2}|$| ·| \(|\)|, |\. ))/gm
 
-/** Commands that a line offers (`See: ccgate keys list`), held together: one that is broken cannot be pasted. */
-export function keepCommands(text: string): string {
-  return text.replace(COMMAND, (command) => command.replaceAll(' ', JOINT))
+/**
+ * Where a line must not be broken: in commands that it offers (`See: ccgate keys list`), which could not be pasted,
+ * between a figure and its unit, and before the dot between two facts.
+ */
+export function keepWhole(text: string): string {
+  return text
+    .replace(COMMAND, (command) => command.replaceAll(' ', JOINT))
+    .replace(/(?<=\d) (?=(?:%|ms|s|min|h|d)(?![\w%]))| (?=· )/g, JOINT)
 }
 
 function shownWidth(text: string): number {

@@ -1,7 +1,7 @@
 import { accountNote, formatLeft } from '../core/account-state.ts'
 import { formatUsdSmall } from '../core/money.ts'
 import { sparkline } from '../core/spark.ts'
-import { keepCommands, safeText, wrapText } from '../core/text.ts'
+import { keepWhole, safeText, wrapText } from '../core/text.ts'
 import type { Model } from './facts.ts'
 import {
   formatAgo,
@@ -40,7 +40,7 @@ export function statusBlock(
     ...rows.map(([label, text]) => label.padEnd(LABEL_WIDTH) + text),
   ]
   return lines
-    .flatMap((line) => wrapText(keepCommands(safeText(line).trimEnd()), columns, LABEL_WIDTH))
+    .flatMap((line) => wrapText(keepWhole(safeText(line).trimEnd()), columns, LABEL_WIDTH))
     .map((line) => `${line}\n`)
     .join('')
 }

@@ -61,3 +61,35 @@ test('a command to paste is one line on any terminal', async (t) => {
   const made = await world.run('keys create alice/desk', { tty: true, columns: 40 })
   assert.match(made.err, /^curl \S+\/v1\/models -H "x-api-key: <the key>"$/m)
 })
+
+test('on 80 columns a candidate of a receipt goes on to the right of where it begins', async (t) => {
+  const world = await usageWorld(t)
+  const candidates = world.accounts.map(({ id: accountId }, at) => ({
+    accountId,
+    state: 'full' as const,
+    waitMs: 4_320_000,
+    inFlight: 12,
+    loadLimit: 8,
+    warmTokens: 204_800,
+    headroom: 0.42,
+    score: 1.5 + at,
+  }))
+  const [id] = await world.asked([
+    {
+      atMs: NOW_MS - 60_000,
+      trail: [
+        {
+          because: 'warm',
+          accountId: candidates[0].accountId,
+          bound: null,
+          left: null,
+          candidates,
+          others: 0,
+          waitedMs: 2_000,
+        },
+      ],
+    },
+  ])
+  const { out } = await world.run(`usage show ${id}`, { tty: true, columns: 60 })
+  assert.match(out, /^ {13}main: full for about 1 h 12 min .*\n {15}\S.*$/m)
+})

@@ -81,7 +81,8 @@ test('an address that is wrong is named by where it was given', async (t) => {
   const world = cliWorld(t)
   await world.init()
   const listen = await world.run('serve --check --listen nonsense')
-  assert.match(listen.err, /--listen: "nonsense"/)
+  assert.match(listen.err, /^ccgate: --listen: "nonsense" .*\nSee: ccgate help serve$/m)
+  assert.equal(listen.code, 2)
   assert.doesNotMatch(listen.err, /listen: +listen:|--listen +listen/)
   const env = {
     K: 'sk-ant-api03-canary-main-Xk4A',

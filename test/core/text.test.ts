@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { bar, sparkline } from '../../src/core/spark.ts'
-import { cutText, fitText, keepCommands, safeText, textWidth, wrapText } from '../../src/core/text.ts'
+import { cutText, fitText, keepWhole, safeText, textWidth, wrapText } from '../../src/core/text.ts'
 
 const STEERING = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/
 
@@ -108,13 +108,23 @@ test('a wrapped text has all its words, in lines that fit or are one word', () =
 
 test('a command that a line offers stays whole, so that it can be pasted', () => {
   const curl = `  curl http://127.0.0.1:1/v1/messages -H "x-api-key: sk-ant-x" -d '{"a": "b c"}'`
-  assert.deepEqual(wrapText(keepCommands(curl), 40), [curl])
-  assert.deepEqual(wrapText(keepCommands('There is none. List them with: ccgate keys list'), 40), [
+  assert.deepEqual(wrapText(keepWhole(curl), 40), [curl])
+  assert.deepEqual(wrapText(keepWhole('There is none. List them with: ccgate keys list'), 40), [
     'There is none. List them with:',
     'ccgate keys list',
   ])
   assert.deepEqual(
-    wrapText(keepCommands('See it: ccgate keys show a/b   (scripts: --if-not-exists)'), 30),
+    wrapText(keepWhole('See it: ccgate keys show a/b   (scripts: --if-not-exists)'), 30),
     ['See it: ccgate keys show a/b', '(scripts: --if-not-exists)'],
   )
+})
+
+test('a figure stays with its unit, and a dot between facts with the fact before it', () => {
+  assert.deepEqual(wrapText(keepWhole('in line 2.00 s · gateway 3.2 ms · 42 % left'), 14, 2), [
+    'in line',
+    '  2.00 s ·',
+    '  gateway',
+    '  3.2 ms ·',
+    '  42 % left',
+  ])
 })
