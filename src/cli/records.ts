@@ -97,6 +97,7 @@ export function idleSummary(account: Account): AccountSummary {
     requests1m: 0,
     requests5m: 0,
     errors5m: 0,
+    isTpmUsedUp: false,
     requestsToday: 0,
     spendTodayMicro: 0,
     lastUsedAtMs: null,

@@ -73,6 +73,8 @@ export type AccountCondition = Pick<
   readonly health: readonly HealthRow[]
   readonly inFlight: number
   readonly requests1m: number
+  /** Its own tokens per minute are used up; absent: they are not. */
+  readonly isTpmUsedUp?: boolean
   readonly notices?: AccountNotices
 }
 
@@ -280,7 +282,7 @@ function worstOf(rows: readonly HealthRow[]): HealthRow | undefined {
 }
 
 function fullState(account: AccountCondition): AccountState | null {
-  const { rpmLimit, concurrencyLimit, requests1m, inFlight } = account
+  const { rpmLimit, concurrencyLimit, requests1m, inFlight, isTpmUsedUp = false } = account
   const full = { ...HEALTHY, word: 'full', glyph: '◐', exact: 'full' } as const
   const cap = reachedCap(account.notices)
   if (cap !== null) {
@@ -295,5 +297,6 @@ function fullState(account: AccountCondition): AccountState | null {
   if (rpmLimit !== null && requests1m >= rpmLimit) {
     return { ...full, reason: 'at rpm limit' }
   }
+  if (isTpmUsedUp) return { ...full, reason: 'at tpm limit' }
   return null
 }

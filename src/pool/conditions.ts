@@ -3,8 +3,8 @@ import type { Health } from './cooldown.ts'
 import { type Entry, ownWaitMs } from './live-account.ts'
 
 /**
- * An account as `accountStateOf` judges it, from what the pool itself knows; caps are no part of that. Of the own
- * limits the tokens per minute count here as well.
+ * An account as `accountStateOf` judges it, from what the pool itself knows; caps are no part of
+ * that.
  */
 export function conditionOf(
   entry: Entry,
@@ -13,7 +13,6 @@ export function conditionOf(
 ): AccountCondition {
   const { account } = entry.live
   const { id: accountId, credentialVersion } = account
-  const isFull = ownWaitMs(entry, monotonicMs) > 0
   return {
     ...account,
     health: [...parts].map(([modelClass, health]) => ({
@@ -30,7 +29,8 @@ export function conditionOf(
     })),
     inFlight: entry.inFlight,
     // Whichever of its limits per minute it is that is used up.
-    rpmLimit: isFull ? 0 : null,
+    rpmLimit: null,
     requests1m: 0,
+    isTpmUsedUp: ownWaitMs(entry, monotonicMs) > 0,
   }
 }

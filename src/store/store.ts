@@ -357,6 +357,8 @@ export interface AccountSummary extends Account {
   readonly requests5m: number
   /** Failed attempts in the last 5 minutes. */
   readonly errors5m: number
+  /** Its own tokens per minute are used up, by the requests that have ended in the last 5 minutes. */
+  readonly isTpmUsedUp: boolean
   /** Since midnight UTC. */
   readonly requestsToday: number
   readonly spendTodayMicro: Micro

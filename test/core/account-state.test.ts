@@ -65,6 +65,11 @@ test('each stored state has its word and glyph for people', () => {
   assert.equal(accountStateOf(account(), UTC).word, 'healthy')
 })
 
+test('an account whose own tokens per minute are used up is full', () => {
+  const { word, reason } = accountStateOf(account({ isTpmUsedUp: true }), UTC)
+  assert.deepEqual([word, reason], ['full', 'at tpm limit'])
+})
+
 test('an account at its cap is full to people, to the end of the cap, and cannot serve', () => {
   const cap = { period: 'day', capMicro: 50_000_000, usedMicro: 1, resetsAtMs: NOW + 5 } as const
   const at = (isReached: boolean, change: Partial<AccountCondition> = {}) =>

@@ -67,6 +67,7 @@ export function account(name: string, change: Partial<AccountSummary> = {}): Acc
     requests1m: 0,
     requests5m: 0,
     errors5m: 0,
+    isTpmUsedUp: false,
     requestsToday: 0,
     spendTodayMicro: 0,
     lastUsedAtMs: null,

@@ -12,6 +12,7 @@ import {
   toHealth,
 } from './account-rows.ts'
 import type { Context } from './context.ts'
+import { isUsedUp } from './token-use.ts'
 import { detailAt } from './usage-rows.ts'
 
 interface Sums {
@@ -25,6 +26,8 @@ interface RecentAttempt {
   readonly accountId: string
   readonly atMs: number
   readonly isFailure: boolean
+  /** Of the last one: what its account's tokens per minute count. */
+  readonly tokens: number
 }
 
 interface Seen {
@@ -39,6 +42,7 @@ interface NewRow {
   readonly request_id: string
   readonly account_id: string
   readonly cost_micro: number
+  readonly tokens: number
   /** JSON; null for a single attempt that went well. */
   readonly attempts: string | null
 }
@@ -47,6 +51,7 @@ const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 const NEW_ROW = `
   SELECT request_id, account_id, cost_micro,
+    input_tokens + cache_write_5m_tokens + cache_write_1h_tokens + output_tokens AS tokens,
     CASE WHEN attempt_count <> 1 OR http_status >= 400 THEN details -> ${detailAt('attempts')} END AS attempts
   FROM usage`
 
@@ -157,17 +162,21 @@ export function accountActivity({ sql }: Context) {
       return rows.map((row) => {
         const sums = today.get(row.id)
         const attempts = facts.recent.get(row.id)
+        const account = toAccount(row)
+        const { tpmLimit } = account
+        const uses = tpmLimit === null ? [] : recent.filter((one) => one.accountId === row.id)
         const room = facts.headroom.get(row.id) ?? null
         // An answer's rate-limit headers are the trace of use that outlives the day.
         const lastUsedAtMs = Math.max(sums?.lastUsedAtMs ?? 0, room?.updatedAtMs ?? 0)
         return {
-          ...toAccount(row),
+          ...account,
           health: facts.health.get(row.id) ?? [],
           headroom: room,
           inFlight: facts.open.get(row.id) ?? 0,
           requests1m: attempts?.oneMinute ?? 0,
           requests5m: attempts?.fiveMinutes ?? 0,
           errors5m: attempts?.failures ?? 0,
+          isTpmUsedUp: tpmLimit !== null && isUsedUp(uses, tpmLimit, now),
           requestsToday: sums?.requests ?? 0,
           spendTodayMicro: sums?.spendMicro ?? 0,
           lastUsedAtMs: lastUsedAtMs === 0 ? null : lastUsedAtMs,
@@ -185,11 +194,13 @@ function sumsOf(today: Map<string, Sums>, accountId: string): Sums {
 
 function attemptsOf(row: NewRow): readonly RecentAttempt[] {
   const atMs = idTimeMs(row.request_id) ?? 0
-  if (row.attempts === null) return [{ accountId: row.account_id, atMs, isFailure: false }]
+  const { tokens } = row
+  if (row.attempts === null) return [{ accountId: row.account_id, atMs, isFailure: false, tokens }]
   const attempts = JSON.parse(row.attempts) as Attempt[]
-  return attempts.map(({ accountId, outcome }) => ({
+  return attempts.map(({ accountId, outcome }, k) => ({
     accountId,
     atMs,
     isFailure: isAccountError(outcome),
+    tokens: k === attempts.length - 1 ? tokens : 0,
   }))
 }
