@@ -29,7 +29,8 @@ export function shortOutcome(outcome: string): string {
 /** `spare answered 529 (overloaded: overloaded_error) in 210 ms · upstream id req_1 · our list cost $0.00`. */
 export function attemptText(row: UsageRow, attempt: Attempt): string {
   const name = row.accountNames[attempt.accountId] ?? attempt.accountId
-  const answer = attempt.httpStatus === null ? '' : ` answered ${attempt.httpStatus}`
+  const did = { ok: '', abandoned: ' was asked' }[attempt.outcome] ?? ' failed'
+  const answer = attempt.httpStatus === null ? did : ` answered ${attempt.httpStatus}`
   const meaning = attempt.outcome === 'ok' ? '' : ` (${meaningOf(row, attempt)})`
   const isFailed = attempt.outcome !== 'ok' && attempt.upstreamRequestId !== null
   const upstream = isFailed ? ` · upstream id ${attempt.upstreamRequestId}` : ''

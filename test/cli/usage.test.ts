@@ -433,7 +433,7 @@ test('a request that failed at its only try tells of it: why, the status, upstre
   ])
   assert.match(
     await w.ok(`usage show ${refused}`),
-    /Attempts {3}main \(no connection: proxy refused: 407\) in 40 ms/,
+    /Attempts {3}main failed \(no connection: proxy refused: 407\) in 40 ms/,
   )
   const shown = await w.ok(`usage show ${busy}`)
   assert.match(

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Snapshot } from '../../src/tui/facts.ts'
 import { daemonOf, modelOf } from '../../src/tui/model.ts'
+import { accountRow } from '../../src/tui/panes/accounts-table.ts'
 import { Histogram, percentiles, Traffic } from '../../src/tui/traffic.ts'
 import {
   account,
@@ -265,4 +266,24 @@ test('old minutes are forgotten', () => {
   traffic.add([row({ createdAtMs: NOW - 62 * 60_000 }), row()])
   traffic.forget(NOW)
   assert.equal(traffic.minutes.size, 1)
+})
+
+test('a note that has no room for its models leaves them out and keeps its words', () => {
+  const ended = health('main', {
+    modelClass: 'sonnet-4',
+    reason: '429 rate_limit_error',
+    untilMs: NOW - 1,
+  })
+  const [view] = modelOf(
+    snapshot([], { accounts: [account('main', { health: [ended] })] }),
+    NOW,
+  ).accounts
+  const rowOf = (width: number) => {
+    const columns = [{ key: 'note', title: 'NOTE', width, gap: 2 }] as const
+    return JSON.stringify(
+      accountRow(columns, view, { daemon: 'serving', nowMs: NOW, isSelected: false }),
+    )
+  }
+  assert.match(rowOf(14), /"429, retry due"/)
+  assert.match(rowOf(30), /"429, retry due \(sonnet-4\) *"/)
 })
