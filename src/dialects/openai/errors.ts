@@ -97,7 +97,7 @@ function refusedWith(status: number, error: OpenAiError, isRetryable: boolean): 
 }
 
 const RATE_LIMITED: OpenAiError = {
-  message: 'All upstream accounts are at their rate limit. Please retry shortly.',
+  message: 'Upstream is at a rate limit. Please retry shortly.',
   type: 'rate_limit_error',
   param: null,
   code: 'rate_limit_exceeded',
