@@ -57,7 +57,9 @@ export async function warnOfUnservedKeys(context: Context, before: readonly Key[
   const had = new Set(before.map(({ id }) => id))
   const lost = (await unservedKeys(context)).filter(({ id }) => !had.has(id))
   if (lost.length > 0)
-    context.print.warn(`${unservedText(lost)}. Their requests are refused until one may.`)
+    context.print.warn(
+      `${unservedText(lost)}. ${lost.length === 1 ? 'Its' : 'Their'} requests are refused until one may.`,
+    )
 }
 
 /** `No enabled account may serve dave/slow (tagged us)`. */

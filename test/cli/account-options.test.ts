@@ -263,7 +263,10 @@ test('keys that no account may serve stand under Attention, by tags, by models o
   const told = 'No enabled account may serve dave/slow (tagged us, for claude-opus-*)'
   assert.ok(narrowed.err.includes(`! ${told}. `), narrowed.err)
   assert.deepEqual(await attention(), [told])
+  assert.match(narrowed.err, /\. Its requests are refused until one may\.$/m)
   assert.doesNotMatch((await cli.run('accounts update green --weight 2')).err, /may serve/)
+  const rehearsed = await cli.run('accounts update green --weight 3 --dry-run')
+  assert.match(rehearsed.out, /weight 2 → 3\.$/m, 'nothing is in force')
   const second = await cli.run('keys create dave/fast --account-tag us --models claude-opus-*')
   assert.match(second.err, /^! No enabled account may serve dave\/fast/m)
   await cli.ok('keys revoke dave/slow dave/fast --yes')

@@ -44,7 +44,7 @@ export async function updateAccount(context: Context, call: Invocation): Promise
   if (isNewLogin) changes.push(`proxy ${change.after.proxy} with another login`)
   print.out(
     change.kind === 'changed'
-      ? `${account.name}  ${changes.join(' · ')}.   In force now.`
+      ? `${account.name}  ${changes.join(' · ')}.${context.globals.dryRun ? '' : '   In force now.'}`
       : `${account.name} is set like that already.`,
   )
   if (update.hours != null)
