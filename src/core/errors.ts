@@ -21,7 +21,7 @@ export const ERRORS = {
     anthropic: 'invalid_request_error',
     openai: 'invalid_request_error',
     retryable: false,
-    message: 'The request body is not valid JSON: {problem} at position {position}.',
+    message: 'The request body is not valid JSON: {problem}.',
     hint: 'The client sent broken JSON; nothing to do here.',
   },
   duplicate_json_key: {
@@ -95,7 +95,7 @@ export const ERRORS = {
     openai: 'invalid_request_error',
     retryable: false,
     message:
-      'The path {path} has /v1 twice. Use base URL {publicUrl} for Anthropic SDKs and {publicUrl}/v1 for OpenAI SDKs.',
+      'The path {path} {problem}. Use base URL {publicUrl} for Anthropic SDKs and {publicUrl}/v1 for OpenAI SDKs.',
     hint: 'The client must correct its base URL.',
   },
   missing_api_key: {
@@ -165,9 +165,9 @@ export const ERRORS = {
     openai: 'insufficient_quota',
     retryable: false,
     message:
-      'Insufficient credit: {available} available, this request may cost up to {required}. {fits}Top up to continue: {supportEmail}. Nothing was charged.',
+      'Insufficient credit: {available} available, this request may cost up to {required}. {fits}Top up to continue: ask {supportEmail}. Nothing was charged.',
     messageInStream:
-      'Your credit ran out during this answer; it stops here. {bill}. Top up: {supportEmail}. Request {requestId}.',
+      'Your credit ran out during this answer; it stops here. {bill}. To top up, ask {supportEmail}. Request {requestId}.',
     hint: 'ccgate credit grant <user> <dollars>',
   },
   key_spend_limit: {
@@ -176,7 +176,7 @@ export const ERRORS = {
     openai: 'insufficient_quota',
     retryable: false,
     message:
-      'This key reached its limit of {limit}: {available} is left, this request may cost up to {required}. {opens}Use another key or ask {supportEmail} to raise the limit. Nothing was charged.',
+      "This request does not fit what is left of this key's limit of {limit}: {available} is left, it may cost up to {required}. {opens}Use another key or ask {supportEmail} to raise the limit. Nothing was charged.",
     messageInStream:
       'This key reached its limit of {limit} during this answer; it stops here. {bill}. {opens}Use another key or ask {supportEmail} to raise the limit. Request {requestId}.',
     hint: 'ccgate keys limit <key> --spend-limit <dollars>/<period>',
@@ -268,7 +268,7 @@ export const ERRORS = {
     anthropic: 'rate_limit_error',
     openai: 'rate_limit_error',
     retryable: true,
-    message: "This key's limit is {limit} requests per minute. Try again in {seconds} s.",
+    message: "This key's limit is {limit} per minute. Try again in {seconds} s.",
     hint: 'ccgate keys limit <key> --rpm <n>',
   },
   key_concurrency_exceeded: {
@@ -276,7 +276,7 @@ export const ERRORS = {
     anthropic: 'rate_limit_error',
     openai: 'rate_limit_error',
     retryable: true,
-    message: 'This key already has {limit} requests running, its limit. Wait for one to finish.',
+    message: 'This key already has {limit} running, its limit. Wait until one has finished.',
     hint: 'ccgate keys limit <key> --concurrency <n>',
   },
   key_burn_rate_exceeded: {

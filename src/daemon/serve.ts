@@ -6,6 +6,7 @@ import { priceTableWith } from '../billing/price-changes.ts'
 import type { PriceTable } from '../billing/price-table.ts'
 import { BUILT_IN_PRICES } from '../billing/prices.ts'
 import type { Config } from '../config/config.ts'
+import { defaultConfig } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
 import { createIdMaker } from '../core/ids.ts'
 import type { Gateway } from '../gateway/gateway.ts'
@@ -93,7 +94,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 
   const { timeZone } = config
   const caps = new AccountCaps({ timeZone, nowMs: Date.now() })
-  const pool = new Pool({ clock: systemClock, random: Math.random, policy: config.cooldown, timeZone })
+  const pool = new Pool({
+    clock: systemClock,
+    random: Math.random,
+    policy: config.cooldown,
+    timeZone,
+  })
   const connections = new Connections({
     connectMs: config.upstream.timeouts.connectMs,
     keepAliveMs: config.upstream.pool.keepAliveMs,
@@ -139,7 +145,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       timeZone,
       translation: { settings: config.openAi, modelMap: config.models.openAiNames },
     },
-    contact: { publicUrl: config.publicUrl, supportEmail: config.supportEmail },
+    contact: { publicUrl: config.publicUrl, supportEmail: supportOf(config) },
     running: new Set(),
     late: new Set(),
     get metrics() {
@@ -279,6 +285,11 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 }
 
 /** Random bytes from a block drawn in advance: one system call for hundreds of ids. */
+/** Whom customers may ask: the address that comes with the example is nobody's. */
+function supportOf({ supportEmail }: Config): string {
+  return supportEmail === defaultConfig().supportEmail ? 'whoever gave you the key' : supportEmail
+}
+
 function pooledRandom(): (count: number) => Uint8Array {
   let pool = Buffer.alloc(0)
   let used = 0

@@ -92,5 +92,6 @@ export interface TranslationPolicy {
 /** Words for error texts. */
 export interface Contact {
   readonly publicUrl: string
+  /** An address; or words for who helps, where the operator has set none. */
   readonly supportEmail: string
 }

@@ -4,6 +4,7 @@ import { boundModels } from '../billing/bound-models.ts'
 import type { PriceRow, PriceTable } from '../billing/price-table.ts'
 import { allowsModel, nearestModels } from '../billing/price-table.ts'
 import { GatewayError } from '../core/errors.ts'
+import { editDistance } from '../core/nearest.ts'
 import type { InferenceRequest } from '../dialects/dialect.ts'
 import type { BodyFacts } from '../wire/body-facts.ts'
 import { inspect } from '../wire/inspect.ts'
@@ -42,11 +43,11 @@ export function inspectBody(body: Buffer): BodyFacts {
   switch (inspection.kind) {
     case 'invalid_json':
       throw new GatewayError('invalid_json', {
-        facts: { problem: inspection.message, position: inspection.position },
+        facts: { problem: `${inspection.message}${placeOf(inspection.position, body)}` },
       })
     case 'not_an_object':
-      throw new GatewayError('invalid_request', {
-        facts: { field: 'body', problem: `must be a JSON object, not ${inspection.type}` },
+      throw new GatewayError('invalid_json', {
+        facts: { problem: `it must be a JSON object, not ${inspection.type}` },
       })
     case 'duplicate_key':
       throw new GatewayError('duplicate_json_key', {
@@ -62,6 +63,10 @@ export function inspectBody(body: Buffer): BodyFacts {
     case 'ok':
       return inspection.facts
   }
+}
+
+function placeOf(position: number, body: Buffer): string {
+  return body.length === 0 ? '' : ` at position ${position}`
 }
 
 function invalidField(field: string, problem: string): GatewayError {
@@ -89,9 +94,9 @@ export function admitModels(gateway: Gateway, call: Call, request: InferenceRequ
   return models
 }
 
-/** The 404 of a model that cannot be called here, with the nearest one that can. */
+/** The 404 of a model that cannot be called here, with the one that can where its name is nearly that. */
 export function modelNotFound(prices: PriceTable, model: string, atMs: number): GatewayError {
-  const nearest = nearestModels(prices, model, 1, atMs)[0]
+  const nearest = nearestModels(prices, model, 1, atMs).find((name) => isNear(model, name))
   return new GatewayError('model_not_found', {
     facts: {
       model: model.slice(0, 100),
@@ -99,6 +104,15 @@ export function modelNotFound(prices: PriceTable, model: string, atMs: number): 
     },
     field: 'model',
   })
+}
+
+/** A third of it mistyped at most, or only its end left out. */
+function isNear(model: string, name: string): boolean {
+  const typed = model.slice(0, 80).toLowerCase()
+  if (typed.length >= 4 && name.toLowerCase().startsWith(typed)) return true
+  return (
+    editDistance(typed, name.toLowerCase()) <= Math.floor(Math.min(typed.length, name.length) / 3)
+  )
 }
 
 function modelNotAllowed(patterns: readonly string[], row: PriceRow): GatewayError {

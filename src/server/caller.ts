@@ -70,7 +70,7 @@ export function enter(live: LiveKey, nowMs: number, runs = 0): 'entered' | 'ente
     case 'rpm_exceeded':
       throw new GatewayError('key_rpm_exceeded', {
         facts: {
-          limit: admission.limit,
+          limit: requestsText(admission.limit),
           seconds: secondsUp(admission.retryAfterMs),
         },
         retryAfterMs: admission.retryAfterMs,
@@ -95,7 +95,14 @@ export async function requireSlot(live: LiveKey): Promise<void> {
 }
 
 function concurrencyExceeded(limit: number): GatewayError {
-  return new GatewayError('key_concurrency_exceeded', { facts: { limit }, retryAfterMs: 1_000 })
+  return new GatewayError('key_concurrency_exceeded', {
+    facts: { limit: requestsText(limit) },
+    retryAfterMs: 1_000,
+  })
+}
+
+function requestsText(count: number): string {
+  return count === 1 ? '1 request' : `${count} requests`
 }
 
 /** Throws 429 while the key rests because it spends too fast; the beginning of a rest is logged. */

@@ -18,8 +18,10 @@ export function dialectOf(
 ): Dialect {
   if (!hasOpenAi) return ANTHROPIC
   const speaking = speakingPath(path)
+  // Without /v1 it is a mistyped base URL, and is told so in the client's own words.
   for (const known of Object.keys(BY_PATH))
-    if (speaking === known || speaking.startsWith(`${known}/`)) return BY_PATH[known]
+    if (speaking === known || speaking.startsWith(`${known}/`) || `/v1${speaking}` === known)
+      return BY_PATH[known]
   const { headers } = request
   const isOpenAi =
     speaking.startsWith('/v1/') &&

@@ -42,7 +42,7 @@ export function findRoute(
   path: string,
   hasOpenAi = true,
 ): { route: Route; id: string } {
-  if (isSpeaking(method, path, hasOpenAi)) return { route: allowed(SPEAKING, method, path), id: '' }
+  if (isSpeaking(path, hasOpenAi)) return { route: allowed(SPEAKING, method, path), id: '' }
   const exact = Object.hasOwn(EXACT, path) ? EXACT[path] : undefined
   if (exact !== undefined) return { route: allowed(exact, method, path), id: '' }
   const cut = path.lastIndexOf('/') + 1
@@ -51,22 +51,33 @@ export function findRoute(
       ? BY_ID[path.slice(0, cut)]
       : undefined
   if (byId !== undefined) return { route: allowed(byId, method, path), id: path.slice(cut) }
-  if (path.startsWith('/v1/v1/'))
-    throw new GatewayError('wrong_base_url', { facts: { path: shown(path) } })
+  if (path.startsWith('/v1/v1/')) throw wrongBase(path, 'has /v1 twice')
+  if (isServed(`/v1${path}`, hasOpenAi)) throw wrongBase(path, 'lacks /v1 at its beginning')
   throw new GatewayError('route_not_found', {
     facts: { method: method.slice(0, 20), path: shown(path) },
   })
 }
 
+function wrongBase(path: string, problem: string): GatewayError {
+  return new GatewayError('wrong_base_url', { facts: { path: shown(path), problem } })
+}
+
+/** Whether something is served at exactly this path, or with one segment behind it. */
+function isServed(path: string, hasOpenAi: boolean): boolean {
+  if (isSpeaking(path, hasOpenAi) || Object.hasOwn(EXACT, path)) return true
+  const cut = path.lastIndexOf('/') + 1
+  return path.length > cut && Object.hasOwn(BY_ID, path.slice(0, cut))
+}
+
 /**
  * Whether a dialect is spoken at the path. Base URLs of OpenAI's clients are typed by people, so a slash more
- * does no harm there; and what such clients may GET at the same path (what was stored) does not exist here.
+ * does no harm there.
  */
-function isSpeaking(method: string, path: string, hasOpenAi: boolean): boolean {
+function isSpeaking(path: string, hasOpenAi: boolean): boolean {
   if (Object.hasOwn(BY_PATH, path) && BY_PATH[path].name === 'anthropic') return true
   const speaking = speakingPath(path)
   if (!hasOpenAi || !Object.hasOwn(BY_PATH, speaking)) return false
-  return BY_PATH[speaking].name === 'openai' && method !== 'GET' && method !== 'HEAD'
+  return BY_PATH[speaking].name === 'openai'
 }
 
 function allowed(route: Route, method: string, path: string): Route {

@@ -192,17 +192,17 @@ test('an error that a retry cannot help says so, and one that passes says the op
 
 test('a message fills what it is given and never lies about what it is not', () => {
   assert.equal(
-    errorMessage('key_rpm_exceeded', { limit: 60, seconds: 7 }),
+    errorMessage('key_rpm_exceeded', { limit: '60 requests', seconds: 7 }),
     "This key's limit is 60 requests per minute. Try again in 7 s.",
   )
   assert.match(errorMessage('key_rpm_exceeded', { limit: 60 }), /\{seconds\} s\.$/)
 })
 
 test('an error has words of its own for the end of a stream where its usual ones would not be true', () => {
-  const facts = { charged: '$0.01', outputTokens: 7, supportEmail: 'x@y', requestId: 'ccr_1' }
+  const facts = { bill: 'So much', supportEmail: 'x@y', requestId: 'ccr_1' }
   assert.match(
     errorMessage('insufficient_credit', facts, 'stream'),
-    /ran out .* \$0\.01 for 7 output/,
+    /ran out .* So much\. To top up/,
   )
   assert.doesNotMatch(errorMessage('insufficient_credit', facts, 'stream'), /Nothing was charged/)
   assert.match(errorMessage('draining', {}, 'stream'), /restarting/)

@@ -77,7 +77,7 @@ test('the 402 of a spend limit says what it is, what is used, and when it opens 
     assert.ok(Number(required_micro) > 1_000 && Number(max_tokens_that_fit) > 0)
     if (period === 'total') {
       assert.equal(resets_at, undefined)
-      assert.match(error.message, /its limit of \$0\.001 in total: /)
+      assert.match(error.message, /limit of \$0\.001 in total: /)
       continue
     }
     const left = Date.parse(String(resets_at)) - Date.now()

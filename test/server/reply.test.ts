@@ -99,7 +99,7 @@ test('what a retry cannot help says so; 401 names the scheme, 405 the methods', 
 
 test('the example of the papers, word for word', async (t) => {
   const error = new GatewayError('key_rpm_exceeded', {
-    facts: { limit: 60, seconds: 7 },
+    facts: { limit: '60 requests', seconds: 7 },
     retryAfterMs: 6_420,
   })
   const { status, headers, text } = await answer(t, error)

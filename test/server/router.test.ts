@@ -37,10 +37,19 @@ test('a wrong method is told the right ones', () => {
     assert.equal(error.facts.allow, 'POST')
   }
   assert.equal(refusal('POST', '/v1/models').facts.allow, 'GET, HEAD')
+  for (const path of ['/v1/chat/completions', '/v1/responses'])
+    for (const method of ['GET', 'HEAD', 'OPTIONS']) {
+      const { code, facts } = refusal(method, path)
+      assert.deepEqual([code, facts.allow], ['method_not_allowed', 'POST'], `${method} ${path}`)
+    }
 })
 
-test('/v1 twice is explained, anything else is not found', () => {
-  assert.equal(refusal('POST', '/v1/v1/messages').code, 'wrong_base_url')
+test('/v1 twice or left out is explained, anything else is not found', () => {
+  assert.equal(refusal('POST', '/v1/v1/messages').facts.problem, 'has /v1 twice')
+  for (const path of ['/messages', '/chat/completions', '/responses', '/models', '/models/x']) {
+    const { code, facts } = refusal('POST', path)
+    assert.deepEqual([code, facts.problem], ['wrong_base_url', 'lacks /v1 at its beginning'], path)
+  }
   const unknown = [
     '/v1/messages/',
     '//v1/messages',

@@ -17,7 +17,6 @@ const WORDS: Readonly<Record<string, readonly [type: string, code: string | null
   model_not_allowed: ['permission_error', null],
   ip_not_allowed: ['permission_error', null],
   route_not_found: ['invalid_request_error', 'not_found'],
-  usage_not_found: ['invalid_request_error', 'not_found'],
   invalid_request: ['invalid_request_error', 'invalid_value'],
   key_rpm_exceeded: ['rate_limit_error', 'rate_limit_exceeded'],
   key_concurrency_exceeded: ['rate_limit_error', 'rate_limit_exceeded'],

@@ -1,3 +1,4 @@
+import type { Account } from '../../core/model.ts'
 import type { Incoming } from '../context.ts'
 
 /** `GET /healthz`: the process answers. */
@@ -5,10 +6,21 @@ export function serveHealth(incoming: Incoming): void {
   plain(incoming, 200, 'ok\n')
 }
 
-/** `GET /readyz`: requests would be admitted; 503 while draining or while the store cannot record. */
+/**
+ * `GET /readyz`: requests would be admitted; 503 while draining, while the store cannot record, and without an
+ * account that a person lets serve. Accounts that rest change nothing: they come back by themselves.
+ */
 export function serveReady(incoming: Incoming): void {
-  const closed = incoming.context.closed()
+  const { gateway } = incoming.context
+  const closed = incoming.context.closed() ?? noAccount(gateway.pool.accounts)
   plain(incoming, closed === null ? 200 : 503, `${closed ?? 'ready'}\n`)
+}
+
+function noAccount(accounts: readonly Pick<Account, 'disabledAtMs'>[]): string | null {
+  if (accounts.length === 0) return 'no accounts configured'
+  return accounts.every(({ disabledAtMs }) => disabledAtMs !== null)
+    ? 'all accounts are disabled'
+    : null
 }
 
 /** `GET /`: says what answers here. */
