@@ -240,8 +240,8 @@ test('a refusal reaches the SDK as such, and ends the answer early', async (t) =
 const BAD: readonly (readonly [unknown, string, string | null])[] = [
   ['', 'invalid_json', null],
   ['{"model":', 'invalid_json', null],
-  ['[]', 'invalid_value', null],
-  ['null', 'invalid_value', null],
+  ['[]', 'invalid_json', null],
+  ['null', 'invalid_json', null],
   [`{"input":${'['.repeat(80)}${']'.repeat(80)}}`, 'json_too_complex', null],
   [{ model: 5 }, 'invalid_value', 'model'],
   [{ model: '' }, 'missing_required_parameter', 'model'],

@@ -49,7 +49,7 @@ test('every error has OpenAI’s shape from the first check on, and nothing is s
   const cases: readonly (readonly [Promise<Response>, number, string | null])[] = [
     [postOpenAi(anonymous, CHAT, chat()), 401, 'invalid_api_key'],
     [postOpenAi(w, CHAT, '{"model":'), 400, 'invalid_json'],
-    [postOpenAi(w, CHAT, '[]'), 400, 'invalid_value'],
+    [postOpenAi(w, CHAT, '[]'), 400, 'invalid_json'],
     [postOpenAi(w, CHAT, '{"model":"a","model":"b","messages":[]}'), 400, 'duplicate_json_key'],
     [postOpenAi(w, CHAT, { model: MODEL }), 400, 'missing_required_parameter'],
     [postOpenAi(w, CHAT, chat({ n: 2 })), 400, 'unsupported_value'],
@@ -66,7 +66,7 @@ test('every error has OpenAI’s shape from the first check on, and nothing is s
     [postOpenAi(w, '/v1/responses/compact', {}), 404, 'not_found'],
     [postOpenAi(w, '/v1/responses/resp_1/cancel', {}), 404, 'not_found'],
     [postOpenAi(w, '/v1/embeddings', {}), 404, 'not_found'],
-    [fetch(`${w.url}${CHAT}`), 404, 'not_found'],
+    [fetch(`${w.url}${CHAT}`), 405, 'method_not_allowed'],
     [fetch(`${w.url}/v1/responses/resp_1`), 404, 'not_found'],
     [fetch(`${w.url}${CHAT}`, { method: 'PUT' }), 405, 'method_not_allowed'],
   ]
