@@ -140,7 +140,7 @@ test('a type that is no plain word reaches neither clients nor usage rows', asyn
   const w = await world(t, { accounts: ['one'], account: () => ({ baseUrl: upstream.url }) })
   const { text } = await ask(w, { stream: true })
   assert.doesNotMatch(text, /<b>/)
-  assert.match(text, /unknown error/)
+  assert.match(text, /Upstream failed/)
   prelude = start
   const response = await w.post({ stream: true })
   await response.text()
