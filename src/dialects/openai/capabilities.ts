@@ -4,7 +4,7 @@ export const EFFORTS = ['low', 'medium', 'high', 'xhigh', 'max'] as const
 /** One level of upstream's `output_config.effort`. */
 export type Effort = (typeof EFFORTS)[number]
 
-/** What a model accepts, as far as translation depends on it (openai-mapping 0). */
+/** What a model accepts, as far as translation depends on it. */
 export interface ModelCapabilities {
   /** Most output tokens of one answer. */
   readonly maxOutput: number

@@ -2,7 +2,7 @@ import type { UpstreamRefusal, WireError } from '../dialect.ts'
 import type { OpenAiError, TranslatedError } from './error-shape.ts'
 import { isObject, parseJson, textOf } from './json.ts'
 
-/** Type and code by our own code, where clients match on other words than ours (openai-mapping 5). */
+/** Type and code by our own code, where clients match on other words than ours. */
 const WORDS: Readonly<Record<string, readonly [type: string, code: string | null]>> = {
   missing_api_key: ['authentication_error', 'invalid_api_key'],
   malformed_api_key: ['authentication_error', 'invalid_api_key'],

@@ -70,7 +70,7 @@ export function customInput(text: string): RawJson {
 }
 
 /**
- * Turns as upstream accepts them (openai-mapping 1.3, B to J). The result is append-only: what a history
+ * Turns as upstream accepts them. The result is append-only: what a history
  * gives is a prefix of what the same history gives with an answer and a user's turn behind it, because
  * thinking and caches are bound to every block before them.
  */

@@ -3,7 +3,7 @@ import type { JsonObject } from './json.ts'
 import { isEmpty, isObject } from './json.ts'
 import { COMBINATORS, Openness, typesOf } from './openness.ts'
 
-/** A JSON Schema made fit for upstream's structured outputs (openai-mapping 1.6). */
+/** A JSON Schema made fit for upstream's structured outputs. */
 export interface SanitizedSchema {
   readonly schema: JsonObject
   /** It refers to itself, or to something outside: upstream's grammar cannot be made. */

@@ -37,7 +37,7 @@ export function textBlock(text: string): Block {
   return { type: 'text', text }
 }
 
-/** What stands in for the user's turn where the conversation needs one (openai-mapping 1.3). */
+/** What stands in for the user's turn where the conversation needs one. */
 export function continueBlock(): Block {
   return textBlock('Continue.')
 }
