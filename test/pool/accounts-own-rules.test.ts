@@ -6,44 +6,12 @@ import type { Account, HeadroomRow } from '../../src/core/model.ts'
 import { becauseOf } from '../../src/pool/candidate.ts'
 import type { Evidence } from '../../src/pool/cooldown.ts'
 import { Pool } from '../../src/pool/pool.ts'
+import { account } from '../support/accounts.ts'
 
 const MODEL = 'claude-opus-5-5'
 const CLASS = 'opus-5-5'
 /** A Sunday, 12:00 UTC. */
 const NOON = Date.UTC(2026, 10, 22, 12)
-
-function account(id: string, more: Partial<Account> = {}): Account {
-  return {
-    id,
-    name: id,
-    provider: 'anthropic',
-    baseUrl: 'https://api.example.com',
-    allowPrivate: false,
-    credentialLast4: 'Xk4A',
-    credentialFingerprint: 'abcdef',
-    priority: 1,
-    weight: 1,
-    rpmLimit: null,
-    concurrencyLimit: null,
-    tpmLimit: null,
-    models: ['*'],
-    tags: [],
-    cacheScope: null,
-    hours: null,
-    proxy: null,
-    dayCapMicro: null,
-    monthCapMicro: null,
-    note: null,
-    createdAtMs: 0,
-    disabledAtMs: null,
-    disabledBy: null,
-    disabledReason: null,
-    cooldownClearedAtMs: null,
-    cooldownUntilMs: null,
-    credentialVersion: 1,
-    ...more,
-  }
-}
 
 function headroom(accountId: string, more: Partial<HeadroomRow> = {}): HeadroomRow {
   return {

@@ -5,43 +5,11 @@ import type { Candidate, Choice } from '../../src/pool/candidate.ts'
 import type { Evidence } from '../../src/pool/cooldown.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import { select } from '../../src/pool/select.ts'
+import { account } from '../support/accounts.ts'
 
 const MODEL = 'claude-sonnet-4-6'
 const CLASS = 'sonnet'
 const T0 = Date.UTC(2026, 10, 22)
-
-function account(id: string, more: Partial<Account> = {}): Account {
-  return {
-    id,
-    name: id,
-    provider: 'anthropic',
-    baseUrl: 'https://api.example.com',
-    allowPrivate: false,
-    credentialLast4: 'Xk4A',
-    credentialFingerprint: 'abcdef',
-    priority: 1,
-    weight: 1,
-    rpmLimit: null,
-    concurrencyLimit: null,
-    models: ['*'],
-    tpmLimit: null,
-    tags: [],
-    cacheScope: null,
-    hours: null,
-    proxy: null,
-    dayCapMicro: null,
-    monthCapMicro: null,
-    note: null,
-    createdAtMs: T0,
-    disabledAtMs: null,
-    disabledBy: null,
-    disabledReason: null,
-    cooldownClearedAtMs: null,
-    cooldownUntilMs: null,
-    credentialVersion: 1,
-    ...more,
-  }
-}
 
 function world(accounts: readonly Account[], stored: readonly HealthRow[] = []) {
   // Wall and monotonic time move together unless a test moves one of them.

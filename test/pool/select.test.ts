@@ -5,21 +5,7 @@ import { type Candidate, waitOf } from '../../src/pool/candidate.ts'
 import { type Decision, select } from '../../src/pool/select.ts'
 import { type Bound, type Demand, scopeIdOf, thinkingBond } from '../../src/pool/weigh.ts'
 import { createRandom } from '../../src/sandbox/random.ts'
-
-function candidate(id: string, more: Partial<Candidate> = {}): Candidate {
-  return {
-    id,
-    priority: 1,
-    weight: 1,
-    inFlight: 0,
-    concurrencyLimit: null,
-    rpmWaitMs: 0,
-    rest: null,
-    servesModel: true,
-    idleMs: 1_000,
-    ...more,
-  }
-}
+import { candidate } from '../support/accounts.ts'
 
 const DEMAND: Demand = {
   tried: new Set(),

@@ -1,22 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Candidate } from '../../src/pool/candidate.ts'
 import { select } from '../../src/pool/select.ts'
 import type { Demand } from '../../src/pool/weigh.ts'
-
-function candidate(id: string): Candidate {
-  return {
-    id,
-    priority: 1,
-    weight: 1,
-    inFlight: 0,
-    concurrencyLimit: null,
-    rpmWaitMs: 0,
-    rest: null,
-    servesModel: true,
-    idleMs: 1_000,
-  }
-}
+import { candidate } from '../support/accounts.ts'
 
 const DEMAND: Demand = {
   tried: new Set(),
@@ -34,7 +20,7 @@ const DEMAND: Demand = {
 }
 
 test('a warm account that failed the request is told as the one that was left', () => {
-  const candidates = ['a', 'b', 'c'].map(candidate)
+  const candidates = ['a', 'b', 'c'].map((id) => candidate(id))
   const leftBy = (...tried: string[]) =>
     select(candidates, { ...DEMAND, tried: new Set(tried) }, () => 0).trail.left
   assert.equal(leftBy(), null)

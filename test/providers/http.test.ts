@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import type { Account } from '../../src/core/model.ts'
 import { startAttempt } from '../../src/gateway/attempt.ts'
 import { Connections, nothingWasSent, wasTimeout } from '../../src/providers/http.ts'
+import { account } from '../support/accounts.ts'
 
 /** A TCP server that does `serve` with each connection; ends with the test. */
 async function tcp(
@@ -32,37 +33,8 @@ async function tcp(
   return { port: (server.address() as AddressInfo).port, server, seen } // it listens on TCP
 }
 
-function account(baseUrl: string, more: Partial<Account> = {}): Account {
-  return {
-    id: 'acct_1',
-    name: 'main',
-    provider: 'anthropic',
-    baseUrl,
-    allowPrivate: true,
-    credentialLast4: 'Xk4A',
-    credentialFingerprint: 'abcdef',
-    priority: 1,
-    weight: 1,
-    rpmLimit: null,
-    concurrencyLimit: null,
-    models: ['*'],
-    tpmLimit: null,
-    tags: [],
-    cacheScope: null,
-    hours: null,
-    proxy: null,
-    dayCapMicro: null,
-    monthCapMicro: null,
-    note: null,
-    createdAtMs: 0,
-    disabledAtMs: null,
-    disabledBy: null,
-    disabledReason: null,
-    cooldownClearedAtMs: null,
-    cooldownUntilMs: null,
-    credentialVersion: 1,
-    ...more,
-  }
+function accountAt(baseUrl: string, more: Partial<Account> = {}): Account {
+  return account('acct_1', { baseUrl, allowPrivate: true, ...more })
 }
 
 function connections(t: TestContext): Connections {
@@ -99,12 +71,12 @@ const OK = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:
 test('a port where nobody listens was sent nothing', async (t) => {
   const { port, server } = await tcp(t, () => {})
   await new Promise((resolve) => server.close(resolve))
-  const to = account(`http://127.0.0.1:${port}`)
+  const to = accountAt(`http://127.0.0.1:${port}`)
   assert.equal(await attempt(connections(t), to), 'unreachable')
 })
 
 test('a name that does not exist was sent nothing', async (t) => {
-  const to = account('http://does-not-exist.invalid')
+  const to = accountAt('http://does-not-exist.invalid')
   assert.equal(await attempt(connections(t), to), 'unreachable')
 })
 
@@ -118,7 +90,7 @@ test('a TLS handshake that fails, in whatever way, was sent nothing', async (t) 
   }
   for (const [name, serve] of Object.entries(ways)) {
     const { port } = await tcp(t, serve)
-    const to = account(`https://127.0.0.1:${port}`)
+    const to = accountAt(`https://127.0.0.1:${port}`)
     assert.equal(await attempt(connections(t), to), 'unreachable', name)
   }
 })
@@ -132,7 +104,7 @@ test('a connection that breaks after the request left may have been billed', asy
   }
   for (const [name, serve] of Object.entries(ways)) {
     const { port, seen } = await tcp(t, serve)
-    const to = account(`http://127.0.0.1:${port}`)
+    const to = accountAt(`http://127.0.0.1:${port}`)
     assert.equal(await attempt(connections(t), to), 'server_error', name)
     assert.ok(seen.bytes > 0)
   }
@@ -140,17 +112,17 @@ test('a connection that breaks after the request left may have been billed', asy
 
 test('names that lead inwards are refused at connect time, unless that is allowed', async (t) => {
   const { port, seen } = await tcp(t, (socket) => socket.on('data', () => socket.write(OK)))
-  const guarded = account(`http://localhost:${port}`, { allowPrivate: false })
+  const guarded = accountAt(`http://localhost:${port}`, { allowPrivate: false })
   assert.equal(await attempt(connections(t), guarded), 'unreachable')
   assert.equal(seen.connections, 0, 'not even a connection is made')
-  const open = account(`http://localhost:${port}`, { allowPrivate: true })
+  const open = accountAt(`http://localhost:${port}`, { allowPrivate: true })
   assert.equal(await attempt(connections(t), open), 'ok')
 })
 
 test('an address that leads inwards is refused as well, though it needs no look-up', async (t) => {
   const { port, seen } = await tcp(t, (socket) => socket.on('data', () => socket.write(OK)))
   for (const host of ['127.0.0.1', '[::ffff:127.0.0.1]', '0.0.0.0']) {
-    const guarded = account(`http://${host}:${port}`, { allowPrivate: false })
+    const guarded = accountAt(`http://${host}:${port}`, { allowPrivate: false })
     assert.equal(await attempt(connections(t), guarded), 'unreachable', host)
   }
   assert.equal(seen.connections, 0)
@@ -159,7 +131,7 @@ test('an address that leads inwards is refused as well, though it needs no look-
 test('taking the permission back takes effect on the next request', async (t) => {
   const { port } = await tcp(t, (socket) => socket.on('data', () => socket.write(OK)))
   const pool = connections(t)
-  const open = account(`http://localhost:${port}`)
+  const open = accountAt(`http://localhost:${port}`)
   assert.equal(await attempt(pool, open), 'ok')
   assert.equal(await attempt(pool, { ...open, allowPrivate: false }), 'unreachable')
 })
@@ -167,7 +139,7 @@ test('taking the permission back takes effect on the next request', async (t) =>
 test('an account keeps its connections, and gets new ones with a new origin', async (t) => {
   const { port, seen } = await tcp(t, (socket) => socket.on('data', () => socket.write(OK)))
   const pool = connections(t)
-  const to = account(`http://127.0.0.1:${port}`)
+  const to = accountAt(`http://127.0.0.1:${port}`)
   for (let i = 0; i < 3; i++) {
     assert.equal(await attempt(pool, to), 'ok')
     // A connection is free again one turn after its answer.
@@ -185,8 +157,8 @@ test('an account keeps its connections, and gets new ones with a new origin', as
 test('connections of accounts that are gone end, the others stay', async (t) => {
   const { port } = await tcp(t, (socket) => socket.on('data', () => socket.write(OK)))
   const pool = connections(t)
-  const one = account(`http://127.0.0.1:${port}`)
-  const two = account(`http://127.0.0.1:${port}`, { id: 'acct_2' })
+  const one = accountAt(`http://127.0.0.1:${port}`)
+  const two = accountAt(`http://127.0.0.1:${port}`, { id: 'acct_2' })
   const of = (account: Account) => pool.for({ account, proxy: null })
   const kept = of(one)
   const gone = of(two)

@@ -3,21 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Candidate } from '../../src/pool/candidate.ts'
 import { leastBusyOf } from '../../src/simulate/least-busy.ts'
-
-function candidate(id: string, more: Partial<Candidate> = {}): Candidate {
-  return {
-    id,
-    priority: 1,
-    weight: 1,
-    inFlight: 0,
-    concurrencyLimit: null,
-    rpmWaitMs: 0,
-    rest: null,
-    servesModel: true,
-    idleMs: 1_000,
-    ...more,
-  }
-}
+import { candidate } from '../support/accounts.ts'
 
 const anyCandidate = fc.record({
   priority: fc.integer({ min: 1, max: 3 }),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { maskCredential } from '../../access/key.ts'
 import {
+  ACCOUNT_STATE_WORDS,
   type AccountState,
   accountNote,
   accountStateOf,
@@ -19,26 +20,14 @@ import type { Column, Role } from '../print.ts'
 import { accountJson, listJson } from '../records.ts'
 import { unservedKeys, unservedText, warnOfUnservedKeys } from '../unserved-keys.ts'
 
-const WORDS = [
-  'healthy',
-  'cooling',
-  'limited',
-  'invalid',
-  'no-credit',
-  'blocked',
-  'disabled',
-  'full',
-  'closed',
-] as const
-
 export async function listAccounts(context: Context, call: Invocation): Promise<void> {
   const { print } = context
   const request = pageRequest(call)
   const wanted = call.text('state')
-  if (wanted !== null && !WORDS.some((word) => word === wanted)) {
+  if (wanted !== null && !ACCOUNT_STATE_WORDS.some((word) => word === wanted)) {
     throw usageError(
       `--state: "${wanted}" is not possible.`,
-      `Use ${WORDS.join(', ')}.`,
+      `Use ${ACCOUNT_STATE_WORDS.join(', ')}.`,
       'bad_value',
     )
   }
